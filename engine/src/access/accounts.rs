@@ -1,0 +1,48 @@
+//! Tenants.
+
+use auditstream_model::{AccountName, Code};
+
+use crate::error::{Error, Result, on_duplicate};
+use crate::store::{Store, now};
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+/// Makes an account.
+///
+/// # Errors
+/// When there is one of this name.
+pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
+    let mut tx = engine.store().write().await?;
+    sqlx::query("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3)")
+        .bind(name.as_str())
+        .bind(super::random_text())
+        .bind(now())
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
+    let id = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str()).fetch_one(&mut *tx).await?;
+    let actor = Actor::system(id, name.clone());
+    record(&mut tx, &actor, Change::of("ACCOUNT", name.as_str(), "CREATE", (), ())).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Makes the account that every installation starts with.
+pub(crate) async fn ensure_default_account(store: &Store) -> Result<()> {
+    let mut tx = store.write().await?;
+    sqlx::query("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
+        .bind(AccountName::default_account().as_str())
+        .bind(super::random_text())
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The row of an account.
+pub(crate) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
+    let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
+    let found = query.fetch_optional(engine.store().read()).await?;
+    found.ok_or_else(|| Error::refused(Code::NotFound, format!("There is no account “{name}”. Make it with: auditstream account create {name}")))
+}

@@ -1,0 +1,224 @@
+//! Connectors in the database. Secrets are sealed, and leave only towards AWS.
+
+use auditstream_model::connector::Secrets;
+use auditstream_model::{
+    Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order, Permission, Sort,
+};
+use sqlx::{FromRow, SqliteExecutor};
+
+use crate::error::{Error, Result, on_duplicate};
+use crate::store::now;
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+const KIND: &str = "CONNECTOR";
+
+#[derive(FromRow)]
+pub(crate) struct Row {
+    identifier: String,
+    name: String,
+    description: String,
+    tags: String,
+    spec: String,
+    secrets: Option<Vec<u8>>,
+    created: i64,
+    updated: i64,
+}
+
+impl Row {
+    fn connector(&self) -> Result<Connector> {
+        Ok(serde_json::from_value(serde_json::json!({
+            "identifier": self.identifier, "name": self.name, "description": self.description,
+            "tags": serde_json::from_str::<serde_json::Value>(&self.tags)?,
+            "spec": serde_json::from_str::<serde_json::Value>(&self.spec)?,
+        }))?)
+    }
+}
+
+async fn find(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Option<Row>> {
+    let query = sqlx::query_as("SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1 AND identifier = $2");
+    Ok(query.bind(account_id).bind(identifier).fetch_optional(executor).await?)
+}
+
+async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
+    find(executor, account_id, identifier).await?.ok_or_else(|| Error::not_found("connector", identifier))
+}
+
+/// A connector with its secrets, for those who talk to AWS; none when there is no such connector.
+pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -> Result<Option<(Connector, Option<Secrets>)>> {
+    let Some(row) = find(engine.store().read(), account_id, identifier).await? else { return Ok(None) };
+    let connector = row.connector()?;
+    let Some(sealed) = row.secrets else { return Ok(Some((connector, None))) };
+    let opened = engine.vault().open_sealed(&place(account_id, identifier), &sealed)?;
+    Ok(Some((connector, Some(serde_json::from_slice(&opened)?))))
+}
+
+fn place(account_id: i64, identifier: &str) -> String {
+    format!("connector {account_id} {identifier}")
+}
+
+async fn used_by(engine: &Engine, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
+    let query = sqlx::query_scalar("SELECT identifier FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY identifier");
+    let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(engine.store().read()).await?;
+    Ok(found.into_iter().filter_map(|identifier| Identifier::try_from(identifier).ok()).collect())
+}
+
+async fn view(engine: &Engine, account_id: i64, row: &Row) -> Result<ConnectorView> {
+    let used_by = used_by(engine, account_id, &row.identifier).await?;
+    Ok(ConnectorView { connector: row.connector()?, created: row.created, updated: row.updated, used_by })
+}
+
+/// The connectors of the actor's account.
+///
+/// # Errors
+/// No permission; a page out of range.
+pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<ConnectorView>> {
+    actor.require(Permission::ViewConnector)?;
+    let query = query.clone().checked()?;
+    let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
+    let mut rows: Vec<Row> =
+        sqlx::query_as("SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1")
+            .bind(actor.account_id())
+            .fetch_all(engine.store().read())
+            .await?;
+    rows.retain(|row| row.name.to_lowercase().contains(&term) || row.identifier.to_lowercase().contains(&term));
+    rows.sort_by(|a, b| match query.sort {
+        Sort::Identifier => a.identifier.cmp(&b.identifier),
+        Sort::Name => a.name.cmp(&b.name),
+        Sort::Created => a.created.cmp(&b.created),
+        Sort::Updated => a.updated.cmp(&b.updated),
+    });
+    if query.order == Order::Descending {
+        rows.reverse();
+    }
+    let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let mut items = Vec::new();
+    for row in rows.iter().skip(query.page as usize * query.limit as usize).take(query.limit as usize) {
+        items.push(view(engine, actor.account_id(), row).await?);
+    }
+    Ok(Listing { items, total, page: query.page, limit: query.limit })
+}
+
+/// One connector.
+///
+/// # Errors
+/// No permission; no such connector.
+pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectorView> {
+    actor.require(Permission::ViewConnector)?;
+    let row = require(engine.store().read(), actor.account_id(), identifier).await?;
+    view(engine, actor.account_id(), &row).await
+}
+
+/// Makes a connector.
+///
+/// # Errors
+/// Fields that do not follow their rules; an identifier that is in use; no permission.
+pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Result<ConnectorView> {
+    actor.require(Permission::EditConnector)?;
+    let (connector, secrets) = input.parse()?;
+    if matches!(connector.spec.credentials, Credentials::Manual { .. }) && secrets.is_none() {
+        return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is needed.").into());
+    }
+    check_kind(&connector)?;
+    let identifier = connector.identifier.as_str();
+    let mut tx = engine.store().write().await?;
+    sqlx::query(
+        "INSERT INTO connector (account_id, identifier, name, description, tags, spec, data_key_id, secrets, created, updated) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+    )
+    .bind(actor.account_id())
+    .bind(identifier)
+    .bind(connector.name.as_str())
+    .bind(connector.description.as_str())
+    .bind(serde_json::to_string(&connector.tags)?)
+    .bind(serde_json::to_string(&connector.spec)?)
+    .bind(engine.vault().data_key_id())
+    .bind(seal(engine, actor, identifier, secrets.as_ref())?)
+    .bind(now())
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| on_duplicate(error, || Error::duplicate("connector", identifier)))?;
+    record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &connector)).await?;
+    tx.commit().await?;
+    get(engine, actor, identifier).await
+}
+
+/// Replaces a connector; a secret that is left out stays. A changed endpoint or access key needs the secret again, so
+/// that nobody who lacks it can have it sent elsewhere.
+///
+/// # Errors
+/// Fields that do not follow their rules; no such connector; no permission.
+pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: ConnectorInput) -> Result<ConnectorView> {
+    actor.require(Permission::EditConnector)?;
+    let (connector, secrets) = input.parse()?;
+    check_kind(&connector)?;
+    if connector.identifier.as_str() != identifier {
+        return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
+    }
+    let mut tx = engine.store().write().await?;
+    let row = require(&mut *tx, actor.account_id(), identifier).await?;
+    let old = row.connector()?;
+    let moved = old.spec.endpoint != connector.spec.endpoint || old.spec.credentials != connector.spec.credentials;
+    let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
+    if manual && moved && secrets.is_none() {
+        return Err(FieldErrors::one("spec.credentials.secret_key", "Enter the secret key again: the endpoint or the access key has changed.").into());
+    }
+    let sealed = if secrets.is_some() { seal(engine, actor, identifier, secrets.as_ref())? } else { row.secrets.filter(|_| manual) };
+    sqlx::query(
+        "UPDATE connector SET name = $3, description = $4, tags = $5, spec = $6, data_key_id = $7, secrets = $8, updated = $9 \
+         WHERE account_id = $1 AND identifier = $2",
+    )
+    .bind(actor.account_id())
+    .bind(identifier)
+    .bind(connector.name.as_str())
+    .bind(connector.description.as_str())
+    .bind(serde_json::to_string(&connector.tags)?)
+    .bind(serde_json::to_string(&connector.spec)?)
+    .bind(engine.vault().data_key_id())
+    .bind(sealed)
+    .bind(now())
+    .execute(&mut *tx)
+    .await?;
+    record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &connector)).await?;
+    tx.commit().await?;
+    get(engine, actor, identifier).await
+}
+
+/// Deletes a connector that nothing uses.
+///
+/// # Errors
+/// It is in use, does not exist, or the actor may not.
+pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
+    actor.require(Permission::DeleteConnector)?;
+    let mut tx = engine.store().write().await?;
+    let old = require(&mut *tx, actor.account_id(), identifier).await?.connector()?;
+    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
+        .bind(actor.account_id())
+        .bind(identifier)
+        .fetch_one(&mut *tx)
+        .await?;
+    if users > 0 {
+        return Err(Error::refused(Code::InUse, format!("The connector “{identifier}” cannot be deleted because {users} streaming destination(s) use it.")));
+    }
+    let delete = sqlx::query("DELETE FROM connector WHERE account_id = $1 AND identifier = $2");
+    delete.bind(actor.account_id()).bind(identifier).execute(&mut *tx).await?;
+    record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", &old, ())).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn check_kind(connector: &Connector) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    if !matches!(connector.spec.credentials, Credentials::Manual { .. }) {
+        errors.add("spec.credentials.type", "This version signs in with an access key (MANUAL) only.");
+    }
+    if connector.spec.cross_account.is_some() {
+        errors.add("spec.cross_account", "This version does not take on roles of other accounts yet.");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
+}
+
+fn seal(engine: &Engine, actor: &Actor, identifier: &str, secrets: Option<&Secrets>) -> Result<Option<Vec<u8>>> {
+    let Some(secrets) = secrets else { return Ok(None) };
+    engine.vault().seal(&place(actor.account_id(), identifier), &serde_json::to_vec(secrets)?).map(Some)
+}

@@ -1,0 +1,178 @@
+//! Create, replace, activate, pause, delete. Each change and its audit event are one transaction.
+
+use auditstream_model::destination::StartAt;
+use auditstream_model::{Code, Destination, DestinationInput, DestinationView, FieldErrors, Permission, Sequence, Status};
+use serde_json::json;
+
+use super::rows::{self, KIND, Row, new_uid};
+use crate::error::{Error, Result, on_duplicate};
+use crate::store::{WriteTx, now};
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+/// Makes a destination; INACTIVE unless sent otherwise.
+///
+/// # Errors
+/// Fields that do not follow their rules; an unknown connector; an identifier that is in use; no permission.
+pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> Result<DestinationView> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let wanted = input.status;
+    let destination = Destination { status: Status::Inactive, ..input.parse(None)? };
+    let identifier = destination.identifier.as_str();
+    let mut tx = engine.store().write().await?;
+    require_connector(&mut tx, actor, &destination).await?;
+    sqlx::query(
+        "INSERT INTO streaming_destination (account_id, identifier, name, description, tags, status, connector, spec, uid, created, updated, status_updated) \
+         VALUES ($1, $2, $3, $4, $5, 'INACTIVE', $6, $7, $8, $9, $9, $9)",
+    )
+    .bind(actor.account_id())
+    .bind(identifier)
+    .bind(destination.name.as_str())
+    .bind(destination.description.as_str())
+    .bind(serde_json::to_string(&destination.tags)?)
+    .bind(destination.connector_ref.as_str())
+    .bind(serde_json::to_string(&destination.spec)?)
+    .bind(new_uid())
+    .bind(now())
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| on_duplicate(error, || Error::duplicate("streaming destination", identifier)))?;
+    record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &destination)).await?;
+    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
+    save_status(&mut tx, actor, &row, wanted).await?;
+    tx.commit().await?;
+    if wanted == Status::Active {
+        engine.gates().want_run(row.id);
+    }
+    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+}
+
+/// Replaces all but the identifier. Options that are left out stay; the cursor stays, even with another connector.
+///
+/// # Errors
+/// Fields that do not follow their rules; an unknown connector; no such destination; no permission.
+pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: DestinationInput) -> Result<DestinationView> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let id = rows::require(engine.store().read(), actor.account_id(), identifier).await?.id;
+    let gate = engine.gates().of(id);
+    let start = gate.start.lock().await;
+    let mut tx = engine.store().write().await?;
+    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
+    let old = row.destination()?;
+    let wanted = input.status;
+    let new = Destination { status: old.status, ..input.parse(Some(&old.spec))? };
+    if new.identifier != old.identifier {
+        return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
+    }
+    if row.cursor.is_some() && new.spec.start_at != old.spec.start_at {
+        return Err(FieldErrors::one("spec.start_at", "Where it starts is fixed once it has been active.").into());
+    }
+    require_connector(&mut tx, actor, &new).await?;
+    if new != old {
+        sqlx::query(
+            "UPDATE streaming_destination SET name = $2, description = $3, tags = $4, connector = $5, spec = $6, updated = $7 WHERE id = $1",
+        )
+        .bind(row.id)
+        .bind(new.name.as_str())
+        .bind(new.description.as_str())
+        .bind(serde_json::to_string(&new.tags)?)
+        .bind(new.connector_ref.as_str())
+        .bind(serde_json::to_string(&new.spec)?)
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+        record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &new)).await?;
+    }
+    save_status(&mut tx, actor, &row, wanted).await?;
+    tx.commit().await?;
+    drop(start);
+    if wanted == Status::Active {
+        engine.gates().want_run(row.id);
+    }
+    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+}
+
+/// Activates or pauses. After a pause is answered no PUT begins; one that is in flight is not waited for. An activation
+/// starts a run at once.
+///
+/// # Errors
+/// No such destination; no permission.
+pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted: Status) -> Result<DestinationView> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let id = rows::require(engine.store().read(), actor.account_id(), identifier).await?.id;
+    let gate = engine.gates().of(id);
+    let start = gate.start.lock().await;
+    let mut tx = engine.store().write().await?;
+    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
+    save_status(&mut tx, actor, &row, wanted).await?;
+    tx.commit().await?;
+    drop(start);
+    if wanted == Status::Active {
+        engine.gates().want_run(row.id);
+    }
+    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+}
+
+/// Deletes an INACTIVE destination with its batches. The event says how many events it never received.
+///
+/// # Errors
+/// It is ACTIVE, does not exist, or the actor may not.
+pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
+    engine.require_streaming()?;
+    actor.require(Permission::DeleteDestination)?;
+    let mut tx = engine.store().write().await?;
+    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
+    if row.is_active() {
+        let sentence = format!("The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first.");
+        return Err(Error::refused(Code::Conflict, sentence));
+    }
+    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1").bind(row.account_id).fetch_one(&mut *tx).await?;
+    sqlx::query("DELETE FROM streaming_destination WHERE id = $1").bind(row.id).execute(&mut *tx).await?;
+    let old = json!({"destination": row.destination()?, "events_not_received": row.cursor.map(|cursor| last - cursor)});
+    record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", old, ())).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn require_connector(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> Result<()> {
+    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM connector WHERE account_id = $1 AND identifier = $2)")
+        .bind(actor.account_id())
+        .bind(destination.connector_ref.as_str())
+        .fetch_one(&mut **tx)
+        .await?;
+    if known {
+        return Ok(());
+    }
+    Err(FieldErrors::one("connector_ref", format!("There is no connector “{}”.", destination.connector_ref)).into())
+}
+
+/// The first activation resolves `start_at`: `now` begins with the activation's own event, so that an object always lands.
+async fn save_status(tx: &mut WriteTx, actor: &Actor, row: &Row, wanted: Status) -> Result<()> {
+    if row.status == wanted.word() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE streaming_destination SET status = $2, status_updated = $3, updated = $3 WHERE id = $1")
+        .bind(row.id)
+        .bind(wanted.word())
+        .bind(now())
+        .execute(&mut **tx)
+        .await?;
+    let change = Change::of(KIND, &row.identifier, "UPDATE", json!({"status": row.status}), json!({"status": wanted}));
+    let own_event = record(tx, actor, change).await?;
+    if wanted == Status::Active && row.cursor.is_none() {
+        // Read again: a replace in this same transaction may have changed it.
+        let spec: String = sqlx::query_scalar("SELECT spec FROM streaming_destination WHERE id = $1").bind(row.id).fetch_one(&mut **tx).await?;
+        let spec: auditstream_model::DestinationSpec = serde_json::from_str(&spec)?;
+        let first: Sequence = match spec.start_at {
+            StartAt::Now => own_event,
+            StartAt::Oldest => {
+                sqlx::query_scalar("SELECT min(sequence) FROM audit_event WHERE account_id = $1").bind(row.account_id).fetch_one(&mut **tx).await?
+            }
+        };
+        sqlx::query("UPDATE streaming_destination SET cursor = $2 WHERE id = $1").bind(row.id).bind(first - 1).execute(&mut **tx).await?;
+    }
+    Ok(())
+}

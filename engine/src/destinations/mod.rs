@@ -1,0 +1,15 @@
+//! Where to stream, and what an admin does with it.
+//!
+//! - [`rows`]: a destination in the database
+//! - [`change`]: create, replace, activate, pause, delete
+//! - [`read`]: lists, cards, history
+//! - [`repair`]: run now, skip, replay
+
+mod change;
+mod read;
+mod repair;
+pub(crate) mod rows;
+
+pub use change::{create, delete, replace, set_status};
+pub use read::{aggregate, batches, cards, get, is_unique, list};
+pub use repair::{move_cursor, stream_now};

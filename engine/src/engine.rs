@@ -1,0 +1,134 @@
+//! The engine: what every part shares.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditstream_model::Code;
+
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::streaming::{Gates, schedule};
+use crate::trail::writer::Writer;
+use crate::vault::{MasterKey, Vault};
+
+/// How the engine runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// What opens the secrets in it.
+    pub master_key: MasterKey,
+    /// The reference's feature flag: off, nothing is streamed and streaming is not to be seen.
+    pub streaming_enabled: bool,
+    /// Between two runs; ticks are aligned to the clock.
+    pub stream_interval: Duration,
+}
+
+struct Shared {
+    store: Store,
+    vault: Vault,
+    writer: Writer,
+    gates: Gates,
+    streaming_enabled: bool,
+    stream_interval: Duration,
+}
+
+/// A handle to everything; cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// Opens the database, brings it up to date and unlocks its secrets.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] with what is wrong and what to do.
+    pub async fn open(config: Config) -> Result<Self> {
+        let store = Store::open(&config.database).await?;
+        let vault = Vault::open(&store, &config.master_key).await?;
+        crate::access::ensure_default_account(&store).await?;
+        Ok(Self(Arc::new(Shared {
+            writer: Writer::start(store.clone()),
+            gates: Gates::default(),
+            store,
+            vault,
+            streaming_enabled: config.streaming_enabled,
+            stream_interval: config.stream_interval,
+        })))
+    }
+
+    /// Starts the scheduler.
+    #[must_use]
+    pub fn start(&self) -> Background {
+        Background(schedule::start(self.clone()))
+    }
+
+    /// Whether audit log streaming is enabled on this server.
+    #[must_use]
+    pub fn streaming_enabled(&self) -> bool {
+        self.0.streaming_enabled
+    }
+
+    /// Time between two runs.
+    #[must_use]
+    pub fn stream_interval(&self) -> Duration {
+        self.0.stream_interval
+    }
+
+    /// # Errors
+    /// [`Code::FeatureDisabled`] when streaming is off.
+    pub(crate) fn require_streaming(&self) -> Result<()> {
+        if self.0.streaming_enabled {
+            return Ok(());
+        }
+        Err(Error::refused(Code::FeatureDisabled, "Not enabled. Contact your administrator."))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ready(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(self.store().read()).await?;
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.0.writer
+    }
+
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.0.gates
+    }
+}
+
+/// The scheduler while it runs.
+#[derive(Debug)]
+pub struct Background(schedule::Scheduler);
+
+impl Background {
+    /// Starts no further PUT, and returns when those in flight are done.
+    pub async fn stop(self) {
+        self.0.stop().await;
+    }
+}

@@ -1,0 +1,56 @@
+//! The trail, the connectors and the streaming of Auditstream: all that needs neither a browser nor an HTTP request.
+//!
+//! ```text
+//!  ingest ──▶ trail::payload ──▶ trail::writer ──▶ audit_event (sequence 1, 2, 3 …)
+//!            check, compact      group commit              │
+//!                                                          ▼
+//!  schedule ──▶ run ──▶ plan (freeze a batch) ──▶ encode ──▶ upload (conditional PUT) ──▶ confirm (move the cursor)
+//!  ticks        one destination                                     │
+//!                                                                   ▼
+//!                                                     bucket: account=…/dt=…/hour=…/…ndjson.gz
+//! ```
+//!
+//! In reading order:
+//!
+//! - [`error`]: everything that can go wrong, with its code and HTTP status
+//! - [`store`]: the database; one writer, many readers
+//! - [`vault`]: the master key, and secrets at rest
+//! - [`actor`]: who acts, and what they may
+//! - [`access`]: users, sessions, API tokens, accounts
+//! - [`trail`]: audit events in and out
+//! - [`connectors`]: how to reach AWS, and the connection test
+//! - [`destinations`]: where to stream, and what an admin does with it
+//! - [`streaming`]: the scheduler, and how a batch gets into a bucket
+//!
+//! # What must always hold, and the test that proves it
+//!
+//! | rule | tests |
+//! | --- | --- |
+//! | 1 durable before acknowledged | `it::crash::an_acknowledged_event_survives_a_kill` |
+//! | 2 sequence order is commit order, without gaps | `it::trail::sequences_are_dense_whoever_writes` |
+//! | 3 ingest is idempotent | `it::trail::sent_again_is_counted_not_stored` |
+//! | 4 a request is whole or nothing | `it::trail::one_invalid_event_refuses_its_request_and_no_other` |
+//! | 5 a batch is frozen before its first PUT | `it::streaming::a_mistyped_bucket_is_mended_by_editing_it` |
+//! | 6 content follows from the batch alone | `streaming::encode::tests::the_same_batch_gives_the_same_bytes` |
+//! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*` |
+//! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again` |
+//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events` |
+//! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped` |
+//! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
+//! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
+
+pub mod access;
+pub mod actor;
+pub mod connectors;
+pub mod destinations;
+mod engine;
+pub mod error;
+pub mod store;
+pub mod streaming;
+pub mod trail;
+pub mod vault;
+
+pub use actor::Actor;
+pub use engine::{Background, Config, Engine};
+pub use error::{Error, Result};
+pub use vault::MasterKey;

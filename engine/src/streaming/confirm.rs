@@ -1,0 +1,90 @@
+//! Moves the cursor, or notes the failure: always beside the audit event of a destination that begins to fail or recovers.
+
+use auditstream_model::AccountName;
+use auditstream_model::Failure;
+
+use super::failure::Cause;
+use super::plan::OpenBatch;
+use crate::destinations::rows::{KIND, Row};
+use crate::error::{Error, Result};
+use crate::store::{WriteTx, now};
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+/// The batch is in the bucket: moves the cursor over it, if it still stands before it. Answers whether it did.
+pub(super) async fn delivered(engine: &Engine, row: &Row, batch: &OpenBatch, verified: bool) -> Result<bool> {
+    let mut tx = engine.store().write().await?;
+    let moved = sqlx::query("UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 WHERE id = $1 AND epoch = $2 AND cursor = $3")
+        .bind(row.id)
+        .bind(row.epoch)
+        .bind(batch.first_sequence - 1)
+        .bind(batch.last_sequence)
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+    if moved.rows_affected() != 1 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE streaming_batch SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL \
+         WHERE destination_id = $1 AND number = $2",
+    )
+    .bind(row.id)
+    .bind(batch.number)
+    .bind(now())
+    .bind(verified)
+    .execute(&mut *tx)
+    .await?;
+    recovered(&mut tx, row).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// A run that found nothing more to send.
+pub(super) async fn caught_up(engine: &Engine, row: &Row) -> Result<()> {
+    let mut tx = engine.store().write().await?;
+    let query = sqlx::query("UPDATE streaming_destination SET last_streamed_at = $3 WHERE id = $1 AND epoch = $2");
+    query.bind(row.id).bind(row.epoch).bind(now()).execute(&mut *tx).await?;
+    recovered(&mut tx, row).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn recovered(tx: &mut WriteTx, row: &Row) -> Result<()> {
+    let was: Option<String> = sqlx::query_scalar("SELECT failure FROM streaming_destination WHERE id = $1").bind(row.id).fetch_one(&mut **tx).await?;
+    let Some(was) = was else { return Ok(()) };
+    sqlx::query("UPDATE streaming_destination SET failure = NULL WHERE id = $1").bind(row.id).execute(&mut **tx).await?;
+    let was: Failure = serde_json::from_str(&was)?;
+    record(tx, &system(row)?, Change::of(KIND, &row.identifier, "STREAMING_RECOVERED", &was, ())).await?;
+    Ok(())
+}
+
+/// An attempt failed, or a batch could not be built. `batch` is the one it was about, if any.
+pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>, cause: &Cause) -> Result<()> {
+    let failure = cause.failure();
+    let json = serde_json::to_string(&failure)?;
+    let mut tx = engine.store().write().await?;
+    let before: Option<(Option<String>,)> =
+        sqlx::query_as("SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2").bind(row.id).bind(row.epoch).fetch_optional(&mut *tx).await?;
+    let Some((before,)) = before else { return Ok(()) };
+    sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1").bind(row.id).bind(&json).execute(&mut *tx).await?;
+    if let Some(batch) = batch {
+        sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4 WHERE destination_id = $1 AND number = $2")
+            .bind(row.id)
+            .bind(batch.number)
+            .bind(&json)
+            .bind(batch.in_doubt || cause.in_doubt)
+            .execute(&mut *tx)
+            .await?;
+    }
+    if before.is_none() {
+        record(&mut tx, &system(row)?, Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure)).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn system(row: &Row) -> Result<Actor> {
+    let account = AccountName::try_from(row.account.clone()).map_err(|error| Error::Broken(error.to_string()))?;
+    Ok(Actor::system(row.account_id, account))
+}

@@ -1,0 +1,142 @@
+//! One conditional PUT, and what its answer means.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+
+use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
+use auditstream_model::limits::BATCH_BYTES;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use sha2::{Digest, Sha256};
+
+use super::encode;
+use super::failure::{Cause, classify};
+
+/// The object's user metadata: SHA-256 of the content before compression, hexadecimal.
+const CONTENT_SHA256: &str = "content-sha256";
+
+/// What is sent, and where.
+pub(super) struct Object<'a> {
+    pub(super) spec: &'a DestinationSpec,
+    pub(super) key: String,
+    pub(super) body: Vec<u8>,
+    pub(super) format: Format,
+    pub(super) compression: Compression,
+    pub(super) sha256: [u8; 32],
+    /// Whether the answer of an earlier attempt was lost, so that the object may be ours.
+    pub(super) in_doubt: bool,
+}
+
+/// The object is in the bucket; `verified` tells whether its content is known to be ours.
+pub(super) struct Delivered {
+    pub(super) verified: bool,
+}
+
+/// Sends an object unless there is one of its name, and says what became of it.
+pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered, Cause> {
+    let spec = object.spec;
+    let mut request = client
+        .put_object()
+        .bucket(spec.bucket.as_str())
+        .key(&object.key)
+        .if_none_match("*")
+        .content_type(encode::content_type(object.format))
+        .checksum_sha256(BASE64_STANDARD.encode(Sha256::digest(&object.body)))
+        .metadata(CONTENT_SHA256, hex(&object.sha256))
+        .set_storage_class(spec.storage_class.as_deref().map(Into::into))
+        .set_expected_bucket_owner(spec.expected_bucket_owner.clone());
+    request = match &spec.sse {
+        ServerSideEncryption::None => request,
+        ServerSideEncryption::Aes256 => request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256),
+        ServerSideEncryption::Kms { kms_key_id } => {
+            request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(kms_key_id)
+        }
+    };
+    let answer = request.body(ByteStream::from(object.body.clone())).send().await;
+    let Err(error) = answer else { return Ok(Delivered { verified: true }) };
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(412 | 304) => compare(client, &object).await,
+        _ => Err(classify(&error)),
+    }
+}
+
+/// There is an object of this name: ours, if its content is.
+async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Cause> {
+    let spec = object.spec;
+    let head = client.head_object().bucket(spec.bucket.as_str()).key(&object.key).set_expected_bucket_owner(spec.expected_bucket_owner.clone());
+    let stored = match head.send().await {
+        Ok(head) => head.metadata().and_then(|metadata| metadata.get(CONTENT_SHA256)).cloned(),
+        Err(error) => return unread(object, classify(&error)),
+    };
+    let expected = hex(&object.sha256);
+    let found = match stored {
+        Some(sha256) => sha256,
+        None => match fetch(client, object).await {
+            Ok(sha256) => sha256,
+            Err(cause) => return unread(object, cause),
+        },
+    };
+    if found == expected {
+        return Ok(Delivered { verified: true });
+    }
+    Err(Cause::blocked(
+        "object_exists",
+        format!("Another object is already at {}: its content has the SHA-256 {found}, ours {expected}.", object.key),
+        "Find out who wrote it, and move or delete it; streaming goes on at the next run.",
+    ))
+}
+
+fn unread(object: &Object<'_>, cause: Cause) -> Result<Delivered, Cause> {
+    match (cause.code, object.in_doubt) {
+        // An attempt of ours may have stored it, and nobody else knows the name: delivered, but not seen.
+        ("access_denied", true) => Ok(Delivered { verified: false }),
+        ("access_denied", false) => Err(Cause::blocked(
+            "object_exists",
+            format!("An object is already at {} and may not be read.", object.key),
+            "Allow s3:GetObject on this prefix so that it can be compared, or move the object.",
+        )),
+        _ => Err(Cause { transient: true, in_doubt: object.in_doubt, ..cause }),
+    }
+}
+
+async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
+    let get = client.get_object().bucket(object.spec.bucket.as_str()).key(&object.key).send().await.map_err(|error| classify(&error))?;
+    let unreadable = |why: String| Cause::blocked("object_exists", format!("Another object is already at {}: {why}", object.key), "Move or delete it.");
+    let limit = 2 * BATCH_BYTES as u64;
+    if get.content_length().is_some_and(|length| length.unsigned_abs() > limit) {
+        return Err(unreadable("it is larger than any of ours.".to_owned()));
+    }
+    let body = get.body.collect().await.map_err(|error| Cause {
+        code: "network",
+        answered: true,
+        in_doubt: object.in_doubt,
+        transient: true,
+        blocked: false,
+        message: error.to_string(),
+        hint: "Nothing to do: it is tried again.".to_owned(),
+        explanation: "The connection broke while an object was read.".to_owned(),
+    })?;
+    let body = body.into_bytes();
+    let mut content = Vec::new();
+    let read = match object.compression {
+        Compression::None => {
+            content.extend_from_slice(&body);
+            Ok(content.len())
+        }
+        Compression::Gzip => flate2::read::MultiGzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut content),
+        Compression::Zstd => zstd::stream::Decoder::new(body.as_ref()).and_then(|zstd| zstd.take(limit).read_to_end(&mut content)),
+    };
+    match read {
+        Ok(_) => Ok(hex(&encode::sha256(&content))),
+        Err(error) => Err(unreadable(format!("it cannot be decompressed: {error}."))),
+    }
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,18 @@
+//! Audit events in and out.
+//!
+//! - [`payload`]: checks an event and brings it into the form that is stored and streamed
+//! - [`append`]: gives sequences and inserts, inside a transaction
+//! - [`writer`]: groups requests into commits
+//! - [`ingest`]: from a request's body to its answer
+//! - [`own`]: the audit of ourselves
+//! - [`search`]: who did what
+
+pub(crate) mod append;
+mod ingest;
+pub(crate) mod own;
+pub mod payload;
+mod search;
+pub(crate) mod writer;
+
+pub use ingest::{BodyFormat, ingest};
+pub use search::search;

@@ -1,0 +1,104 @@
+//! Groups requests into commits: one task owns the appending, so that a sync of the disk serves all who wait.
+
+use std::sync::Arc;
+
+use auditstream_model::{Code, IngestOutcome, Problem};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::append::{Appended, append};
+use super::payload::Prepared;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
+const QUEUE_BYTES: usize = 64 << 20;
+/// A commit takes no further request once it has this many events.
+const COMMIT_EVENTS: usize = 10_000;
+
+struct Request {
+    account_id: i64,
+    events: Vec<Prepared>,
+    answer: oneshot::Sender<Result<Appended>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The way to the writer.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    queue: mpsc::UnboundedSender<Request>,
+    room: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Starts the task. It ends when the last handle is gone.
+    pub(crate) fn start(store: Store) -> Self {
+        let (queue, requests) = mpsc::unbounded_channel();
+        tokio::spawn(write(store, requests));
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
+    }
+
+    /// Appends, and answers after the commit is on disk.
+    pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<IngestOutcome> {
+        let bytes = events.iter().map(|event| event.payload.len()).sum::<usize>().clamp(1, QUEUE_BYTES);
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let busy = || Error::refused(Code::Unavailable, "More events wait to be written than there is room for. Send them again in a second.");
+        let room = Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| busy())?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Request { account_id, events, answer, _room: room }).map_err(|_| busy())?;
+        match answered.await.map_err(|_| busy())?? {
+            Appended::Stored(outcome) => Ok(outcome),
+            Appended::Conflicts(errors) => Err(invalid_events(errors.len(), errors)),
+        }
+    }
+}
+
+/// The refusal of a request: the first invalid events by name, and how many there are.
+pub(crate) fn invalid_events(total: usize, mut errors: Vec<auditstream_model::FieldError>) -> Error {
+    let mut named = std::collections::BTreeSet::new();
+    errors.retain(|error| {
+        named.insert(error.index);
+        named.len() <= auditstream_model::limits::NAMED_INVALID_EVENTS
+    });
+    let detail = format!("{total} of the events cannot be taken, so none of the request was stored. Mend or remove them and send it again.");
+    let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
+    problem.invalid_events = u32::try_from(total).ok();
+    Error::Refused(Box::new(problem))
+}
+
+async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
+    while let Some(first) = requests.recv().await {
+        let mut events = first.events.len();
+        let mut group = vec![first];
+        while events < COMMIT_EVENTS
+            && let Ok(next) = requests.try_recv()
+        {
+            events += next.events.len();
+            group.push(next);
+        }
+        match commit(&store, &group).await {
+            Ok(results) => {
+                for (request, result) in group.into_iter().zip(results) {
+                    // Whoever no longer waits has sent its request in vain; its events are stored all the same.
+                    let _ = request.answer.send(Ok(result));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, requests = group.len(), "events were not stored");
+                for request in group {
+                    let refusal = Error::refused(Code::Unavailable, "The events could not be written to the database. Send them again in a few seconds.");
+                    let _ = request.answer.send(Err(refusal));
+                }
+            }
+        }
+    }
+}
+
+async fn commit(store: &Store, group: &[Request]) -> Result<Vec<Appended>> {
+    let mut tx = store.write().await?;
+    let mut results = Vec::with_capacity(group.len());
+    for request in group {
+        results.push(append(&mut tx, request.account_id, &request.events).await?);
+    }
+    tx.commit().await?;
+    Ok(results)
+}

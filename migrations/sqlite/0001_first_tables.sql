@@ -1,0 +1,138 @@
+-- The tables of Auditstream. Times are epoch milliseconds, UTC. Every row carries its account.
+
+CREATE TABLE account (
+    id            INTEGER PRIMARY KEY,
+    name          TEXT    NOT NULL UNIQUE,
+    -- The last sequence given. Taken in the transaction that inserts the events, so that its lock orders commits.
+    last_sequence INTEGER NOT NULL DEFAULT 0,
+    -- Shown to those who set up a cross-account role; made by the server.
+    external_id   TEXT    NOT NULL UNIQUE,
+    created       INTEGER NOT NULL
+) STRICT;
+
+-- Keys that encrypt secrets, each wrapped by the master key.
+CREATE TABLE data_key (
+    id      INTEGER PRIMARY KEY,
+    wrapped BLOB    NOT NULL,
+    created INTEGER NOT NULL
+) STRICT;
+
+-- The trail. A rowid table: rows are appended, and the payload is large. `payload` is the event as it is streamed, up
+-- to the place where sequence and batch id go (see the engine's `trail::payload`).
+CREATE TABLE audit_event (
+    account_id    INTEGER NOT NULL,
+    sequence      INTEGER NOT NULL,
+    -- The first 16 bytes of the SHA-256 of auditEventId.
+    id_digest     BLOB    NOT NULL,
+    time          INTEGER NOT NULL,
+    received      INTEGER NOT NULL,
+    principal     TEXT    NOT NULL,
+    action        TEXT    NOT NULL,
+    module        TEXT    NOT NULL,
+    resource_type TEXT    NOT NULL,
+    resource      TEXT    NOT NULL,
+    org           TEXT,
+    project       TEXT,
+    payload       TEXT    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX audit_event_sequence ON audit_event (account_id, sequence);
+CREATE UNIQUE INDEX audit_event_id ON audit_event (account_id, id_digest);
+CREATE INDEX audit_event_time ON audit_event (account_id, time, sequence);
+
+CREATE TABLE connector (
+    id          INTEGER PRIMARY KEY,
+    account_id  INTEGER NOT NULL REFERENCES account (id),
+    identifier  TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    tags        TEXT    NOT NULL,
+    spec        TEXT    NOT NULL,
+    data_key_id INTEGER REFERENCES data_key (id),
+    secrets     BLOB,
+    created     INTEGER NOT NULL,
+    updated     INTEGER NOT NULL,
+    UNIQUE (account_id, identifier)
+) STRICT;
+
+CREATE TABLE streaming_destination (
+    -- Never given twice: batches and object keys of a deleted destination must not meet those of a new one.
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id       INTEGER NOT NULL REFERENCES account (id),
+    identifier       TEXT    NOT NULL,
+    name             TEXT    NOT NULL,
+    description      TEXT    NOT NULL,
+    tags             TEXT    NOT NULL,
+    status           TEXT    NOT NULL CHECK (status IN ('ACTIVE', 'INACTIVE')),
+    connector        TEXT    NOT NULL,
+    spec             TEXT    NOT NULL,
+    -- 80 random bits in every object key of this life of the destination.
+    uid              TEXT    NOT NULL UNIQUE,
+    -- Raised by every change that a run in flight must notice.
+    epoch            INTEGER NOT NULL DEFAULT 1,
+    -- The last sequence confirmed; null until the first activation.
+    cursor           INTEGER,
+    last_batch       INTEGER NOT NULL DEFAULT 0,
+    last_streamed_at INTEGER,
+    failure          TEXT,
+    created          INTEGER NOT NULL,
+    updated          INTEGER NOT NULL,
+    status_updated   INTEGER NOT NULL,
+    UNIQUE (account_id, identifier)
+) STRICT;
+
+CREATE TABLE streaming_batch (
+    destination_id INTEGER NOT NULL REFERENCES streaming_destination (id) ON DELETE CASCADE,
+    number         INTEGER NOT NULL,
+    account_id     INTEGER NOT NULL,
+    status         TEXT    NOT NULL CHECK (status IN ('READY', 'IN_PROGRESS', 'SUCCESS', 'FAILED')),
+    first_sequence INTEGER NOT NULL,
+    last_sequence  INTEGER NOT NULL,
+    events         INTEGER NOT NULL,
+    bytes          INTEGER NOT NULL,
+    format         TEXT    NOT NULL,
+    compression    TEXT    NOT NULL,
+    -- Of the content before compression.
+    sha256         BLOB    NOT NULL,
+    key            TEXT    NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 0,
+    -- Whether the answer of some attempt was lost, so that the object may be there.
+    in_doubt       INTEGER NOT NULL DEFAULT 0,
+    created        INTEGER NOT NULL,
+    finished       INTEGER,
+    verified       INTEGER,
+    failure        TEXT,
+    PRIMARY KEY (destination_id, number)
+) STRICT;
+-- At most one batch of a destination is on its way.
+CREATE UNIQUE INDEX streaming_batch_open ON streaming_batch (destination_id) WHERE status <> 'SUCCESS';
+
+CREATE TABLE console_user (
+    id            INTEGER PRIMARY KEY,
+    account_id    INTEGER NOT NULL REFERENCES account (id),
+    email         TEXT    NOT NULL UNIQUE,
+    role          TEXT    NOT NULL CHECK (role IN ('account_admin', 'account_viewer')),
+    password_hash TEXT    NOT NULL,
+    created       INTEGER NOT NULL
+) STRICT;
+
+-- Sessions, API tokens and set-up links are kept as SHA-256 of what the holder has.
+CREATE TABLE session (
+    digest  BLOB    PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES console_user (id) ON DELETE CASCADE,
+    created INTEGER NOT NULL,
+    seen    INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE api_token (
+    digest     BLOB    PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    name       TEXT    NOT NULL,
+    scopes     TEXT    NOT NULL,
+    created    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE setup_link (
+    digest  BLOB    PRIMARY KEY,
+    expires INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,82 @@
+//! What was streamed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EpochMillis, Sequence};
+
+/// How far a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BatchStatus {
+    /// Frozen; nothing was sent yet.
+    Ready,
+    /// An attempt was recorded.
+    InProgress,
+    /// The object is in the bucket and the cursor stands behind it.
+    Success,
+    /// The last attempt failed; it is tried again.
+    Failed,
+}
+
+impl BatchStatus {
+    /// The word that API and database use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Success => "SUCCESS",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// The status of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ready, Self::InProgress, Self::Success, Self::Failed].into_iter().find(|status| status.word() == word)
+    }
+}
+
+/// Why a delivery failed, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable word: `no_such_bucket`, `access_denied`, `network` …
+    pub code: String,
+    /// What failed, and where.
+    pub message: String,
+    /// What a person can do about it.
+    pub hint: String,
+    /// Whether trying again can not help, and an admin must act.
+    pub blocked: bool,
+    /// When, epoch ms.
+    pub at: EpochMillis,
+}
+
+/// One S3 object of a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// 1, 2, 3 … within its destination.
+    pub number: i64,
+    /// How far it is.
+    pub status: BatchStatus,
+    /// The first sequence in it.
+    pub first_sequence: Sequence,
+    /// The last sequence in it.
+    pub last_sequence: Sequence,
+    /// How many events.
+    pub events: i64,
+    /// Bytes before compression.
+    pub bytes: i64,
+    /// The object's key, without the prefix that the destination has at each attempt.
+    pub key: String,
+    /// PUTs recorded so far.
+    pub attempts: i64,
+    /// When it was frozen, epoch ms.
+    pub created: EpochMillis,
+    /// When it was confirmed, epoch ms.
+    pub finished: Option<EpochMillis>,
+    /// Whether the object is known to hold this very content; null until it is delivered.
+    pub verified: Option<bool>,
+    /// Why the last attempt failed.
+    pub error: Option<Failure>,
+}

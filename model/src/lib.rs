@@ -1,0 +1,53 @@
+//! The vocabulary of Auditstream: plain types, identifiers and validation.
+//!
+//! Everything that crosses a boundary (browser ↔ server, API client ↔ server, database ↔ engine) is named here
+//! once, so that the three can not disagree. There is no I/O, and the crate compiles to WebAssembly.
+//!
+//! What a person or a program sends arrives as an *input* ([`DestinationInput`], [`ConnectorInput`]): plain strings,
+//! as typed. `parse` turns it into a value that follows every rule, or into [`FieldErrors`] that name each field that
+//! does not. Browser, API and database use the same `parse`.
+//!
+//! In reading order:
+//!
+//! - [`identifier`]: names of things, and the tags and texts that describe them
+//! - [`field`]: errors that name a field
+//! - [`problem`]: how every refusal is sent
+//! - [`access`]: roles, permissions and token scopes
+//! - [`event`]: audit events, their filters and the answer to an ingest request
+//! - [`connector`]: how to reach AWS
+//! - [`destination`]: where to stream
+//! - [`bucket`]: the rules that AWS has for buckets and keys
+//! - [`batch`]: what was streamed
+//! - [`page`]: paging, sorting and search of lists
+//! - [`limits`]: every limit in one place
+
+pub mod access;
+pub mod batch;
+pub mod bucket;
+pub mod connector;
+pub mod destination;
+pub mod event;
+pub mod field;
+pub mod identifier;
+pub mod limits;
+pub mod page;
+pub mod problem;
+
+pub use access::{Permission, Role, Scope, SignedIn};
+pub use batch::{Batch, BatchStatus, Failure};
+pub use connector::{
+    Backoff, Connector, ConnectorInput, ConnectorView, ConnectorSpec, Credentials, CredentialsInput, ConnectionTest, TestStep,
+};
+pub use destination::{
+    AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationView, DestinationSpec, Format, SpecInput, StartAt, Status,
+};
+pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome};
+pub use field::{FieldError, FieldErrors};
+pub use identifier::{AccountName, Description, Identifier, Name, Tags};
+pub use page::{ListQuery, Listing, Order, Sort};
+pub use problem::{Code, Problem};
+
+/// Milliseconds since the Unix epoch, UTC.
+pub type EpochMillis = i64;
+/// A position in an account's trail: 1, 2, 3 … without gaps, in commit order. 0 stands before the first.
+pub type Sequence = i64;

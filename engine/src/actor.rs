@@ -15,8 +15,14 @@ pub(crate) struct Request {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Person { email: String, role: Role },
-    Token { name: String, scopes: Vec<Scope> },
+    Person {
+        email: String,
+        role: Role,
+    },
+    Token {
+        name: String,
+        scopes: Vec<Scope>,
+    },
     /// Who runs the binary; may everything.
     CommandLine,
     /// The server itself: destinations that fail or recover.
@@ -34,7 +40,12 @@ pub struct Actor {
 
 impl Actor {
     fn new(account_id: i64, account: AccountName, kind: Kind) -> Self {
-        Self { account_id, account, kind, request: None }
+        Self {
+            account_id,
+            account,
+            kind,
+            request: None,
+        }
     }
 
     pub(crate) fn person(account_id: i64, account: AccountName, email: String, role: Role) -> Self {
@@ -61,7 +72,10 @@ impl Actor {
     /// The same actor, with where the request came from.
     #[must_use]
     pub fn with_request(mut self, method: &str, client_ip: &str) -> Self {
-        self.request = Some(Request { method: method.to_owned(), client_ip: client_ip.to_owned() });
+        self.request = Some(Request {
+            method: method.to_owned(),
+            client_ip: client_ip.to_owned(),
+        });
         self
     }
 
@@ -97,15 +111,25 @@ impl Actor {
         }
         let word = serde_json::to_value(permission)?;
         let word = word.as_str().unwrap_or_default();
-        Err(Error::refused(Code::Forbidden, format!("This needs the permission {word}. Ask an account admin.")))
+        Err(Error::refused(
+            Code::Forbidden,
+            format!("This needs the permission {word}. Ask an account admin."),
+        ))
     }
 
     /// The person, as the console shows them; none for tokens and commands.
     #[must_use]
     pub fn signed_in(&self, engine: &Engine) -> Option<SignedIn> {
-        let Kind::Person { email, role } = &self.kind else { return None };
+        let Kind::Person { email, role } = &self.kind else {
+            return None;
+        };
         let streaming_enabled = engine.streaming_enabled();
-        Some(SignedIn { email: email.clone(), role: *role, account: self.account.clone(), streaming_enabled })
+        Some(SignedIn {
+            email: email.clone(),
+            role: *role,
+            account: self.account.clone(),
+            streaming_enabled,
+        })
     }
 
     /// `auditEventAuthor.principal`.

@@ -88,7 +88,10 @@ impl Engine {
         if self.0.streaming_enabled {
             return Ok(());
         }
-        Err(Error::refused(Code::FeatureDisabled, "Not enabled. Contact your administrator."))
+        Err(Error::refused(
+            Code::FeatureDisabled,
+            "Not enabled. Contact your administrator.",
+        ))
     }
 
     /// Whether the database answers.

@@ -42,7 +42,9 @@ impl Error {
     pub fn duplicate(kind: &str, identifier: &str) -> Self {
         let sentence = format!("There is already a {kind} with the id “{identifier}”.");
         let errors = FieldErrors::one("identifier", sentence.clone());
-        Self::Refused(Box::new(Problem::new(Code::DuplicateField, sentence).with_errors(errors.0)))
+        Self::Refused(Box::new(
+            Problem::new(Code::DuplicateField, sentence).with_errors(errors.0),
+        ))
     }
 
     /// What is sent to the caller: faults of ours say no more than that, and are logged where they are answered.
@@ -50,9 +52,10 @@ impl Error {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Refused(problem) => (**problem).clone(),
-            Self::Database(error) if is_busy(error) => {
-                Problem::new(Code::Unavailable, "The database did not answer in time. Try again in a few seconds.")
-            }
+            Self::Database(error) if is_busy(error) => Problem::new(
+                Code::Unavailable,
+                "The database did not answer in time. Try again in a few seconds.",
+            ),
             Self::Database(_) | Self::Opening(_) | Self::Stored(_) | Self::Broken(_) => {
                 Problem::new(Code::Internal, "Something went wrong on the server. Its log says more.")
             }
@@ -62,8 +65,15 @@ impl Error {
 
 impl From<FieldErrors> for Error {
     fn from(errors: FieldErrors) -> Self {
-        let detail = errors.0.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>().join(" ");
-        Self::Refused(Box::new(Problem::new(Code::InvalidFields, detail).with_errors(errors.0)))
+        let detail = errors
+            .0
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.message))
+            .collect::<Vec<_>>()
+            .join(" ");
+        Self::Refused(Box::new(
+            Problem::new(Code::InvalidFields, detail).with_errors(errors.0),
+        ))
     }
 }
 
@@ -72,9 +82,10 @@ fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: i32 = 5;
     match error {
         sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => {
-            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
-        }
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<i32>().ok())
+            .is_some_and(|code| code & 0xff == SQLITE_BUSY),
         _ => false,
     }
 }

@@ -26,7 +26,7 @@
 //!
 //! | rule | tests |
 //! | --- | --- |
-//! | 1 durable before acknowledged | `it::crash::an_acknowledged_event_survives_a_kill` |
+//! | 1 durable before acknowledged | the server's `it::process`: what was acknowledged is there after a kill |
 //! | 2 sequence order is commit order, without gaps | `it::trail::sequences_are_dense_whoever_writes` |
 //! | 3 ingest is idempotent | `it::trail::sent_again_is_counted_not_stored` |
 //! | 4 a request is whole or nothing | `it::trail::one_invalid_event_refuses_its_request_and_no_other` |
@@ -34,8 +34,8 @@
 //! | 6 content follows from the batch alone | `streaming::encode::tests::the_same_batch_gives_the_same_bytes` |
 //! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*` |
 //! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again` |
-//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events` |
-//! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped` |
+//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers` |
+//! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 

@@ -42,17 +42,31 @@ impl Store {
             .busy_timeout(BUSY)
             .pragma("cache_size", "-16384")
             .pragma("journal_size_limit", "67108864");
-        let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let writer = writer.connect_with(options.clone()).await.map_err(|error| refuse(error.to_string()))?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let writer = writer
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| refuse(error.to_string()))?;
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
-                refuse(format!("it was made by a newer version of Auditstream (migration {version}); run that version or a newer one"))
+            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => refuse(format!(
+                "it was made by a newer version of Auditstream (migration {version}); run that version or a newer one"
+            )),
+            MigrateError::VersionMismatch(version) => {
+                refuse(format!("its migration {version} is not the one of this version"))
             }
-            MigrateError::VersionMismatch(version) => refuse(format!("its migration {version} is not the one of this version")),
             other => refuse(other.to_string()),
         })?;
-        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await;
-        Ok(Self { writer, readers: readers.map_err(|error| refuse(error.to_string()))? })
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await;
+        Ok(Self {
+            writer,
+            readers: readers.map_err(|error| refuse(error.to_string()))?,
+        })
     }
 
     /// The connections that read. Each statement sees what was committed before it began.

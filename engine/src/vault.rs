@@ -33,8 +33,15 @@ impl MasterKey {
     /// # Errors
     /// [`Error::Opening`] when it is not that.
     pub fn from_base64(text: &str) -> Result<Self> {
-        let bytes = BASE64_STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        bytes.map(Self).ok_or_else(|| Error::Opening("the master key is not base64 of 32 bytes; make one with: head -c 32 /dev/urandom | base64".into()))
+        let bytes = BASE64_STANDARD
+            .decode(text.trim())
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(Self).ok_or_else(|| {
+            Error::Opening(
+                "the master key is not base64 of 32 bytes; make one with: head -c 32 /dev/urandom | base64".into(),
+            )
+        })
     }
 
     /// Reads the key of a file, or makes both; the file is for its owner alone.
@@ -42,9 +49,12 @@ impl MasterKey {
     /// # Errors
     /// [`Error::Opening`] when the file cannot be read or made.
     pub fn load_or_create(path: &Path) -> Result<Self> {
-        let refuse = |error: std::io::Error| Error::Opening(format!("cannot use the master key {}: {error}", path.display()));
+        let refuse =
+            |error: std::io::Error| Error::Opening(format!("cannot use the master key {}: {error}", path.display()));
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_base64(&text).map_err(|error| Error::Opening(format!("{}: {error}", path.display()))),
+            Ok(text) => {
+                Self::from_base64(&text).map_err(|error| Error::Opening(format!("{}: {error}", path.display())))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self(rand::random());
                 let mut options = std::fs::OpenOptions::new();
@@ -52,7 +62,9 @@ impl MasterKey {
                 #[cfg(unix)]
                 std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
                 let mut file = options.open(path).map_err(refuse)?;
-                writeln!(file, "{}", BASE64_STANDARD.encode(key.0)).and_then(|()| file.sync_all()).map_err(refuse)?;
+                writeln!(file, "{}", BASE64_STANDARD.encode(key.0))
+                    .and_then(|()| file.sync_all())
+                    .map_err(refuse)?;
                 Ok(key)
             }
             Err(error) => Err(refuse(error)),
@@ -80,12 +92,15 @@ impl Vault {
     /// [`Error::Opening`] when the master key is not the one that the database was made with.
     pub async fn open(store: &Store, master: &MasterKey) -> Result<Self> {
         let mut tx = store.write().await?;
-        let found: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT id, wrapped FROM data_key ORDER BY id DESC LIMIT 1").fetch_optional(&mut *tx).await?;
+        let found: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT id, wrapped FROM data_key ORDER BY id DESC LIMIT 1")
+            .fetch_optional(&mut *tx)
+            .await?;
         if let Some((data_key_id, wrapped)) = found {
             let opened = open(&master.0, b"data key", &wrapped).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
             let data_key = opened.ok_or_else(|| {
-                Error::Opening("the master key is not the one that this database was made with; nothing was changed".into())
+                Error::Opening(
+                    "the master key is not the one that this database was made with; nothing was changed".into(),
+                )
             })?;
             return Ok(Self { data_key_id, data_key });
         }
@@ -96,7 +111,10 @@ impl Vault {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(Self { data_key_id: inserted.last_insert_rowid(), data_key })
+        Ok(Self {
+            data_key_id: inserted.last_insert_rowid(),
+            data_key,
+        })
     }
 
     /// The id of the data key that seals.
@@ -118,19 +136,34 @@ impl Vault {
     /// # Errors
     /// [`Error::Broken`] when it was not.
     pub fn open_sealed(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>> {
-        open(&self.data_key, place.as_bytes(), sealed).ok_or_else(|| Error::Broken(format!("the secret of {place} cannot be opened")))
+        open(&self.data_key, place.as_bytes(), sealed)
+            .ok_or_else(|| Error::Broken(format!("the secret of {place} cannot be opened")))
     }
 }
 
 fn seal(key: &[u8; 32], place: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE_BYTES] = rand::random();
     let sealed = XChaCha20Poly1305::new(&(*key).into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: place })
+        .encrypt(
+            &XNonce::from(nonce),
+            Payload {
+                msg: secret,
+                aad: place,
+            },
+        )
         .map_err(|_| Error::Broken("a secret cannot be sealed".into()))?;
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
 fn open(key: &[u8; 32], place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-    XChaCha20Poly1305::new(&(*key).into()).decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: place }).ok()
+    XChaCha20Poly1305::new(&(*key).into())
+        .decrypt(
+            &XNonce::from(*nonce),
+            Payload {
+                msg: sealed,
+                aad: place,
+            },
+        )
+        .ok()
 }

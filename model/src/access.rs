@@ -74,7 +74,10 @@ impl Role {
 }
 
 fn is_view(permission: Permission) -> bool {
-    matches!(permission, Permission::ViewAudit | Permission::ViewDestination | Permission::ViewConnector)
+    matches!(
+        permission,
+        Permission::ViewAudit | Permission::ViewDestination | Permission::ViewConnector
+    )
 }
 
 /// What an API token may be used for.

@@ -33,7 +33,9 @@ impl BatchStatus {
     /// The status of a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ready, Self::InProgress, Self::Success, Self::Failed].into_iter().find(|status| status.word() == word)
+        [Self::Ready, Self::InProgress, Self::Success, Self::Failed]
+            .into_iter()
+            .find(|status| status.word() == word)
     }
 }
 

@@ -25,7 +25,10 @@ impl BucketName {
         if !(3..=63).contains(&text.len()) {
             return refuse("A bucket name has 3 to 63 characters.");
         }
-        if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-')) {
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'))
+        {
             return refuse("A bucket name has only lower-case letters, digits, dots and hyphens.");
         }
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -38,10 +41,16 @@ impl BucketName {
         if text.parse::<std::net::Ipv4Addr>().is_ok() {
             return refuse("A bucket name is not formatted as an IP address.");
         }
-        if ["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|prefix| text.starts_with(prefix)) {
+        if ["xn--", "sthree-", "amzn-s3-demo-"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
             return refuse("A bucket name does not begin with xn--, sthree- or amzn-s3-demo-.");
         }
-        if ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"].iter().any(|suffix| text.ends_with(suffix)) {
+        if ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
+            .iter()
+            .any(|suffix| text.ends_with(suffix))
+        {
             return refuse("A bucket name does not end with -s3alias, --ol-s3, .mrap, --x-s3 or --table-s3.");
         }
         Ok(Self(text.to_owned()))
@@ -83,13 +92,22 @@ impl Prefix {
             return Err(TextError::new("A prefix ends in /."));
         }
         if text.len() > PREFIX_BYTES {
-            return Err(TextError::new(format!("A prefix has at most {PREFIX_BYTES} characters.")));
+            return Err(TextError::new(format!(
+                "A prefix has at most {PREFIX_BYTES} characters."
+            )));
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/!-_.*'()=".contains(&b)) {
-            return Err(TextError::new("A prefix has only letters, digits and / ! - _ . * ' ( ) ="));
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/!-_.*'()=".contains(&b))
+        {
+            return Err(TextError::new(
+                "A prefix has only letters, digits and / ! - _ . * ' ( ) =",
+            ));
         }
         if text.split_inclusive('/').any(|part| matches!(part, "/" | "./" | "../")) {
-            return Err(TextError::new("A prefix does not start with /, and has no empty, . or .. part."));
+            return Err(TextError::new(
+                "A prefix does not start with /, and has no empty, . or .. part.",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -124,8 +142,24 @@ mod tests {
         }
         let long = "b".repeat(64);
         for bad in [
-            "", "ab", &long, "Audit", "a_b", "-abc", "abc-", "a..b", "192.168.5.4", "xn--abc", "sthree-abc", "abc-s3alias", "abc--ol-s3",
-            "s3://abc", "abc/def", "arn:aws:s3:::abc", "bücket", "ab c",
+            "",
+            "ab",
+            &long,
+            "Audit",
+            "a_b",
+            "-abc",
+            "abc-",
+            "a..b",
+            "192.168.5.4",
+            "xn--abc",
+            "sthree-abc",
+            "abc-s3alias",
+            "abc--ol-s3",
+            "s3://abc",
+            "abc/def",
+            "arn:aws:s3:::abc",
+            "bücket",
+            "ab c",
         ] {
             assert!(BucketName::parse(bad).is_err(), "{bad}");
         }

@@ -42,7 +42,11 @@ pub enum Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self::FullJitter { base_delay: 500, max_backoff_time: 30_000, retry_count: 5 }
+        Self::FullJitter {
+            base_delay: 500,
+            max_backoff_time: 30_000,
+            retry_count: 5,
+        }
     }
 }
 
@@ -51,39 +55,67 @@ impl Backoff {
     #[must_use]
     pub fn retry_count(self) -> u32 {
         match self {
-            Self::FixedDelay { retry_count, .. } | Self::EqualJitter { retry_count, .. } | Self::FullJitter { retry_count, .. } => retry_count,
+            Self::FixedDelay { retry_count, .. }
+            | Self::EqualJitter { retry_count, .. }
+            | Self::FullJitter { retry_count, .. } => retry_count,
         }
     }
 
     /// The wait before retry `retry` (from 1), in ms; `random` is between 0 and 1.
     #[must_use]
     pub fn delay(self, retry: u32, random: f64) -> u64 {
-        let doubled = |base: u64, most: u64| base.saturating_mul(1_u64.checked_shl(retry.saturating_sub(1)).unwrap_or(u64::MAX)).min(most);
+        let doubled = |base: u64, most: u64| {
+            base.saturating_mul(1_u64.checked_shl(retry.saturating_sub(1)).unwrap_or(u64::MAX))
+                .min(most)
+        };
         match self {
             Self::FixedDelay { fixed_backoff, .. } => fixed_backoff,
-            Self::EqualJitter { base_delay, max_backoff_time, .. } => {
+            Self::EqualJitter {
+                base_delay,
+                max_backoff_time,
+                ..
+            } => {
                 let wait = doubled(base_delay, max_backoff_time);
                 wait / 2 + part(wait - wait / 2, random)
             }
-            Self::FullJitter { base_delay, max_backoff_time, .. } => part(doubled(base_delay, max_backoff_time), random),
+            Self::FullJitter {
+                base_delay,
+                max_backoff_time,
+                ..
+            } => part(doubled(base_delay, max_backoff_time), random),
         }
     }
 
     fn check(self, errors: &mut FieldErrors) {
         const LONGEST: u64 = 600_000;
         if self.retry_count() > 20 {
-            errors.add("spec.backoff.retry_count", "Retry at most 20 times; what still fails is tried again at the next run.");
+            errors.add(
+                "spec.backoff.retry_count",
+                "Retry at most 20 times; what still fails is tried again at the next run.",
+            );
         }
         match self {
             Self::FixedDelay { fixed_backoff, .. } if fixed_backoff > LONGEST => {
                 errors.add("spec.backoff.fixed_backoff", "Wait at most 600,000 ms.");
             }
-            Self::EqualJitter { base_delay, max_backoff_time, .. } | Self::FullJitter { base_delay, max_backoff_time, .. } => {
+            Self::EqualJitter {
+                base_delay,
+                max_backoff_time,
+                ..
+            }
+            | Self::FullJitter {
+                base_delay,
+                max_backoff_time,
+                ..
+            } => {
                 if max_backoff_time > LONGEST {
                     errors.add("spec.backoff.max_backoff_time", "Wait at most 600,000 ms.");
                 }
                 if base_delay > max_backoff_time {
-                    errors.add("spec.backoff.base_delay", "The first wait is not longer than the longest.");
+                    errors.add(
+                        "spec.backoff.base_delay",
+                        "The first wait is not longer than the longest.",
+                    );
                 }
             }
             Self::FixedDelay { .. } => {}
@@ -91,7 +123,12 @@ impl Backoff {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "waits are far below 2^52 ms")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "waits are far below 2^52 ms"
+)]
 fn part(whole: u64, random: f64) -> u64 {
     (whole as f64 * random.clamp(0.0, 1.0)) as u64
 }
@@ -120,7 +157,10 @@ pub enum CredentialsInput {
 impl fmt::Debug for CredentialsInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Manual { access_key, .. } => f.debug_struct("Manual").field("access_key", access_key).finish_non_exhaustive(),
+            Self::Manual { access_key, .. } => f
+                .debug_struct("Manual")
+                .field("access_key", access_key)
+                .finish_non_exhaustive(),
             Self::Inherit => f.write_str("Inherit"),
             Self::Irsa => f.write_str("Irsa"),
         }
@@ -247,38 +287,71 @@ impl ConnectorInput {
         let description = errors.take("description", Description::parse(&self.description));
         let tags = errors.take("tags", Tags::parse(self.tags));
         let spec = self.spec;
-        let plain_word = |text: &str| !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let plain_word = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
         if !plain_word(&spec.region) {
             errors.add("spec.region", "A region looks like us-east-1.");
         }
-        let endpoint = spec.endpoint.map(|text| text.trim().trim_end_matches('/').to_owned()).filter(|text| !text.is_empty());
+        let endpoint = spec
+            .endpoint
+            .map(|text| text.trim().trim_end_matches('/').to_owned())
+            .filter(|text| !text.is_empty());
         if endpoint.as_deref().is_some_and(|text| !is_http_address(text)) {
-            errors.add("spec.endpoint", "An endpoint is an address such as https://s3.example.com:9000, without a path.");
+            errors.add(
+                "spec.endpoint",
+                "An endpoint is an address such as https://s3.example.com:9000, without a path.",
+            );
         }
         if let Some(role) = &spec.cross_account {
             let parts: Vec<&str> = role.role_arn.splitn(6, ':').collect();
             if parts.len() != 6 || parts[0] != "arn" || parts[2] != "iam" || !parts[5].starts_with("role/") {
-                errors.add("spec.cross_account.role_arn", "A role looks like arn:aws:iam::123456789012:role/name.");
+                errors.add(
+                    "spec.cross_account.role_arn",
+                    "A role looks like arn:aws:iam::123456789012:role/name.",
+                );
             }
         }
         spec.backoff.check(&mut errors);
         let (credentials, secrets) = match spec.credentials {
             CredentialsInput::Inherit => (Credentials::Inherit, None),
             CredentialsInput::Irsa => (Credentials::Irsa, None),
-            CredentialsInput::Manual { access_key, secret_key, session_token } => {
+            CredentialsInput::Manual {
+                access_key,
+                secret_key,
+                session_token,
+            } => {
                 let access_key = access_key.trim().to_owned();
                 if !(3..=128).contains(&access_key.len()) || !access_key.bytes().all(|b| b.is_ascii_graphic()) {
-                    errors.add("spec.credentials.access_key", "An access key has 3 to 128 characters, without spaces.");
+                    errors.add(
+                        "spec.credentials.access_key",
+                        "An access key has 3 to 128 characters, without spaces.",
+                    );
                 }
                 let secret_key = secret_key.filter(|text| !text.is_empty());
-                if secret_key.as_deref().is_some_and(|text| text.len() > 4096 || !text.bytes().all(|b| b.is_ascii_graphic())) {
-                    errors.add("spec.credentials.secret_key", "A secret key has no spaces and at most 4,096 characters.");
+                if secret_key
+                    .as_deref()
+                    .is_some_and(|text| text.len() > 4096 || !text.bytes().all(|b| b.is_ascii_graphic()))
+                {
+                    errors.add(
+                        "spec.credentials.secret_key",
+                        "A secret key has no spaces and at most 4,096 characters.",
+                    );
                 }
-                let secrets = secret_key.map(|secret_key| Secrets { secret_key, session_token: session_token.filter(|text| !text.is_empty()) });
+                let secrets = secret_key.map(|secret_key| Secrets {
+                    secret_key,
+                    session_token: session_token.filter(|text| !text.is_empty()),
+                });
                 (Credentials::Manual { access_key }, secrets)
             }
         };
-        let (Some(identifier), Some(name), Some(description), Some(tags), true) = (identifier, name, description, tags, errors.is_empty()) else {
+        let (Some(identifier), Some(name), Some(description), Some(tags), true) =
+            (identifier, name, description, tags, errors.is_empty())
+        else {
             return Err(errors);
         };
         let spec = ConnectorSpec {
@@ -290,12 +363,23 @@ impl ConnectorInput {
             cross_account: spec.cross_account,
             backoff: spec.backoff,
         };
-        Ok((Connector { identifier, name, description, tags, spec }, secrets))
+        Ok((
+            Connector {
+                identifier,
+                name,
+                description,
+                tags,
+                spec,
+            },
+            secrets,
+        ))
     }
 }
 
 fn is_http_address(text: &str) -> bool {
-    let Some(host) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
+    let Some(host) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return false;
+    };
     !host.is_empty() && host.len() <= 255 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
 }
 
@@ -363,19 +447,41 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_jitter_stays_within() {
-        let equal = Backoff::EqualJitter { base_delay: 100, max_backoff_time: 1_000, retry_count: 9 };
-        let full = Backoff::FullJitter { base_delay: 100, max_backoff_time: 1_000, retry_count: 9 };
+        let equal = Backoff::EqualJitter {
+            base_delay: 100,
+            max_backoff_time: 1_000,
+            retry_count: 9,
+        };
+        let full = Backoff::FullJitter {
+            base_delay: 100,
+            max_backoff_time: 1_000,
+            retry_count: 9,
+        };
         assert_eq!((equal.delay(1, 0.0), equal.delay(1, 1.0)), (50, 100));
         assert_eq!((full.delay(3, 0.0), full.delay(3, 1.0)), (0, 400));
         assert_eq!((equal.delay(99, 0.0), full.delay(99, 1.0)), (500, 1_000));
-        assert_eq!(Backoff::FixedDelay { fixed_backoff: 7, retry_count: 1 }.delay(5, 0.3), 7);
+        assert_eq!(
+            Backoff::FixedDelay {
+                fixed_backoff: 7,
+                retry_count: 1
+            }
+            .delay(5, 0.3),
+            7
+        );
     }
 
     #[test]
     fn debug_never_shows_a_secret() {
         let sent: CredentialsInput =
-            serde_json::from_str(r#"{"type":"MANUAL","access_key":"AKIA","secret_key":"hush","session_token":"psst"}"#).unwrap();
-        let shown = format!("{sent:?}{:?}", Secrets { secret_key: "hush".into(), session_token: Some("psst".into()) });
+            serde_json::from_str(r#"{"type":"MANUAL","access_key":"AKIA","secret_key":"hush","session_token":"psst"}"#)
+                .unwrap();
+        let shown = format!(
+            "{sent:?}{:?}",
+            Secrets {
+                secret_key: "hush".into(),
+                session_token: Some("psst".into())
+            }
+        );
         assert!(shown.contains("AKIA") && !shown.contains("hush") && !shown.contains("psst"));
     }
 }

@@ -33,7 +33,9 @@ impl Status {
     /// The status of a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Active, Self::Inactive].into_iter().find(|status| status.word() == word)
+        [Self::Active, Self::Inactive]
+            .into_iter()
+            .find(|status| status.word() == word)
     }
 }
 
@@ -225,35 +227,68 @@ impl DestinationInput {
             Some(text) => errors.take("spec.prefix", Prefix::parse(&text)),
             None => Some(stored.map(|spec| spec.prefix.clone()).unwrap_or_default()),
         };
-        let storage_class = sent.storage_class.or_else(|| stored.and_then(|spec| spec.storage_class.clone())).filter(|class| !class.is_empty());
-        if storage_class.as_deref().is_some_and(|class| !class.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')) {
+        let storage_class = sent
+            .storage_class
+            .or_else(|| stored.and_then(|spec| spec.storage_class.clone()))
+            .filter(|class| !class.is_empty());
+        if storage_class.as_deref().is_some_and(|class| {
+            !class
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        }) {
             errors.add("spec.storage_class", "A storage class looks like STANDARD_IA.");
         }
-        let owner =
-            sent.expected_bucket_owner.or_else(|| stored.and_then(|spec| spec.expected_bucket_owner.clone())).filter(|id| !id.is_empty());
-        if owner.as_deref().is_some_and(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit())) {
+        let owner = sent
+            .expected_bucket_owner
+            .or_else(|| stored.and_then(|spec| spec.expected_bucket_owner.clone()))
+            .filter(|id| !id.is_empty());
+        if owner
+            .as_deref()
+            .is_some_and(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
+        {
             errors.add("spec.expected_bucket_owner", "An AWS account's id has 12 digits.");
         }
-        let sse = sent.sse.or_else(|| stored.map(|spec| spec.sse.clone())).unwrap_or_default();
-        if matches!(&sse, ServerSideEncryption::Kms { kms_key_id } if kms_key_id.is_empty() || kms_key_id.len() > 2048) {
+        let sse = sent
+            .sse
+            .or_else(|| stored.map(|spec| spec.sse.clone()))
+            .unwrap_or_default();
+        if matches!(&sse, ServerSideEncryption::Kms { kms_key_id } if kms_key_id.is_empty() || kms_key_id.len() > 2048)
+        {
             errors.add("spec.sse.kms_key_id", "A KMS key's id or ARN is needed.");
         }
         match (identifier, name, description, tags, connector_ref, bucket, prefix) {
-            (Some(identifier), Some(name), Some(description), Some(tags), Some(connector_ref), Some(bucket), Some(prefix))
-                if errors.is_empty() =>
-            {
+            (
+                Some(identifier),
+                Some(name),
+                Some(description),
+                Some(tags),
+                Some(connector_ref),
+                Some(bucket),
+                Some(prefix),
+            ) if errors.is_empty() => {
                 let spec = DestinationSpec {
                     kind: sent.kind,
                     bucket,
                     prefix,
                     format: sent.format.or(stored.map(|spec| spec.format)).unwrap_or_default(),
-                    compression: sent.compression.or(stored.map(|spec| spec.compression)).unwrap_or_default(),
+                    compression: sent
+                        .compression
+                        .or(stored.map(|spec| spec.compression))
+                        .unwrap_or_default(),
                     start_at: sent.start_at.or(stored.map(|spec| spec.start_at)).unwrap_or_default(),
                     sse,
                     storage_class,
                     expected_bucket_owner: owner,
                 };
-                Ok(Destination { identifier, name, description, tags, status: self.status, connector_ref, spec })
+                Ok(Destination {
+                    identifier,
+                    name,
+                    description,
+                    tags,
+                    status: self.status,
+                    connector_ref,
+                    spec,
+                })
             }
             _ => Err(errors),
         }
@@ -355,7 +390,10 @@ mod tests {
     use super::*;
 
     fn sent() -> DestinationInput {
-        serde_json::from_str(r#"{"identifier":"s","name":"S","connector_ref":"aws","spec":{"type":"AWS_S3","bucket":"logs"}}"#).unwrap()
+        serde_json::from_str(
+            r#"{"identifier":"s","name":"S","connector_ref":"aws","spec":{"type":"AWS_S3","bucket":"logs"}}"#,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -371,7 +409,14 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_named() {
-        let input = DestinationInput { identifier: "1".into(), spec: SpecInput { bucket: "A".into(), ..SpecInput::default() }, ..sent() };
+        let input = DestinationInput {
+            identifier: "1".into(),
+            spec: SpecInput {
+                bucket: "A".into(),
+                ..SpecInput::default()
+            },
+            ..sent()
+        };
         let errors = input.parse(None).unwrap_err();
         assert!(errors.of("identifier").is_some() && errors.of("spec.bucket").is_some() && errors.of("name").is_none());
     }

@@ -60,7 +60,10 @@ impl EventFilter {
         if (1..=MAX_PAGE_ROWS).contains(&limit) {
             return Ok(limit);
         }
-        Err(FieldErrors::one("limit", format!("A page has 1 to {MAX_PAGE_ROWS} rows.")))
+        Err(FieldErrors::one(
+            "limit",
+            format!("A page has 1 to {MAX_PAGE_ROWS} rows."),
+        ))
     }
 }
 

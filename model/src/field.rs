@@ -31,7 +31,12 @@ impl FieldErrors {
 
     /// Adds a field and its sentence.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.into(), message: message.into(), code: None, index: None });
+        self.0.push(FieldError {
+            field: field.into(),
+            message: message.into(),
+            code: None,
+            index: None,
+        });
     }
 
     /// Takes the value of a parsed field, or notes its error under the field's name.
@@ -42,7 +47,10 @@ impl FieldErrors {
     /// The sentence about a field, if it is wrong.
     #[must_use]
     pub fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+        self.0
+            .iter()
+            .find(|error| error.field == field)
+            .map(|error| error.message.as_str())
     }
 
     /// Whether every field follows its rules.

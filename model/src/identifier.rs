@@ -9,8 +9,32 @@ use crate::limits::{DESCRIPTION_CHARS, IDENTIFIER_CHARS, NAME_CHARS, TAG_CHARS, 
 
 /// Words that the reference system keeps for its expressions, and two paths of our API.
 const RESERVED: [&str; 26] = [
-    "or", "and", "eq", "ne", "lt", "gt", "le", "ge", "div", "mod", "not", "null", "true", "false", "new", "var", "return", "step",
-    "parallel", "stepGroup", "org", "account", "class", "shellScriptProvisioner", "cards", "aggregate",
+    "or",
+    "and",
+    "eq",
+    "ne",
+    "lt",
+    "gt",
+    "le",
+    "ge",
+    "div",
+    "mod",
+    "not",
+    "null",
+    "true",
+    "false",
+    "new",
+    "var",
+    "return",
+    "step",
+    "parallel",
+    "stepGroup",
+    "org",
+    "account",
+    "class",
+    "shellScriptProvisioner",
+    "cards",
+    "aggregate",
 ];
 
 /// What a text must be; its [`fmt::Display`] is a sentence for people.
@@ -72,15 +96,21 @@ impl Identifier {
             return Err(TextError::new("An id is needed."));
         }
         if text.chars().count() > IDENTIFIER_CHARS {
-            return Err(TextError::new(format!("An id has at most {IDENTIFIER_CHARS} characters.")));
+            return Err(TextError::new(format!(
+                "An id has at most {IDENTIFIER_CHARS} characters."
+            )));
         }
         let head = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
         if !head || !rest {
-            return Err(TextError::new("An id starts with a letter or _, and has only letters, digits, _ and $."));
+            return Err(TextError::new(
+                "An id starts with a letter or _, and has only letters, digits, _ and $.",
+            ));
         }
         if RESERVED.contains(&text) {
-            return Err(TextError::new(format!("“{text}” is a reserved word: choose another id.")));
+            return Err(TextError::new(format!(
+                "“{text}” is a reserved word: choose another id."
+            )));
         }
         Ok(Self(text.to_owned()))
     }
@@ -89,7 +119,10 @@ impl Identifier {
     /// before a digit at the start. Empty when nothing is left.
     #[must_use]
     pub fn propose(name: &str) -> String {
-        let kept = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | ' '));
+        let kept = name
+            .trim()
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | ' '));
         let mut id: String = kept.map(|c| if c == ' ' { '_' } else { c }).collect();
         if id.starts_with(|c: char| !c.is_ascii_alphabetic() && c != '_') {
             id.insert(0, '_');
@@ -115,7 +148,10 @@ impl Name {
         if trimmed.chars().count() > NAME_CHARS {
             return Err(TextError::new(format!("A name has at most {NAME_CHARS} characters.")));
         }
-        if !trimmed.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '/')) {
+        if !trimmed
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '/'))
+        {
             return Err(TextError::new("A name has only letters, digits, spaces and - _ . /"));
         }
         Ok(Self(trimmed.to_owned()))
@@ -132,7 +168,9 @@ impl Description {
     /// A sentence when it is too long or holds U+0000.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.chars().count() > DESCRIPTION_CHARS {
-            return Err(TextError::new(format!("A description has at most {DESCRIPTION_CHARS} characters.")));
+            return Err(TextError::new(format!(
+                "A description has at most {DESCRIPTION_CHARS} characters."
+            )));
         }
         if text.contains('\0') {
             return Err(TextError::new("A description can not hold the character U+0000."));
@@ -157,11 +195,15 @@ impl AccountName {
     /// A sentence that says what an account's name must be.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let head = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let rest = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
+        let rest = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
         if head && rest && text.len() <= 64 {
             return Ok(Self(text.to_owned()));
         }
-        Err(TextError::new("An account's name has 1 to 64 lower-case letters, digits, - and _, and starts with a letter or digit."))
+        Err(TextError::new(
+            "An account's name has 1 to 64 lower-case letters, digits, - and _, and starts with a letter or digit.",
+        ))
     }
 }
 
@@ -182,7 +224,9 @@ impl Tags {
                 return Err(TextError::new("A tag needs a key."));
             }
             if key.chars().count() > TAG_CHARS || value.chars().count() > TAG_CHARS {
-                return Err(TextError::new(format!("A tag's key and value have at most {TAG_CHARS} characters each.")));
+                return Err(TextError::new(format!(
+                    "A tag's key and value have at most {TAG_CHARS} characters each."
+                )));
             }
             if key.contains('\0') || value.contains('\0') {
                 return Err(TextError::new("A tag can not hold the character U+0000."));
@@ -220,7 +264,19 @@ mod tests {
         for good in ["a", "_1", "splunk_prod", "A$9", &"x".repeat(128)] {
             assert!(Identifier::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "1a", "a-b", "a b", "ä", "$a", "a\0", &"x".repeat(129), "account", "cards", "null"] {
+        for bad in [
+            "",
+            "1a",
+            "a-b",
+            "a b",
+            "ä",
+            "$a",
+            "a\0",
+            &"x".repeat(129),
+            "account",
+            "cards",
+            "null",
+        ] {
             assert!(Identifier::parse(bad).is_err(), "{bad}");
         }
     }

@@ -36,10 +36,12 @@ pub mod problem;
 pub use access::{Permission, Role, Scope, SignedIn};
 pub use batch::{Batch, BatchStatus, Failure};
 pub use connector::{
-    Backoff, Connector, ConnectorInput, ConnectorView, ConnectorSpec, Credentials, CredentialsInput, ConnectionTest, TestStep,
+    Backoff, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView, Credentials, CredentialsInput,
+    TestStep,
 };
 pub use destination::{
-    AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationView, DestinationSpec, Format, SpecInput, StartAt, Status,
+    AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
+    SpecInput, StartAt, Status,
 };
 pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome};
 pub use field::{FieldError, FieldErrors};

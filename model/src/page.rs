@@ -52,7 +52,14 @@ pub struct ListQuery {
 
 impl Default for ListQuery {
     fn default() -> Self {
-        Self { page: 0, limit: PAGE_ROWS, sort: Sort::default(), order: Order::default(), search_term: None, status: None }
+        Self {
+            page: 0,
+            limit: PAGE_ROWS,
+            sort: Sort::default(),
+            order: Order::default(),
+            search_term: None,
+            status: None,
+        }
     }
 }
 

@@ -118,7 +118,10 @@ impl Problem {
     /// The sentence about a field, if it is one of those that are wrong.
     #[must_use]
     pub fn of(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+        self.errors
+            .iter()
+            .find(|error| error.field == field)
+            .map(|error| error.message.as_str())
     }
 }
 

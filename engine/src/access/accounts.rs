@@ -20,7 +20,10 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
         .execute(&mut *tx)
         .await
         .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
-    let id = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str()).fetch_one(&mut *tx).await?;
+    let id = sqlx::query_scalar("SELECT id FROM account WHERE name = $1")
+        .bind(name.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
     let actor = Actor::system(id, name.clone());
     record(&mut tx, &actor, Change::of("ACCOUNT", name.as_str(), "CREATE", (), ())).await?;
     tx.commit().await?;
@@ -44,5 +47,10 @@ pub(crate) async fn ensure_default_account(store: &Store) -> Result<()> {
 pub(crate) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
     let found = query.fetch_optional(engine.store().read()).await?;
-    found.ok_or_else(|| Error::refused(Code::NotFound, format!("There is no account “{name}”. Make it with: auditstream account create {name}")))
+    found.ok_or_else(|| {
+        Error::refused(
+            Code::NotFound,
+            format!("There is no account “{name}”. Make it with: auditstream account create {name}"),
+        )
+    })
 }

@@ -32,14 +32,19 @@ pub async fn sign_in(engine: &Engine, email: &str, password: &str, client_ip: &s
     .await?;
     let hash = found.as_ref().map(|user| user.4.clone());
     let right = verify_password(hash, password.chars().take(1024).collect()).await?;
-    let Some((user_id, account_id, account, role, _)) = found else { return Err(wrong()) };
+    let Some((user_id, account_id, account, role, _)) = found else {
+        return Err(wrong());
+    };
     let actor = actor(account_id, account, &email, &role)?.with_request("POST", client_ip);
     let mut tx = engine.store().write().await?;
     let action = if right { "LOGIN" } else { "UNSUCCESSFUL_LOGIN" };
     record(&mut tx, &actor, Change::of("USER", &email, action, (), ())).await?;
     let cookie = random_text();
     if right {
-        sqlx::query("DELETE FROM session WHERE expires < $1").bind(now()).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM session WHERE expires < $1")
+            .bind(now())
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("INSERT INTO session (digest, user_id, created, seen, expires) VALUES ($1, $2, $3, $3, $4)")
             .bind(digest(&cookie))
             .bind(user_id)
@@ -67,10 +72,16 @@ pub async fn session(engine: &Engine, cookie: &str) -> Result<Option<Actor>> {
     .bind(moment - IDLE)
     .fetch_optional(engine.store().read())
     .await?;
-    let Some((account_id, account, email, role, seen)) = found else { return Ok(None) };
+    let Some((account_id, account, email, role, seen)) = found else {
+        return Ok(None);
+    };
     if moment - seen > SEEN {
         let mut tx = engine.store().write().await?;
-        sqlx::query("UPDATE session SET seen = $2 WHERE digest = $1").bind(digest(cookie)).bind(moment).execute(&mut *tx).await?;
+        sqlx::query("UPDATE session SET seen = $2 WHERE digest = $1")
+            .bind(digest(cookie))
+            .bind(moment)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
     }
     actor(account_id, account, &email, &role).map(Some)
@@ -82,7 +93,10 @@ pub async fn session(engine: &Engine, cookie: &str) -> Result<Option<Actor>> {
 /// When the database fails.
 pub async fn sign_out(engine: &Engine, cookie: &str) -> Result<()> {
     let mut tx = engine.store().write().await?;
-    sqlx::query("DELETE FROM session WHERE digest = $1").bind(digest(cookie)).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM session WHERE digest = $1")
+        .bind(digest(cookie))
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(())
 }

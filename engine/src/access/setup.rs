@@ -20,7 +20,11 @@ pub async fn setup_link(engine: &Engine) -> Result<String> {
     let mut tx = engine.store().write().await?;
     sqlx::query("DELETE FROM setup_link").execute(&mut *tx).await?;
     let insert = sqlx::query("INSERT INTO setup_link (digest, expires) VALUES ($1, $2)");
-    insert.bind(digest(&token)).bind(now() + GOOD_FOR).execute(&mut *tx).await?;
+    insert
+        .bind(digest(&token))
+        .bind(now() + GOOD_FOR)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(token)
 }
@@ -31,7 +35,11 @@ pub async fn setup_link(engine: &Engine) -> Result<String> {
 /// When the database fails.
 pub async fn setup_link_valid(engine: &Engine, token: &str) -> Result<bool> {
     let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM setup_link WHERE digest = $1 AND expires > $2)");
-    Ok(query.bind(digest(token)).bind(now()).fetch_one(engine.store().read()).await?)
+    Ok(query
+        .bind(digest(token))
+        .bind(now())
+        .fetch_one(engine.store().read())
+        .await?)
 }
 
 /// Uses a link up and makes the first admin of the default account.
@@ -45,8 +53,18 @@ pub async fn redeem_setup_link(engine: &Engine, token: &str, email: &str, passwo
     let actor = Actor::person(account_id(engine, &account).await?, account, email.clone(), Role::Admin);
     let mut tx = engine.store().write().await?;
     let query = sqlx::query("DELETE FROM setup_link WHERE digest = $1 AND expires > $2");
-    if query.bind(digest(token)).bind(now()).execute(&mut *tx).await?.rows_affected() != 1 {
-        return Err(Error::refused(Code::NotFound, "This link has been used or is more than an hour old. Start the server again for a new one."));
+    if query
+        .bind(digest(token))
+        .bind(now())
+        .execute(&mut *tx)
+        .await?
+        .rows_affected()
+        != 1
+    {
+        return Err(Error::refused(
+            Code::NotFound,
+            "This link has been used or is more than an hour old. Start the server again for a new one.",
+        ));
     }
     insert(&mut tx, &actor, &email, Role::Admin, &hash).await?;
     tx.commit().await?;

@@ -32,7 +32,18 @@ pub async fn create_token(engine: &Engine, actor: &Actor, name: &str, scopes: &[
         .bind(now())
         .execute(&mut *tx)
         .await?;
-    record(&mut tx, actor, Change::of("API_TOKEN", name.as_str(), "CREATE_TOKEN", (), serde_json::json!({"scopes": words}))).await?;
+    record(
+        &mut tx,
+        actor,
+        Change::of(
+            "API_TOKEN",
+            name.as_str(),
+            "CREATE_TOKEN",
+            (),
+            serde_json::json!({"scopes": words}),
+        ),
+    )
+    .await?;
     tx.commit().await?;
     Ok(token)
 }
@@ -50,7 +61,14 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
             .bind(digest(token))
             .fetch_optional(engine.store().read())
             .await?;
-    let Some((account_id, account, name, scopes)) = found else { return Ok(None) };
+    let Some((account_id, account, name, scopes)) = found else {
+        return Ok(None);
+    };
     let account = AccountName::try_from(account).map_err(|error| Error::Broken(error.to_string()))?;
-    Ok(Some(Actor::token(account_id, account, name, scopes.split(',').filter_map(Scope::from_word).collect())))
+    Ok(Some(Actor::token(
+        account_id,
+        account,
+        name,
+        scopes.split(',').filter_map(Scope::from_word).collect(),
+    )))
 }

@@ -2,7 +2,8 @@
 
 use auditstream_model::connector::Secrets;
 use auditstream_model::{
-    Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order, Permission, Sort,
+    Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order,
+    Permission, Sort,
 };
 use sqlx::{FromRow, SqliteExecutor};
 
@@ -36,19 +37,31 @@ impl Row {
 }
 
 async fn find(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Option<Row>> {
-    let query = sqlx::query_as("SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1 AND identifier = $2");
+    let query = sqlx::query_as(
+        "SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1 AND identifier = $2",
+    );
     Ok(query.bind(account_id).bind(identifier).fetch_optional(executor).await?)
 }
 
 async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
-    find(executor, account_id, identifier).await?.ok_or_else(|| Error::not_found("connector", identifier))
+    find(executor, account_id, identifier)
+        .await?
+        .ok_or_else(|| Error::not_found("connector", identifier))
 }
 
 /// A connector with its secrets, for those who talk to AWS; none when there is no such connector.
-pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -> Result<Option<(Connector, Option<Secrets>)>> {
-    let Some(row) = find(engine.store().read(), account_id, identifier).await? else { return Ok(None) };
+pub(crate) async fn unlock(
+    engine: &Engine,
+    account_id: i64,
+    identifier: &str,
+) -> Result<Option<(Connector, Option<Secrets>)>> {
+    let Some(row) = find(engine.store().read(), account_id, identifier).await? else {
+        return Ok(None);
+    };
     let connector = row.connector()?;
-    let Some(sealed) = row.secrets else { return Ok(Some((connector, None))) };
+    let Some(sealed) = row.secrets else {
+        return Ok(Some((connector, None)));
+    };
     let opened = engine.vault().open_sealed(&place(account_id, identifier), &sealed)?;
     Ok(Some((connector, Some(serde_json::from_slice(&opened)?))))
 }
@@ -58,14 +71,28 @@ fn place(account_id: i64, identifier: &str) -> String {
 }
 
 async fn used_by(engine: &Engine, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
-    let query = sqlx::query_scalar("SELECT identifier FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY identifier");
-    let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(engine.store().read()).await?;
-    Ok(found.into_iter().filter_map(|identifier| Identifier::try_from(identifier).ok()).collect())
+    let query = sqlx::query_scalar(
+        "SELECT identifier FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY identifier",
+    );
+    let found: Vec<String> = query
+        .bind(account_id)
+        .bind(identifier)
+        .fetch_all(engine.store().read())
+        .await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|identifier| Identifier::try_from(identifier).ok())
+        .collect())
 }
 
 async fn view(engine: &Engine, account_id: i64, row: &Row) -> Result<ConnectorView> {
     let used_by = used_by(engine, account_id, &row.identifier).await?;
-    Ok(ConnectorView { connector: row.connector()?, created: row.created, updated: row.updated, used_by })
+    Ok(ConnectorView {
+        connector: row.connector()?,
+        created: row.created,
+        updated: row.updated,
+        used_by,
+    })
 }
 
 /// The connectors of the actor's account.
@@ -93,10 +120,19 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     }
     let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let mut items = Vec::new();
-    for row in rows.iter().skip(query.page as usize * query.limit as usize).take(query.limit as usize) {
+    for row in rows
+        .iter()
+        .skip(query.page as usize * query.limit as usize)
+        .take(query.limit as usize)
+    {
         items.push(view(engine, actor.account_id(), row).await?);
     }
-    Ok(Listing { items, total, page: query.page, limit: query.limit })
+    Ok(Listing {
+        items,
+        total,
+        page: query.page,
+        limit: query.limit,
+    })
 }
 
 /// One connector.
@@ -161,9 +197,17 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
     let moved = old.spec.endpoint != connector.spec.endpoint || old.spec.credentials != connector.spec.credentials;
     let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
     if manual && moved && secrets.is_none() {
-        return Err(FieldErrors::one("spec.credentials.secret_key", "Enter the secret key again: the endpoint or the access key has changed.").into());
+        return Err(FieldErrors::one(
+            "spec.credentials.secret_key",
+            "Enter the secret key again: the endpoint or the access key has changed.",
+        )
+        .into());
     }
-    let sealed = if secrets.is_some() { seal(engine, actor, identifier, secrets.as_ref())? } else { row.secrets.filter(|_| manual) };
+    let sealed = if secrets.is_some() {
+        seal(engine, actor, identifier, secrets.as_ref())?
+    } else {
+        row.secrets.filter(|_| manual)
+    };
     sqlx::query(
         "UPDATE connector SET name = $3, description = $4, tags = $5, spec = $6, data_key_id = $7, secrets = $8, updated = $9 \
          WHERE account_id = $1 AND identifier = $2",
@@ -192,16 +236,24 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
     actor.require(Permission::DeleteConnector)?;
     let mut tx = engine.store().write().await?;
     let old = require(&mut *tx, actor.account_id(), identifier).await?.connector()?;
-    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
-        .bind(actor.account_id())
-        .bind(identifier)
-        .fetch_one(&mut *tx)
-        .await?;
+    let users: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
+            .bind(actor.account_id())
+            .bind(identifier)
+            .fetch_one(&mut *tx)
+            .await?;
     if users > 0 {
-        return Err(Error::refused(Code::InUse, format!("The connector “{identifier}” cannot be deleted because {users} streaming destination(s) use it.")));
+        return Err(Error::refused(
+            Code::InUse,
+            format!("The connector “{identifier}” cannot be deleted because {users} streaming destination(s) use it."),
+        ));
     }
     let delete = sqlx::query("DELETE FROM connector WHERE account_id = $1 AND identifier = $2");
-    delete.bind(actor.account_id()).bind(identifier).execute(&mut *tx).await?;
+    delete
+        .bind(actor.account_id())
+        .bind(identifier)
+        .execute(&mut *tx)
+        .await?;
     record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", &old, ())).await?;
     tx.commit().await?;
     Ok(())
@@ -210,15 +262,24 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
 fn check_kind(connector: &Connector) -> Result<()> {
     let mut errors = FieldErrors::default();
     if !matches!(connector.spec.credentials, Credentials::Manual { .. }) {
-        errors.add("spec.credentials.type", "This version signs in with an access key (MANUAL) only.");
+        errors.add(
+            "spec.credentials.type",
+            "This version signs in with an access key (MANUAL) only.",
+        );
     }
     if connector.spec.cross_account.is_some() {
-        errors.add("spec.cross_account", "This version does not take on roles of other accounts yet.");
+        errors.add(
+            "spec.cross_account",
+            "This version does not take on roles of other accounts yet.",
+        );
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
 }
 
 fn seal(engine: &Engine, actor: &Actor, identifier: &str, secrets: Option<&Secrets>) -> Result<Option<Vec<u8>>> {
     let Some(secrets) = secrets else { return Ok(None) };
-    engine.vault().seal(&place(actor.account_id(), identifier), &serde_json::to_vec(secrets)?).map(Some)
+    engine
+        .vault()
+        .seal(&place(actor.account_id(), identifier), &serde_json::to_vec(secrets)?)
+        .map(Some)
 }

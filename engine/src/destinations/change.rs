@@ -1,7 +1,9 @@
 //! Create, replace, activate, pause, delete. Each change and its audit event are one transaction.
 
 use auditstream_model::destination::StartAt;
-use auditstream_model::{Code, Destination, DestinationInput, DestinationView, FieldErrors, Permission, Sequence, Status};
+use auditstream_model::{
+    Code, Destination, DestinationInput, DestinationView, FieldErrors, Permission, Sequence, Status,
+};
 use serde_json::json;
 
 use super::rows::{self, KIND, Row, new_uid};
@@ -18,7 +20,10 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     let wanted = input.status;
-    let destination = Destination { status: Status::Inactive, ..input.parse(None)? };
+    let destination = Destination {
+        status: Status::Inactive,
+        ..input.parse(None)?
+    };
     let identifier = destination.identifier.as_str();
     let mut tx = engine.store().write().await?;
     require_connector(&mut tx, actor, &destination).await?;
@@ -45,24 +50,36 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
     if wanted == Status::Active {
         engine.gates().want_run(row.id);
     }
-    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+    rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .view()
 }
 
 /// Replaces all but the identifier. Options that are left out stay; the cursor stays, even with another connector.
 ///
 /// # Errors
 /// Fields that do not follow their rules; an unknown connector; no such destination; no permission.
-pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: DestinationInput) -> Result<DestinationView> {
+pub async fn replace(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+    input: DestinationInput,
+) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let id = rows::require(engine.store().read(), actor.account_id(), identifier).await?.id;
+    let id = rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .id;
     let gate = engine.gates().of(id);
     let start = gate.start.lock().await;
     let mut tx = engine.store().write().await?;
     let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
     let old = row.destination()?;
     let wanted = input.status;
-    let new = Destination { status: old.status, ..input.parse(Some(&old.spec))? };
+    let new = Destination {
+        status: old.status,
+        ..input.parse(Some(&old.spec))?
+    };
     if new.identifier != old.identifier {
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
@@ -91,7 +108,9 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: De
     if wanted == Status::Active {
         engine.gates().want_run(row.id);
     }
-    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+    rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .view()
 }
 
 /// Activates or pauses. After a pause is answered no PUT begins; one that is in flight is not waited for. An activation
@@ -102,7 +121,9 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: De
 pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted: Status) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let id = rows::require(engine.store().read(), actor.account_id(), identifier).await?.id;
+    let id = rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .id;
     let gate = engine.gates().of(id);
     let start = gate.start.lock().await;
     let mut tx = engine.store().write().await?;
@@ -113,7 +134,9 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
     if wanted == Status::Active {
         engine.gates().want_run(row.id);
     }
-    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+    rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .view()
 }
 
 /// Deletes an INACTIVE destination with its batches. The event says how many events it never received.
@@ -126,11 +149,19 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
     let mut tx = engine.store().write().await?;
     let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
     if row.is_active() {
-        let sentence = format!("The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first.");
+        let sentence = format!(
+            "The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first."
+        );
         return Err(Error::refused(Code::Conflict, sentence));
     }
-    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1").bind(row.account_id).fetch_one(&mut *tx).await?;
-    sqlx::query("DELETE FROM streaming_destination WHERE id = $1").bind(row.id).execute(&mut *tx).await?;
+    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(row.account_id)
+        .fetch_one(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM streaming_destination WHERE id = $1")
+        .bind(row.id)
+        .execute(&mut *tx)
+        .await?;
     let old = json!({"destination": row.destination()?, "events_not_received": row.cursor.map(|cursor| last - cursor)});
     record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", old, ())).await?;
     tx.commit().await?;
@@ -138,15 +169,20 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
 }
 
 async fn require_connector(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> Result<()> {
-    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM connector WHERE account_id = $1 AND identifier = $2)")
-        .bind(actor.account_id())
-        .bind(destination.connector_ref.as_str())
-        .fetch_one(&mut **tx)
-        .await?;
+    let known: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM connector WHERE account_id = $1 AND identifier = $2)")
+            .bind(actor.account_id())
+            .bind(destination.connector_ref.as_str())
+            .fetch_one(&mut **tx)
+            .await?;
     if known {
         return Ok(());
     }
-    Err(FieldErrors::one("connector_ref", format!("There is no connector “{}”.", destination.connector_ref)).into())
+    Err(FieldErrors::one(
+        "connector_ref",
+        format!("There is no connector “{}”.", destination.connector_ref),
+    )
+    .into())
 }
 
 /// The first activation resolves `start_at`: `now` begins with the activation's own event, so that an object always lands.
@@ -160,19 +196,35 @@ async fn save_status(tx: &mut WriteTx, actor: &Actor, row: &Row, wanted: Status)
         .bind(now())
         .execute(&mut **tx)
         .await?;
-    let change = Change::of(KIND, &row.identifier, "UPDATE", json!({"status": row.status}), json!({"status": wanted}));
+    let change = Change::of(
+        KIND,
+        &row.identifier,
+        "UPDATE",
+        json!({"status": row.status}),
+        json!({"status": wanted}),
+    );
     let own_event = record(tx, actor, change).await?;
     if wanted == Status::Active && row.cursor.is_none() {
         // Read again: a replace in this same transaction may have changed it.
-        let spec: String = sqlx::query_scalar("SELECT spec FROM streaming_destination WHERE id = $1").bind(row.id).fetch_one(&mut **tx).await?;
+        let spec: String = sqlx::query_scalar("SELECT spec FROM streaming_destination WHERE id = $1")
+            .bind(row.id)
+            .fetch_one(&mut **tx)
+            .await?;
         let spec: auditstream_model::DestinationSpec = serde_json::from_str(&spec)?;
         let first: Sequence = match spec.start_at {
             StartAt::Now => own_event,
             StartAt::Oldest => {
-                sqlx::query_scalar("SELECT min(sequence) FROM audit_event WHERE account_id = $1").bind(row.account_id).fetch_one(&mut **tx).await?
+                sqlx::query_scalar("SELECT min(sequence) FROM audit_event WHERE account_id = $1")
+                    .bind(row.account_id)
+                    .fetch_one(&mut **tx)
+                    .await?
             }
         };
-        sqlx::query("UPDATE streaming_destination SET cursor = $2 WHERE id = $1").bind(row.id).bind(first - 1).execute(&mut **tx).await?;
+        sqlx::query("UPDATE streaming_destination SET cursor = $2 WHERE id = $1")
+            .bind(row.id)
+            .bind(first - 1)
+            .execute(&mut **tx)
+            .await?;
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use auditstream_model::destination::{ConnectorInfo, FailureInfoCard, LastStreamedCard, StatusCount, StreamingDetails};
 use auditstream_model::{
-    AggregateItem, Batch, BatchStatus, Cards, DestinationView, Identifier, ListQuery, Listing, Order, Permission, Sequence, Sort, Status,
+    AggregateItem, Batch, BatchStatus, Cards, DestinationView, Identifier, ListQuery, Listing, Order, Permission,
+    Sequence, Sort, Status,
 };
 use sqlx::FromRow;
 
@@ -17,7 +18,12 @@ use crate::{Actor, Engine};
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<DestinationView>> {
     let (rows, total) = page(engine, actor, query).await?;
     let items = rows.iter().map(Row::view).collect::<Result<_>>()?;
-    Ok(Listing { items, total, page: query.page, limit: query.limit })
+    Ok(Listing {
+        items,
+        total,
+        page: query.page,
+        limit: query.limit,
+    })
 }
 
 /// The same with each one's connector and how its streaming goes.
@@ -26,26 +32,31 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 /// No permission; a page out of range.
 pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<AggregateItem>> {
     let (rows, total) = page(engine, actor, query).await?;
-    let last: Sequence =
-        sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1").bind(actor.account_id()).fetch_one(engine.store().read()).await?;
+    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(actor.account_id())
+        .fetch_one(engine.store().read())
+        .await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
-        let connector: Option<(String, String, String, String)> =
-            sqlx::query_as("SELECT identifier, name, description, tags FROM connector WHERE account_id = $1 AND identifier = $2")
-                .bind(row.account_id)
-                .bind(&row.connector)
-                .fetch_optional(engine.store().read())
-                .await?;
+        let connector: Option<(String, String, String, String)> = sqlx::query_as(
+            "SELECT identifier, name, description, tags FROM connector WHERE account_id = $1 AND identifier = $2",
+        )
+        .bind(row.account_id)
+        .bind(&row.connector)
+        .fetch_optional(engine.store().read())
+        .await?;
         let connector_info: Option<ConnectorInfo> = match connector {
             None => None,
             Some((identifier, name, description, tags)) => Some(serde_json::from_value(serde_json::json!({
                 "identifier": identifier, "name": name, "description": description, "tags": serde_json::from_str::<serde_json::Value>(&tags)?,
             }))?),
         };
-        let latest: Option<String> = sqlx::query_scalar("SELECT status FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT 1")
-            .bind(row.id)
-            .fetch_optional(engine.store().read())
-            .await?;
+        let latest: Option<String> = sqlx::query_scalar(
+            "SELECT status FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT 1",
+        )
+        .bind(row.id)
+        .fetch_optional(engine.store().read())
+        .await?;
         let failure = row.failure()?;
         items.push(AggregateItem {
             streaming_destination: row.destination()?,
@@ -60,7 +71,12 @@ pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Res
             },
         });
     }
-    Ok(Listing { items, total, page: query.page, limit: query.limit })
+    Ok(Listing {
+        items,
+        total,
+        page: query.page,
+        limit: query.limit,
+    })
 }
 
 async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<(Vec<Row>, u32)> {
@@ -83,7 +99,11 @@ async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<(Vec<
         rows.reverse();
     }
     let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let rows = rows.into_iter().skip(query.page as usize * query.limit as usize).take(query.limit as usize).collect();
+    let rows = rows
+        .into_iter()
+        .skip(query.page as usize * query.limit as usize)
+        .take(query.limit as usize)
+        .collect();
     Ok((rows, total))
 }
 
@@ -95,12 +115,21 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
     let rows = rows::all(engine, actor.account_id()).await?;
-    let count = |wanted: &dyn Fn(&Row) -> bool| u32::try_from(rows.iter().filter(|row| wanted(row)).count()).unwrap_or(u32::MAX);
-    let of_status = |status: Status| StatusCount { status, count: count(&|row| row.status == status.word()) };
+    let count = |wanted: &dyn Fn(&Row) -> bool| {
+        u32::try_from(rows.iter().filter(|row| wanted(row)).count()).unwrap_or(u32::MAX)
+    };
+    let of_status = |status: Status| StatusCount {
+        status,
+        count: count(&|row| row.status == status.word()),
+    };
     Ok(Cards {
         count_by_status_card: vec![of_status(Status::Active), of_status(Status::Inactive)],
-        last_streamed_card: LastStreamedCard { last_streamed_at: rows.iter().filter_map(|row| row.last_streamed_at).max() },
-        failure_info_card: FailureInfoCard { count: count(&|row| row.failure.is_some()) },
+        last_streamed_card: LastStreamedCard {
+            last_streamed_at: rows.iter().filter_map(|row| row.last_streamed_at).max(),
+        },
+        failure_info_card: FailureInfoCard {
+            count: count(&|row| row.failure.is_some()),
+        },
     })
 }
 
@@ -111,7 +140,9 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
 pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
-    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+    rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .view()
 }
 
 /// Whether an identifier is still free.
@@ -121,9 +152,16 @@ pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Des
 pub async fn is_unique(engine: &Engine, actor: &Actor, identifier: &str) -> Result<bool> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
-    let identifier = Identifier::parse(identifier).map_err(|error| auditstream_model::FieldErrors::one("identifier", error.to_string()))?;
-    let query = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM streaming_destination WHERE account_id = $1 AND identifier = $2)");
-    Ok(query.bind(actor.account_id()).bind(identifier.as_str()).fetch_one(engine.store().read()).await?)
+    let identifier = Identifier::parse(identifier)
+        .map_err(|error| auditstream_model::FieldErrors::one("identifier", error.to_string()))?;
+    let query = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM streaming_destination WHERE account_id = $1 AND identifier = $2)",
+    );
+    Ok(query
+        .bind(actor.account_id())
+        .bind(identifier.as_str())
+        .fetch_one(engine.store().read())
+        .await?)
 }
 
 #[derive(FromRow)]
@@ -150,9 +188,13 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
     let query = query.clone().checked()?;
-    let id = rows::require(engine.store().read(), actor.account_id(), identifier).await?.id;
-    let total: u32 =
-        sqlx::query_scalar("SELECT count(*) FROM streaming_batch WHERE destination_id = $1").bind(id).fetch_one(engine.store().read()).await?;
+    let id = rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .id;
+    let total: u32 = sqlx::query_scalar("SELECT count(*) FROM streaming_batch WHERE destination_id = $1")
+        .bind(id)
+        .fetch_one(engine.store().read())
+        .await?;
     let found: Vec<BatchRow> = sqlx::query_as(
         "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, created, finished, verified, failure \
          FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT $2 OFFSET $3",
@@ -163,13 +205,19 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
     .fetch_all(engine.store().read())
     .await?;
     let items = found.into_iter().map(batch).collect::<Result<_>>()?;
-    Ok(Listing { items, total, page: query.page, limit: query.limit })
+    Ok(Listing {
+        items,
+        total,
+        page: query.page,
+        limit: query.limit,
+    })
 }
 
 fn batch(row: BatchRow) -> Result<Batch> {
     Ok(Batch {
         number: row.number,
-        status: BatchStatus::from_word(&row.status).ok_or_else(|| Error::Broken(format!("unknown batch status {}", row.status)))?,
+        status: BatchStatus::from_word(&row.status)
+            .ok_or_else(|| Error::Broken(format!("unknown batch status {}", row.status)))?,
         first_sequence: row.first_sequence,
         last_sequence: row.last_sequence,
         events: row.events,

@@ -18,7 +18,10 @@ pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Res
     actor.require(Permission::EditDestination)?;
     let row = rows::require(engine.store().read(), actor.account_id(), identifier).await?;
     if !row.is_active() {
-        return Err(Error::refused(Code::Conflict, format!("The streaming destination “{identifier}” is inactive. Activate it first.")));
+        return Err(Error::refused(
+            Code::Conflict,
+            format!("The streaming destination “{identifier}” is inactive. Activate it first."),
+        ));
     }
     engine.gates().want_run(row.id);
     Ok(())
@@ -29,13 +32,21 @@ pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Res
 ///
 /// # Errors
 /// It is ACTIVE; the sequence is not one that the trail has; no such destination; no permission.
-pub async fn move_cursor(engine: &Engine, actor: &Actor, identifier: &str, sequence: Sequence) -> Result<DestinationView> {
+pub async fn move_cursor(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+    sequence: Sequence,
+) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     let mut tx = engine.store().write().await?;
     let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
     if row.is_active() {
-        return Err(Error::refused(Code::Conflict, "The cursor can be moved while the destination is inactive. Deactivate it first."));
+        return Err(Error::refused(
+            Code::Conflict,
+            "The cursor can be moved while the destination is inactive. Deactivate it first.",
+        ));
     }
     let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
         "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence FROM account WHERE id = $1",
@@ -45,9 +56,16 @@ pub async fn move_cursor(engine: &Engine, actor: &Actor, identifier: &str, seque
     .await?;
     let lowest = oldest.map_or(last, |oldest| oldest - 1);
     if !(lowest..=last).contains(&sequence) {
-        return Err(FieldErrors::one("sequence", format!("The trail has room for a cursor from {lowest} to {last}.")).into());
+        return Err(FieldErrors::one(
+            "sequence",
+            format!("The trail has room for a cursor from {lowest} to {last}."),
+        )
+        .into());
     }
-    sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'").bind(row.id).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'")
+        .bind(row.id)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("UPDATE streaming_destination SET cursor = $2, uid = $3, epoch = epoch + 1, failure = NULL, updated = $4 WHERE id = $1")
         .bind(row.id)
         .bind(sequence)
@@ -55,8 +73,16 @@ pub async fn move_cursor(engine: &Engine, actor: &Actor, identifier: &str, seque
         .bind(now())
         .execute(&mut *tx)
         .await?;
-    let change = Change::of(KIND, identifier, "UPDATE", json!({"cursor": row.cursor}), json!({"cursor": sequence}));
+    let change = Change::of(
+        KIND,
+        identifier,
+        "UPDATE",
+        json!({"cursor": row.cursor}),
+        json!({"cursor": sequence}),
+    );
     record(&mut tx, actor, change).await?;
     tx.commit().await?;
-    rows::require(engine.store().read(), actor.account_id(), identifier).await?.view()
+    rows::require(engine.store().read(), actor.account_id(), identifier)
+        .await?
+        .view()
 }

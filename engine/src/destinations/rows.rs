@@ -67,29 +67,49 @@ impl Row {
 
     pub(crate) fn view(&self) -> Result<DestinationView> {
         let streaming_destination = self.destination()?;
-        Ok(DestinationView { streaming_destination, created: self.created, updated: self.updated, status_updated: self.status_updated })
+        Ok(DestinationView {
+            streaming_destination,
+            created: self.created,
+            updated: self.updated,
+            status_updated: self.status_updated,
+        })
     }
 }
 
 /// By its row's id, whatever the account: for the scheduler.
 pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Row>> {
-    Ok(sqlx::query_as(select!("d.id = $1")).bind(id).fetch_optional(engine.store().read()).await?)
+    Ok(sqlx::query_as(select!("d.id = $1"))
+        .bind(id)
+        .fetch_optional(engine.store().read())
+        .await?)
 }
 
 /// All of an account.
 pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<Row>> {
-    Ok(sqlx::query_as(select!("d.account_id = $1 ORDER BY d.updated DESC, d.id DESC")).bind(account_id).fetch_all(engine.store().read()).await?)
+    Ok(
+        sqlx::query_as(select!("d.account_id = $1 ORDER BY d.updated DESC, d.id DESC"))
+            .bind(account_id)
+            .fetch_all(engine.store().read())
+            .await?,
+    )
 }
 
 /// One of an account.
 pub(crate) async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
-    let query = sqlx::query_as(select!("d.account_id = $1 AND d.identifier = $2")).bind(account_id).bind(identifier);
-    query.fetch_optional(executor).await?.ok_or_else(|| Error::not_found("streaming destination", identifier))
+    let query = sqlx::query_as(select!("d.account_id = $1 AND d.identifier = $2"))
+        .bind(account_id)
+        .bind(identifier);
+    query
+        .fetch_optional(executor)
+        .await?
+        .ok_or_else(|| Error::not_found("streaming destination", identifier))
 }
 
 /// 80 random bits in base32, for the keys of one life of a destination.
 pub(crate) fn new_uid() -> String {
     const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let bits: u128 = rand::random();
-    (0..16).map(|place| char::from(DIGITS[usize::try_from((bits >> (place * 5)) & 31).unwrap_or(0)])).collect()
+    (0..16)
+        .map(|place| char::from(DIGITS[usize::try_from((bits >> (place * 5)) & 31).unwrap_or(0)]))
+        .collect()
 }

@@ -51,11 +51,22 @@ pub(super) async fn caught_up(engine: &Engine, row: &Row) -> Result<()> {
 }
 
 async fn recovered(tx: &mut WriteTx, row: &Row) -> Result<()> {
-    let was: Option<String> = sqlx::query_scalar("SELECT failure FROM streaming_destination WHERE id = $1").bind(row.id).fetch_one(&mut **tx).await?;
+    let was: Option<String> = sqlx::query_scalar("SELECT failure FROM streaming_destination WHERE id = $1")
+        .bind(row.id)
+        .fetch_one(&mut **tx)
+        .await?;
     let Some(was) = was else { return Ok(()) };
-    sqlx::query("UPDATE streaming_destination SET failure = NULL WHERE id = $1").bind(row.id).execute(&mut **tx).await?;
+    sqlx::query("UPDATE streaming_destination SET failure = NULL WHERE id = $1")
+        .bind(row.id)
+        .execute(&mut **tx)
+        .await?;
     let was: Failure = serde_json::from_str(&was)?;
-    record(tx, &system(row)?, Change::of(KIND, &row.identifier, "STREAMING_RECOVERED", &was, ())).await?;
+    record(
+        tx,
+        &system(row)?,
+        Change::of(KIND, &row.identifier, "STREAMING_RECOVERED", &was, ()),
+    )
+    .await?;
     Ok(())
 }
 
@@ -65,9 +76,17 @@ pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>
     let json = serde_json::to_string(&failure)?;
     let mut tx = engine.store().write().await?;
     let before: Option<(Option<String>,)> =
-        sqlx::query_as("SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2").bind(row.id).bind(row.epoch).fetch_optional(&mut *tx).await?;
+        sqlx::query_as("SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2")
+            .bind(row.id)
+            .bind(row.epoch)
+            .fetch_optional(&mut *tx)
+            .await?;
     let Some((before,)) = before else { return Ok(()) };
-    sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1").bind(row.id).bind(&json).execute(&mut *tx).await?;
+    sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1")
+        .bind(row.id)
+        .bind(&json)
+        .execute(&mut *tx)
+        .await?;
     if let Some(batch) = batch {
         sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4 WHERE destination_id = $1 AND number = $2")
             .bind(row.id)
@@ -78,7 +97,12 @@ pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>
             .await?;
     }
     if before.is_none() {
-        record(&mut tx, &system(row)?, Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure)).await?;
+        record(
+            &mut tx,
+            &system(row)?,
+            Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure),
+        )
+        .await?;
     }
     tx.commit().await?;
     Ok(())

@@ -15,7 +15,9 @@ use crate::trail::payload::close;
 /// The content before compression: each event with its sequence and `batchId` (`first-last`).
 #[must_use]
 pub fn content(events: &[(Sequence, String)], format: Format) -> String {
-    let (Some(first), Some(last)) = (events.first(), events.last()) else { return String::new() };
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return String::new();
+    };
     let batch_id = format!("{}-{}", first.0, last.0);
     let mut out = String::with_capacity(events.iter().map(|event| event.1.len() + 80).sum());
     for (index, (sequence, payload)) in events.iter().enumerate() {
@@ -49,7 +51,8 @@ pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
         Compression::None => Ok(content.to_vec()),
         Compression::Zstd => zstd::bulk::compress(content, 3).map_err(broken),
         Compression::Gzip => {
-            let mut gzip = flate2::GzBuilder::new().write(Vec::with_capacity(content.len() / 6), flate2::Compression::new(6));
+            let mut gzip =
+                flate2::GzBuilder::new().write(Vec::with_capacity(content.len() / 6), flate2::Compression::new(6));
             gzip.write_all(content).map_err(broken)?;
             gzip.finish().map_err(broken)
         }
@@ -60,7 +63,15 @@ pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When the time is none that a calendar has.
-pub fn key(account: &str, frozen: EpochMillis, number: i64, range: (Sequence, Sequence), uid: &str, format: Format, compression: Compression) -> Result<String> {
+pub fn key(
+    account: &str,
+    frozen: EpochMillis,
+    number: i64,
+    range: (Sequence, Sequence),
+    uid: &str,
+    format: Format,
+    compression: Compression,
+) -> Result<String> {
     let moment = Timestamp::from_millisecond(frozen).map_err(|error| Error::Broken(error.to_string()))?;
     let mut key = format!("account={account}/dt={}", moment.strftime("%Y-%m-%d/hour=%H"));
     // Writing to a string cannot fail.
@@ -92,7 +103,9 @@ mod tests {
     use std::io::Read as _;
 
     fn events() -> Vec<(Sequence, String)> {
-        (1..=3).map(|n| (n, format!(r#"{{"auditEventId":"{n}","auditEventMetadata":{{"#))).collect()
+        (1..=3)
+            .map(|n| (n, format!(r#"{{"auditEventId":"{n}","auditEventMetadata":{{"#)))
+            .collect()
     }
 
     #[test]
@@ -125,7 +138,9 @@ mod tests {
         let content = content(&events(), Format::Ndjson);
         let mut read = String::new();
         let gzip = compress(content.as_bytes(), Compression::Gzip).unwrap();
-        flate2::read::GzDecoder::new(gzip.as_slice()).read_to_string(&mut read).unwrap();
+        flate2::read::GzDecoder::new(gzip.as_slice())
+            .read_to_string(&mut read)
+            .unwrap();
         assert_eq!(read, content);
         let zstd = compress(content.as_bytes(), Compression::Zstd).unwrap();
         assert_eq!(zstd::stream::decode_all(zstd.as_slice()).unwrap(), content.as_bytes());
@@ -133,7 +148,19 @@ mod tests {
 
     #[test]
     fn keys_have_the_agreed_layout() {
-        let key = key("default", 1_688_989_356_000, 7, (1, 9), "ABC", Format::Ndjson, Compression::Gzip).unwrap();
-        assert_eq!(key, "account=default/dt=2023-07-10/hour=11/000000000007_1-9_ABC.ndjson.gz");
+        let key = key(
+            "default",
+            1_688_989_356_000,
+            7,
+            (1, 9),
+            "ABC",
+            Format::Ndjson,
+            Compression::Gzip,
+        )
+        .unwrap();
+        assert_eq!(
+            key,
+            "account=default/dt=2023-07-10/hour=11/000000000007_1-9_ABC.ndjson.gz"
+        );
     }
 }

@@ -43,7 +43,13 @@ impl Cause {
 
     /// As it is stored and shown.
     pub(crate) fn failure(&self) -> Failure {
-        Failure { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone(), blocked: self.blocked, at: now() }
+        Failure {
+            code: self.code.to_owned(),
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            blocked: self.blocked,
+            at: now(),
+        }
     }
 }
 
@@ -63,7 +69,16 @@ where
     };
     let (code, transient, hint, explanation) = explain(status, word);
     let in_doubt = status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error);
-    Cause { code, answered: status.is_some(), in_doubt, transient, blocked: false, message, hint: hint.to_owned(), explanation: explanation.to_owned() }
+    Cause {
+        code,
+        answered: status.is_some(),
+        in_doubt,
+        transient,
+        blocked: false,
+        message,
+        hint: hint.to_owned(),
+        explanation: explanation.to_owned(),
+    }
 }
 
 /// The message at the bottom of a chain of errors: the ones above it only say that a call failed.
@@ -88,7 +103,10 @@ fn is_unsent<E>(error: &SdkError<E, HttpResponse>) -> bool {
 /// Code, whether to retry soon, hint, explanation.
 fn explain(status: Option<u16>, word: &str) -> (&'static str, bool, &'static str, &'static str) {
     match (word, status) {
-        ("InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException", _) => (
+        (
+            "InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException",
+            _,
+        ) => (
             "credentials",
             false,
             "Check the access key and the secret key of the connector, and enter both again.",
@@ -112,31 +130,61 @@ fn explain(status: Option<u16>, word: &str) -> (&'static str, bool, &'static str
             "Check the bucket's name and the connector's region, or create the bucket.",
             "There is no bucket of this name where the connector points.",
         ),
-        ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "TemporaryRedirect", _)
+        (
+            "PermanentRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "TemporaryRedirect",
+            _,
+        )
         | (_, Some(301 | 307)) => (
             "region",
             false,
             "Set the connector's region to the bucket's.",
             "The bucket is in another region than the connector's.",
         ),
-        ("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded", _) | (_, Some(429)) => {
-            ("throttling", true, "Nothing to do: it is tried again more slowly.", "The store asked to be called less often.")
-        }
+        ("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded", _) | (_, Some(429)) => (
+            "throttling",
+            true,
+            "Nothing to do: it is tried again more slowly.",
+            "The store asked to be called less often.",
+        ),
         ("AccessDenied" | "AllAccessDisabled", _) | (_, Some(401 | 403)) => (
             "access_denied",
             false,
             "Please check the credentials: their policy must allow s3:PutObject on this bucket.",
             "The credentials are known, but may not do this.",
         ),
-        ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => {
-            ("conflict", true, "Nothing to do: it is tried again.", "Another write of the same object was under way.")
-        }
-        (_, Some(408)) => ("network", true, "Nothing to do: it is tried again.", "The store waited too long for the request."),
-        (_, Some(404)) => ("not_found", false, "Check the bucket's name and the connector's endpoint.", "The store has nothing at this address."),
-        (_, Some(status)) if status >= 500 || status == 200 => {
-            ("server", true, "Nothing to do: it is tried again.", "The store had a fault of its own.")
-        }
-        (_, Some(_)) => ("refused", false, "Compare the destination's options with what the store supports.", "The store refused the request."),
+        ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => (
+            "conflict",
+            true,
+            "Nothing to do: it is tried again.",
+            "Another write of the same object was under way.",
+        ),
+        (_, Some(408)) => (
+            "network",
+            true,
+            "Nothing to do: it is tried again.",
+            "The store waited too long for the request.",
+        ),
+        (_, Some(404)) => (
+            "not_found",
+            false,
+            "Check the bucket's name and the connector's endpoint.",
+            "The store has nothing at this address.",
+        ),
+        (_, Some(status)) if status >= 500 || status == 200 => (
+            "server",
+            true,
+            "Nothing to do: it is tried again.",
+            "The store had a fault of its own.",
+        ),
+        (_, Some(_)) => (
+            "refused",
+            false,
+            "Compare the destination's options with what the store supports.",
+            "The store refused the request.",
+        ),
         (_, None) => (
             "network",
             true,

@@ -29,7 +29,11 @@ pub(crate) struct Gates {
 impl Default for Gates {
     fn default() -> Self {
         let (wanted, wanted_end) = mpsc::unbounded_channel();
-        Self { gates: Mutex::default(), wanted, wanted_end: Mutex::new(Some(wanted_end)) }
+        Self {
+            gates: Mutex::default(),
+            wanted,
+            wanted_end: Mutex::new(Some(wanted_end)),
+        }
     }
 }
 

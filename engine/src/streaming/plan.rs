@@ -51,11 +51,20 @@ pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<O
 ///
 /// # Errors
 /// [`Error::Broken`] when one is missing.
-pub(super) async fn read_events(engine: &Engine, account_id: i64, after: Sequence, up_to: Sequence) -> Result<Vec<(Sequence, String)>> {
+pub(super) async fn read_events(
+    engine: &Engine,
+    account_id: i64,
+    after: Sequence,
+    up_to: Sequence,
+) -> Result<Vec<(Sequence, String)>> {
     let query = sqlx::query_as::<_, (Sequence, String)>(
         "SELECT sequence, payload FROM audit_event WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 ORDER BY sequence",
     );
-    let mut rows = query.bind(account_id).bind(after).bind(up_to).fetch(engine.store().read());
+    let mut rows = query
+        .bind(account_id)
+        .bind(after)
+        .bind(up_to)
+        .fetch(engine.store().read());
     let mut events: Vec<(Sequence, String)> = Vec::new();
     let mut bytes = 0;
     while let Some((sequence, payload)) = rows.try_next().await? {
@@ -76,14 +85,17 @@ pub(super) async fn read_events(engine: &Engine, account_id: i64, after: Sequenc
 /// was changed meanwhile.
 pub(super) async fn freeze(engine: &Engine, row: &Row, cursor: Sequence, up_to: Sequence) -> Result<bool> {
     let events = read_events(engine, row.account_id, cursor, up_to).await?;
-    let (Some(first), Some(last)) = (events.first().map(|event| event.0), events.last().map(|event| event.0)) else { return Ok(false) };
+    let (Some(first), Some(last)) = (events.first().map(|event| event.0), events.last().map(|event| event.0)) else {
+        return Ok(false);
+    };
     let spec = row.spec()?;
     let content = encode::content(&events, spec.format);
     let mut tx = engine.store().write().await?;
-    let previous: Option<EpochMillis> = sqlx::query_scalar("SELECT max(created) FROM streaming_batch WHERE destination_id = $1")
-        .bind(row.id)
-        .fetch_one(&mut *tx)
-        .await?;
+    let previous: Option<EpochMillis> =
+        sqlx::query_scalar("SELECT max(created) FROM streaming_batch WHERE destination_id = $1")
+            .bind(row.id)
+            .fetch_one(&mut *tx)
+            .await?;
     let frozen = now().max(previous.unwrap_or(0));
     let number: Option<i64> = sqlx::query_scalar(
         "UPDATE streaming_destination SET last_batch = last_batch + 1 \
@@ -95,7 +107,15 @@ pub(super) async fn freeze(engine: &Engine, row: &Row, cursor: Sequence, up_to: 
     .fetch_optional(&mut *tx)
     .await?;
     let Some(number) = number else { return Ok(false) };
-    let key = encode::key(&row.account, frozen, number, (first, last), &row.uid, spec.format, spec.compression)?;
+    let key = encode::key(
+        &row.account,
+        frozen,
+        number,
+        (first, last),
+        &row.uid,
+        spec.format,
+        spec.compression,
+    )?;
     sqlx::query(
         "INSERT INTO streaming_batch (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
          format, compression, sha256, key, created) VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12)",

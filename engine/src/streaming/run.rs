@@ -34,11 +34,17 @@ pub(super) async fn run(engine: &Engine, destination_id: i64, stopping: watch::R
 }
 
 async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receiver<bool>) -> Result<()> {
-    let Some(first) = rows::by_id(engine, destination_id).await? else { return Ok(()) };
-    let up_to: i64 =
-        sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1").bind(first.account_id).fetch_one(engine.store().read()).await?;
+    let Some(first) = rows::by_id(engine, destination_id).await? else {
+        return Ok(());
+    };
+    let up_to: i64 = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(first.account_id)
+        .fetch_one(engine.store().read())
+        .await?;
     loop {
-        let Some(row) = rows::by_id(engine, destination_id).await?.filter(Row::is_active) else { return Ok(()) };
+        let Some(row) = rows::by_id(engine, destination_id).await?.filter(Row::is_active) else {
+            return Ok(());
+        };
         if *stopping.borrow() {
             return Ok(());
         }
@@ -55,7 +61,11 @@ async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receive
             Ok(Next::Batch) => {}
             Ok(Next::Stop) => return Ok(()),
             Err(Error::Broken(why)) => {
-                let cause = Cause::blocked("cannot_build", why, "Look into the server's log; restore the database from a backup if data is missing.");
+                let cause = Cause::blocked(
+                    "cannot_build",
+                    why,
+                    "Look into the server's log; restore the database from a backup if data is missing.",
+                );
                 return confirm::failed(engine, &row, None, &cause).await;
             }
             Err(error) => return Err(error),
@@ -64,25 +74,42 @@ async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receive
 }
 
 /// Sends one frozen batch, with the connector's waits between attempts.
-async fn deliver(engine: &Engine, row: &Row, mut batch: OpenBatch, stopping: &mut watch::Receiver<bool>) -> Result<Next> {
+async fn deliver(
+    engine: &Engine,
+    row: &Row,
+    mut batch: OpenBatch,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<Next> {
     let events = plan::read_events(engine, row.account_id, batch.first_sequence - 1, batch.last_sequence).await?;
     let content = encode::content(&events, batch.format()?);
     drop(events);
     let sha256 = encode::sha256(content.as_bytes());
     if sha256.as_slice() != batch.sha256 {
-        return Err(Error::Broken(format!("batch {} no longer has the content that it was frozen with", batch.number)));
+        return Err(Error::Broken(format!(
+            "batch {} no longer has the content that it was frozen with",
+            batch.number
+        )));
     }
     let body = encode::compress(content.as_bytes(), batch.compression()?)?;
     drop(content);
     let mut retry = 0;
     loop {
         // Where it goes is read at each attempt, so that a mistyped bucket is mended by editing it.
-        let Some(current) = rows::by_id(engine, row.id).await?.filter(|now| now.is_active() && now.epoch == row.epoch) else {
+        let Some(current) = rows::by_id(engine, row.id)
+            .await?
+            .filter(|now| now.is_active() && now.epoch == row.epoch)
+        else {
             return Ok(Next::Stop);
         };
         let Some((connector, secrets)) = connectors::unlock(engine, row.account_id, &current.connector).await? else {
             let sentence = format!("The AWS connector “{}” does not exist.", current.connector);
-            confirm::failed(engine, row, Some(&batch), &Cause::blocked("connector", sentence, "Edit the destination and select another.")).await?;
+            confirm::failed(
+                engine,
+                row,
+                Some(&batch),
+                &Cause::blocked("connector", sentence, "Edit the destination and select another."),
+            )
+            .await?;
             return Ok(Next::Stop);
         };
         let spec = current.spec()?;
@@ -96,14 +123,26 @@ async fn deliver(engine: &Engine, row: &Row, mut batch: OpenBatch, stopping: &mu
             in_doubt: batch.in_doubt,
         };
         let client = aws::s3(&connector, secrets.as_ref());
-        let Some(result) = attempt(engine, row, &batch, &client, object).await? else { return Ok(Next::Stop) };
+        let Some(result) = attempt(engine, row, &batch, &client, object).await? else {
+            return Ok(Next::Stop);
+        };
         let cause = match result {
             Ok(Delivered { verified }) => {
-                return Ok(if confirm::delivered(engine, row, &batch, verified).await? { Next::Batch } else { Next::Stop });
+                return Ok(if confirm::delivered(engine, row, &batch, verified).await? {
+                    Next::Batch
+                } else {
+                    Next::Stop
+                });
             }
             Err(cause) => cause,
         };
-        tracing::warn!(destination = row.identifier, batch = batch.number, code = cause.code, message = cause.message, "a batch was not delivered");
+        tracing::warn!(
+            destination = row.identifier,
+            batch = batch.number,
+            code = cause.code,
+            message = cause.message,
+            "a batch was not delivered"
+        );
         confirm::failed(engine, row, Some(&batch), &cause).await?;
         batch.in_doubt |= cause.in_doubt;
         retry += 1;
@@ -119,7 +158,13 @@ async fn deliver(engine: &Engine, row: &Row, mut batch: OpenBatch, stopping: &mu
 }
 
 /// Records an attempt, then makes it; none when the destination was paused or changed first.
-async fn attempt(engine: &Engine, row: &Row, batch: &OpenBatch, client: &aws_sdk_s3::Client, object: Object<'_>) -> Result<Option<Result<Delivered, Cause>>> {
+async fn attempt(
+    engine: &Engine,
+    row: &Row,
+    batch: &OpenBatch,
+    client: &aws_sdk_s3::Client,
+    object: Object<'_>,
+) -> Result<Option<Result<Delivered, Cause>>> {
     let gate = engine.gates().of(row.id);
     let start = gate.start.lock().await;
     let mut tx = engine.store().write().await?;

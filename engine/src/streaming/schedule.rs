@@ -31,7 +31,9 @@ impl Scheduler {
 pub(crate) fn start(engine: Engine) -> Scheduler {
     let (stopping, stop) = watch::channel(false);
     let task = tokio::spawn(async move {
-        let Some(wanted) = engine.gates().take_wanted() else { return };
+        let Some(wanted) = engine.gates().take_wanted() else {
+            return;
+        };
         if engine.streaming_enabled() {
             schedule(engine, wanted, stop).await;
         }
@@ -42,7 +44,9 @@ pub(crate) fn start(engine: Engine) -> Scheduler {
 /// When the next run of every active destination begins, epoch ms.
 #[must_use]
 pub fn next_tick(engine: &Engine) -> EpochMillis {
-    let interval = i64::try_from(engine.stream_interval().as_millis()).unwrap_or(i64::MAX).max(1);
+    let interval = i64::try_from(engine.stream_interval().as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1);
     (now() / interval).saturating_add(1).saturating_mul(interval)
 }
 

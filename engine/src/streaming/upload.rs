@@ -49,12 +49,14 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
     request = match &spec.sse {
         ServerSideEncryption::None => request,
         ServerSideEncryption::Aes256 => request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256),
-        ServerSideEncryption::Kms { kms_key_id } => {
-            request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(kms_key_id)
-        }
+        ServerSideEncryption::Kms { kms_key_id } => request
+            .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
+            .ssekms_key_id(kms_key_id),
     };
     let answer = request.body(ByteStream::from(object.body.clone())).send().await;
-    let Err(error) = answer else { return Ok(Delivered { verified: true }) };
+    let Err(error) = answer else {
+        return Ok(Delivered { verified: true });
+    };
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(412 | 304) => compare(client, &object).await,
         _ => Err(classify(&error)),
@@ -64,9 +66,16 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
 /// There is an object of this name: ours, if its content is.
 async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Cause> {
     let spec = object.spec;
-    let head = client.head_object().bucket(spec.bucket.as_str()).key(&object.key).set_expected_bucket_owner(spec.expected_bucket_owner.clone());
+    let head = client
+        .head_object()
+        .bucket(spec.bucket.as_str())
+        .key(&object.key)
+        .set_expected_bucket_owner(spec.expected_bucket_owner.clone());
     let stored = match head.send().await {
-        Ok(head) => head.metadata().and_then(|metadata| metadata.get(CONTENT_SHA256)).cloned(),
+        Ok(head) => head
+            .metadata()
+            .and_then(|metadata| metadata.get(CONTENT_SHA256))
+            .cloned(),
         Err(error) => return unread(object, classify(&error)),
     };
     let expected = hex(&object.sha256);
@@ -82,7 +91,10 @@ async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Caus
     }
     Err(Cause::blocked(
         "object_exists",
-        format!("Another object is already at {}: its content has the SHA-256 {found}, ours {expected}.", object.key),
+        format!(
+            "Another object is already at {}: its content has the SHA-256 {found}, ours {expected}.",
+            object.key
+        ),
         "Find out who wrote it, and move or delete it; streaming goes on at the next run.",
     ))
 }
@@ -96,13 +108,29 @@ fn unread(object: &Object<'_>, cause: Cause) -> Result<Delivered, Cause> {
             format!("An object is already at {} and may not be read.", object.key),
             "Allow s3:GetObject on this prefix so that it can be compared, or move the object.",
         )),
-        _ => Err(Cause { transient: true, in_doubt: object.in_doubt, ..cause }),
+        _ => Err(Cause {
+            transient: true,
+            in_doubt: object.in_doubt,
+            ..cause
+        }),
     }
 }
 
 async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
-    let get = client.get_object().bucket(object.spec.bucket.as_str()).key(&object.key).send().await.map_err(|error| classify(&error))?;
-    let unreadable = |why: String| Cause::blocked("object_exists", format!("Another object is already at {}: {why}", object.key), "Move or delete it.");
+    let get = client
+        .get_object()
+        .bucket(object.spec.bucket.as_str())
+        .key(&object.key)
+        .send()
+        .await
+        .map_err(|error| classify(&error))?;
+    let unreadable = |why: String| {
+        Cause::blocked(
+            "object_exists",
+            format!("Another object is already at {}: {why}", object.key),
+            "Move or delete it.",
+        )
+    };
     let limit = 2 * BATCH_BYTES as u64;
     if get.content_length().is_some_and(|length| length.unsigned_abs() > limit) {
         return Err(unreadable("it is larger than any of ours.".to_owned()));
@@ -124,8 +152,12 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
             content.extend_from_slice(&body);
             Ok(content.len())
         }
-        Compression::Gzip => flate2::read::MultiGzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut content),
-        Compression::Zstd => zstd::stream::Decoder::new(body.as_ref()).and_then(|zstd| zstd.take(limit).read_to_end(&mut content)),
+        Compression::Gzip => flate2::read::MultiGzDecoder::new(body.as_ref())
+            .take(limit)
+            .read_to_end(&mut content),
+        Compression::Zstd => {
+            zstd::stream::Decoder::new(body.as_ref()).and_then(|zstd| zstd.take(limit).read_to_end(&mut content))
+        }
     };
     match read {
         Ok(_) => Ok(hex(&encode::sha256(&content))),

@@ -24,10 +24,11 @@ pub(crate) enum Appended {
 /// Appends events to an account's trail. The account's row is taken first, so that its lock orders the commits; then the
 /// ids are looked up and only the new ones numbered.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
-    let last: Sequence = sqlx::query_scalar("UPDATE account SET last_sequence = last_sequence WHERE id = $1 RETURNING last_sequence")
-        .bind(account_id)
-        .fetch_one(&mut **tx)
-        .await?;
+    let last: Sequence =
+        sqlx::query_scalar("UPDATE account SET last_sequence = last_sequence WHERE id = $1 RETURNING last_sequence")
+            .bind(account_id)
+            .fetch_one(&mut **tx)
+            .await?;
     let mut known = stored_payloads(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut conflicts = Vec::new();
@@ -53,7 +54,11 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     insert(tx, account_id, last, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
     let new_last = last + i64::from(accepted);
-    sqlx::query("UPDATE account SET last_sequence = $2 WHERE id = $1").bind(account_id).bind(new_last).execute(&mut **tx).await?;
+    sqlx::query("UPDATE account SET last_sequence = $2 WHERE id = $1")
+        .bind(account_id)
+        .bind(new_last)
+        .execute(&mut **tx)
+        .await?;
     let numbered = accepted > 0;
     Ok(Appended::Stored(IngestOutcome {
         accepted,
@@ -74,7 +79,10 @@ async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared])
         }
         query.push(")");
         let rows: Vec<(Vec<u8>, String)> = query.build_query_as().fetch_all(&mut **tx).await?;
-        known.extend(rows.into_iter().filter_map(|(digest, payload)| Some((<[u8; 16]>::try_from(digest).ok()?, payload))));
+        known.extend(
+            rows.into_iter()
+                .filter_map(|(digest, payload)| Some((<[u8; 16]>::try_from(digest).ok()?, payload))),
+        );
     }
     Ok(known)
 }

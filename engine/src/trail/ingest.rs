@@ -37,23 +37,42 @@ pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: By
 
 fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
-        return Err(Error::refused(Code::TooLarge, format!("A request has at most {REQUEST_BYTES} bytes after decompression.")));
+        return Err(Error::refused(
+            Code::TooLarge,
+            format!("A request has at most {REQUEST_BYTES} bytes after decompression."),
+        ));
     }
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Error::refused(Code::MalformedBody, format!("The body is not UTF-8 at byte {}.", error.valid_up_to())))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Error::refused(
+            Code::MalformedBody,
+            format!("The body is not UTF-8 at byte {}.", error.valid_up_to()),
+        )
+    })?;
     let raw = match format {
         BodyFormat::Ndjson => lines(text)?,
         BodyFormat::Json => one_or_many(text)?,
     };
     if raw.len() > REQUEST_EVENTS {
-        return Err(Error::refused(Code::TooLarge, format!("A request has at most {REQUEST_EVENTS} events; this one has {}.", raw.len())));
+        return Err(Error::refused(
+            Code::TooLarge,
+            format!(
+                "A request has at most {REQUEST_EVENTS} events; this one has {}.",
+                raw.len()
+            ),
+        ));
     }
     let mut events = Vec::with_capacity(raw.len());
     let mut errors: Vec<FieldError> = Vec::new();
     let mut invalid = 0;
     for (index, json) in raw.into_iter().enumerate() {
         if json.get().len() > EVENT_BYTES {
-            return Err(Error::refused(Code::TooLarge, format!("An event has at most {EVENT_BYTES} bytes; event {index} has {}.", json.get().len())));
+            return Err(Error::refused(
+                Code::TooLarge,
+                format!(
+                    "An event has at most {EVENT_BYTES} bytes; event {index} has {}.",
+                    json.get().len()
+                ),
+            ));
         }
         match prepare(json, account) {
             Ok(event) => events.push(event),
@@ -66,7 +85,11 @@ fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>
             }
         }
     }
-    if invalid > 0 { Err(invalid_events(invalid, errors)) } else { Ok(events) }
+    if invalid > 0 {
+        Err(invalid_events(invalid, errors))
+    } else {
+        Ok(events)
+    }
 }
 
 fn malformed(place: &str, error: &serde_json::Error) -> Error {
@@ -76,18 +99,28 @@ fn malformed(place: &str, error: &serde_json::Error) -> Error {
 fn one_or_many(text: &str) -> Result<Vec<&RawValue>> {
     let trimmed = text.trim_ascii_start();
     if trimmed.is_empty() {
-        return Err(Error::refused(Code::MalformedBody, "The body is empty: send one event, an array of events, or NDJSON."));
+        return Err(Error::refused(
+            Code::MalformedBody,
+            "The body is empty: send one event, an array of events, or NDJSON.",
+        ));
     }
     if trimmed.starts_with('[') {
         return serde_json::from_str(text).map_err(|error| malformed("", &error));
     }
-    serde_json::from_str::<&RawValue>(text).map(|event| vec![event]).map_err(|error| malformed("", &error))
+    serde_json::from_str::<&RawValue>(text)
+        .map(|event| vec![event])
+        .map_err(|error| malformed("", &error))
 }
 
 fn lines(text: &str) -> Result<Vec<&RawValue>> {
     let mut events = Vec::new();
-    for (number, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
-        events.push(serde_json::from_str(line).map_err(|error| malformed(&format!(" in line {}", number + 1), &error))?);
+    for (number, line) in text
+        .split('\n')
+        .enumerate()
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+    {
+        events
+            .push(serde_json::from_str(line).map_err(|error| malformed(&format!(" in line {}", number + 1), &error))?);
     }
     Ok(events)
 }

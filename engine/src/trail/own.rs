@@ -26,9 +26,21 @@ pub(crate) struct Change<'a> {
 
 impl<'a> Change<'a> {
     /// A change of one thing; values that cannot be written as JSON do not exist among ours.
-    pub(crate) fn of(kind: &'static str, identifier: &'a str, action: &'static str, old: impl Serialize, new: impl Serialize) -> Self {
+    pub(crate) fn of(
+        kind: &'static str,
+        identifier: &'a str,
+        action: &'static str,
+        old: impl Serialize,
+        new: impl Serialize,
+    ) -> Self {
         let value = |json: serde_json::Result<Value>| json.unwrap_or(Value::Null);
-        Self { kind, identifier, action, old: value(serde_json::to_value(old)), new: value(serde_json::to_value(new)) }
+        Self {
+            kind,
+            identifier,
+            action,
+            old: value(serde_json::to_value(old)),
+            new: value(serde_json::to_value(new)),
+        }
     }
 }
 
@@ -51,9 +63,9 @@ pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) 
     let json = serde_json::value::to_raw_value(&event)?;
     let prepared = prepare(&json, actor.account().as_str())?;
     match append(tx, actor.account_id(), &[prepared]).await? {
-        Appended::Stored(outcome) => {
-            outcome.first_sequence.ok_or_else(|| Error::refused(Code::Internal, "an event of our own was not numbered"))
-        }
+        Appended::Stored(outcome) => outcome
+            .first_sequence
+            .ok_or_else(|| Error::refused(Code::Internal, "an event of our own was not numbered")),
         Appended::Conflicts(_) => Err(Error::Broken("a random event id was given twice".into())),
     }
 }

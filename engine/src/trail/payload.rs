@@ -63,7 +63,9 @@ pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Opti
 /// Whether two stored payloads say the same, whatever the order of their members.
 #[must_use]
 pub fn same_content(one: &str, other: &str) -> bool {
-    let whole = |payload: &str| serde_json::from_str::<serde_json::Value>(&format!("{}}}}}", payload.trim_end_matches(','))).ok();
+    let whole = |payload: &str| {
+        serde_json::from_str::<serde_json::Value>(&format!("{}}}}}", payload.trim_end_matches(','))).ok()
+    };
     one == other || whole(one).is_some_and(|value| Some(value) == whole(other))
 }
 
@@ -76,11 +78,18 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
     let Some(event) = members(&text) else {
         return Err(FieldErrors::one("", "An event is a JSON object."));
     };
-    let mut check = Check { errors: FieldErrors::default() };
+    let mut check = Check {
+        errors: FieldErrors::default(),
+    };
     check.no_twice("", &event);
     let id = check.string("", &event, "auditEventId");
-    if id.as_deref().is_some_and(|id| id.is_empty() || id.chars().count() > ID_CHARS) {
-        check.errors.add("auditEventId", format!("An id has 1 to {ID_CHARS} characters."));
+    if id
+        .as_deref()
+        .is_some_and(|id| id.is_empty() || id.chars().count() > ID_CHARS)
+    {
+        check
+            .errors
+            .add("auditEventId", format!("An id has 1 to {ID_CHARS} characters."));
     }
     let author = check.object("", &event, "auditEventAuthor");
     let principal = author.and_then(|author| check.object("auditEventAuthor", &author, "principal"));
@@ -92,14 +101,26 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
     });
     let module = check.string("", &event, "auditModule");
     let resource = check.object("", &event, "auditResource").map(|resource| {
-        (check.string("auditResource", &resource, "type"), check.string("auditResource", &resource, "identifier"))
+        (
+            check.string("auditResource", &resource, "type"),
+            check.string("auditResource", &resource, "identifier"),
+        )
     });
     let scope = check.object("", &event, "auditResourceScope").map(|scope| {
         let path = "auditResourceScope";
-        if check.string(path, &scope, "accountIdentifier").is_some_and(|named| named != account) {
-            check.errors.add("auditResourceScope.accountIdentifier", format!("The account must be “{account}”, the one of the token."));
+        if check
+            .string(path, &scope, "accountIdentifier")
+            .is_some_and(|named| named != account)
+        {
+            check.errors.add(
+                "auditResourceScope.accountIdentifier",
+                format!("The account must be “{account}”, the one of the token."),
+            );
         }
-        (check.optional_string(path, &scope, "orgIdentifier"), check.optional_string(path, &scope, "projectIdentifier"))
+        (
+            check.optional_string(path, &scope, "orgIdentifier"),
+            check.optional_string(path, &scope, "projectIdentifier"),
+        )
     });
     let action = check.string("", &event, "auditAction");
     if find(&event, "auditHttpRequestInfo").is_some()
@@ -109,9 +130,15 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
         check.string("auditHttpRequestInfo", &request, "clientIP");
     }
     let time = check.string("", &event, "auditEventTime").and_then(|time| {
-        let millis = time.parse::<i64>().ok().filter(|millis| (0..=LATEST_MILLIS).contains(millis) && time.bytes().all(|b| b.is_ascii_digit()));
+        let millis = time
+            .parse::<i64>()
+            .ok()
+            .filter(|millis| (0..=LATEST_MILLIS).contains(millis) && time.bytes().all(|b| b.is_ascii_digit()));
         if millis.is_none() {
-            check.errors.add("auditEventTime", "The time is decimal milliseconds since 1970 in a string: \"1688989356000\".");
+            check.errors.add(
+                "auditEventTime",
+                "The time is decimal milliseconds since 1970 in a string: \"1688989356000\".",
+            );
         }
         millis
     });
@@ -120,13 +147,31 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
         Some(_) => check.object("", &event, "auditEventMetadata"),
     };
     match (id, principal, module, resource, scope, action, time, metadata) {
-        (Some(id), Some(principal), Some(module), Some((Some(resource_type), Some(resource))), Some((org, project)), Some(action), Some(time), Some(metadata))
-            if check.errors.is_empty() =>
-        {
+        (
+            Some(id),
+            Some(principal),
+            Some(module),
+            Some((Some(resource_type), Some(resource))),
+            Some((org, project)),
+            Some(action),
+            Some(time),
+            Some(metadata),
+        ) if check.errors.is_empty() => {
             let digest = Sha256::digest(id.as_bytes());
             let mut id_digest = [0; 16];
             id_digest.copy_from_slice(&digest[..16]);
-            Ok(Prepared { id_digest, time, principal, action, module, resource_type, resource, org, project, payload: open_payload(&event, &metadata) })
+            Ok(Prepared {
+                id_digest,
+                time,
+                principal,
+                action,
+                module,
+                resource_type,
+                resource,
+                org,
+                project,
+                payload: open_payload(&event, &metadata),
+            })
         }
         _ => Err(check.errors),
     }
@@ -145,7 +190,11 @@ fn open_payload(event: &Members<'_>, metadata: &Members<'_>) -> String {
         push(&mut out, key, value);
     }
     out.push_str(r#""auditEventMetadata":{"#);
-    for (key, value) in metadata.0.iter().filter(|(key, _)| key != "sequence" && key != "batchId") {
+    for (key, value) in metadata
+        .0
+        .iter()
+        .filter(|(key, _)| key != "sequence" && key != "batchId")
+    {
         push(&mut out, key, value);
     }
     out
@@ -227,7 +276,11 @@ impl Check {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// Takes out the white space between tokens of valid JSON, and refuses what readers of JSON stumble over: U+0000,
@@ -265,7 +318,9 @@ fn compact(json: &str) -> Result<String, String> {
             b'{' | b'[' if !in_string => {
                 depth += 1;
                 if depth > EVENT_DEPTH {
-                    return Err(format!("The event nests deeper than {EVENT_DEPTH} levels at byte {at}."));
+                    return Err(format!(
+                        "The event nests deeper than {EVENT_DEPTH} levels at byte {at}."
+                    ));
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
@@ -305,21 +360,41 @@ mod tests {
 
     #[test]
     fn what_is_streamed_is_what_was_sent_with_sequence_and_batch() {
-        let sent = event(r#", "auditEventMetadata": {"batchId":"old","n":12345678901234567890.10,"sequence":1}, "later": [1, "a b"]"#);
+        let sent = event(
+            r#", "auditEventMetadata": {"batchId":"old","n":12345678901234567890.10,"sequence":1}, "later": [1, "a b"]"#,
+        );
         let out = streamed(&sent);
-        assert!(out.ends_with(r#""auditEventMetadata":{"n":12345678901234567890.10,"sequence":7,"batchId":"1-9"}}"#), "{out}");
+        assert!(
+            out.ends_with(r#""auditEventMetadata":{"n":12345678901234567890.10,"sequence":7,"batchId":"1-9"}}"#),
+            "{out}"
+        );
         assert!(out.contains(r#""later":[1,"a b"]"#));
         assert!(streamed(&event("")).ends_with(r#""auditEventMetadata":{"sequence":7,"batchId":"1-9"}}"#));
     }
 
     #[test]
     fn every_wrong_member_is_named() {
-        let errors = check(r#"{"auditEventId":7,"auditEventAuthor":{"principal":{"type":"USER"}},"auditModule":"","auditModule":""}"#).unwrap_err();
-        for field in ["auditEventId", "auditEventAuthor.principal.identifier", "auditModule", "auditResource", "auditAction", "auditEventTime"] {
+        let errors = check(
+            r#"{"auditEventId":7,"auditEventAuthor":{"principal":{"type":"USER"}},"auditModule":"","auditModule":""}"#,
+        )
+        .unwrap_err();
+        for field in [
+            "auditEventId",
+            "auditEventAuthor.principal.identifier",
+            "auditModule",
+            "auditResource",
+            "auditAction",
+            "auditEventTime",
+        ] {
             assert!(errors.of(field).is_some(), "{field}: {errors:?}");
         }
         let other_account = event("").replace("\"default\"", "\"other\"");
-        assert!(check(&other_account).unwrap_err().of("auditResourceScope.accountIdentifier").is_some());
+        assert!(
+            check(&other_account)
+                .unwrap_err()
+                .of("auditResourceScope.accountIdentifier")
+                .is_some()
+        );
         for time in ["-1", "+5", "1.5", "", "99999999999999999", "1e3"] {
             assert!(check(&event("").replace("1688989356000", time)).is_err(), "{time}");
         }
@@ -334,13 +409,24 @@ mod tests {
             assert!(streamed(&event(&format!(r#","x":"{good}""#))).contains(good), "{good}");
         }
         let deep = format!(r#","x":{}{}"#, "[".repeat(100_000), "]".repeat(100_000));
-        assert!(check(&event(&deep)).unwrap_err().of("").is_some_and(|why| why.contains("deeper")));
+        assert!(
+            check(&event(&deep))
+                .unwrap_err()
+                .of("")
+                .is_some_and(|why| why.contains("deeper"))
+        );
     }
 
     #[test]
     fn the_order_of_members_does_not_make_another_content() {
-        assert!(same_content(r#"{"a":1,"b":2,"auditEventMetadata":{"#, r#"{"b":2,"a":1,"auditEventMetadata":{"#));
-        assert!(!same_content(r#"{"a":1,"auditEventMetadata":{"#, r#"{"a":2,"auditEventMetadata":{"#));
+        assert!(same_content(
+            r#"{"a":1,"b":2,"auditEventMetadata":{"#,
+            r#"{"b":2,"a":1,"auditEventMetadata":{"#
+        ));
+        assert!(!same_content(
+            r#"{"a":1,"auditEventMetadata":{"#,
+            r#"{"a":2,"auditEventMetadata":{"#
+        ));
     }
 
     proptest! {

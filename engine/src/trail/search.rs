@@ -19,7 +19,12 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         Some(cursor) => parse_cursor(cursor)?,
     };
     let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let like = wanted(&filter.q).map(|text| format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")));
+    let like = wanted(&filter.q).map(|text| {
+        format!(
+            "%{}%",
+            text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+        )
+    });
     let rows = sqlx::query(
         "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event \
          WHERE account_id = $1 AND time >= $2 AND time < $3 AND (time, sequence) < ($4, $5) \
@@ -47,19 +52,41 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let more = events.len() > limit as usize;
     events.truncate(limit as usize);
-    let next = events.last().filter(|_| more).map(|last| format!("{}-{}", last.time, last.sequence));
-    let outside_range = if events.is_empty() && filter.cursor.is_none() { Some(outside(engine, actor, filter).await?) } else { None };
-    Ok(EventPage { events, next, outside_range })
+    let next = events
+        .last()
+        .filter(|_| more)
+        .map(|last| format!("{}-{}", last.time, last.sequence));
+    let outside_range = if events.is_empty() && filter.cursor.is_none() {
+        Some(outside(engine, actor, filter).await?)
+    } else {
+        None
+    };
+    Ok(EventPage {
+        events,
+        next,
+        outside_range,
+    })
 }
 
 fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
-    let parts = cursor.split_once('-').and_then(|(time, sequence)| Some((time.parse().ok()?, sequence.parse().ok()?)));
-    parts.ok_or_else(|| Error::refused(Code::InvalidParameter, "The cursor is not one that this server answered as next."))
+    let parts = cursor
+        .split_once('-')
+        .and_then(|(time, sequence)| Some((time.parse().ok()?, sequence.parse().ok()?)));
+    parts.ok_or_else(|| {
+        Error::refused(
+            Code::InvalidParameter,
+            "The cursor is not one that this server answered as next.",
+        )
+    })
 }
 
 async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<i64> {
-    let query = sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE account_id = $1 AND (time < $2 OR time >= $3)");
-    let count = query.bind(actor.account_id()).bind(filter.start.unwrap_or(0)).bind(filter.end.unwrap_or(i64::MAX));
+    let query =
+        sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE account_id = $1 AND (time < $2 OR time >= $3)");
+    let count = query
+        .bind(actor.account_id())
+        .bind(filter.start.unwrap_or(0))
+        .bind(filter.end.unwrap_or(i64::MAX));
     Ok(count.fetch_one(engine.store().read()).await?)
 }
 

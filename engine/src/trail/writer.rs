@@ -34,17 +34,38 @@ impl Writer {
     pub(crate) fn start(store: Store) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         tokio::spawn(write(store, requests));
-        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        }
     }
 
     /// Appends, and answers after the commit is on disk.
     pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<IngestOutcome> {
-        let bytes = events.iter().map(|event| event.payload.len()).sum::<usize>().clamp(1, QUEUE_BYTES);
+        let bytes = events
+            .iter()
+            .map(|event| event.payload.len())
+            .sum::<usize>()
+            .clamp(1, QUEUE_BYTES);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let busy = || Error::refused(Code::Unavailable, "More events wait to be written than there is room for. Send them again in a second.");
-        let room = Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| busy())?;
+        let busy = || {
+            Error::refused(
+                Code::Unavailable,
+                "More events wait to be written than there is room for. Send them again in a second.",
+            )
+        };
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(permits)
+            .map_err(|_| busy())?;
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request { account_id, events, answer, _room: room }).map_err(|_| busy())?;
+        self.queue
+            .send(Request {
+                account_id,
+                events,
+                answer,
+                _room: room,
+            })
+            .map_err(|_| busy())?;
         match answered.await.map_err(|_| busy())?? {
             Appended::Stored(outcome) => Ok(outcome),
             Appended::Conflicts(errors) => Err(invalid_events(errors.len(), errors)),
@@ -59,7 +80,9 @@ pub(crate) fn invalid_events(total: usize, mut errors: Vec<auditstream_model::Fi
         named.insert(error.index);
         named.len() <= auditstream_model::limits::NAMED_INVALID_EVENTS
     });
-    let detail = format!("{total} of the events cannot be taken, so none of the request was stored. Mend or remove them and send it again.");
+    let detail = format!(
+        "{total} of the events cannot be taken, so none of the request was stored. Mend or remove them and send it again."
+    );
     let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
     problem.invalid_events = u32::try_from(total).ok();
     Error::Refused(Box::new(problem))
@@ -85,7 +108,10 @@ async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
             Err(error) => {
                 tracing::error!(%error, requests = group.len(), "events were not stored");
                 for request in group {
-                    let refusal = Error::refused(Code::Unavailable, "The events could not be written to the database. Send them again in a few seconds.");
+                    let refusal = Error::refused(
+                        Code::Unavailable,
+                        "The events could not be written to the database. Send them again in a few seconds.",
+                    );
                     let _ = request.answer.send(Err(refusal));
                 }
             }

@@ -1,0 +1,7 @@
+//! The engine against real parts: a SQLite file, and an S3-compatible store behind a proxy that can misbehave.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod connectors;
+mod streaming;
+mod support;
+mod trail;

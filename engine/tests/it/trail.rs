@@ -1,0 +1,158 @@
+//! Rules 1 to 4.
+
+use auditstream_engine::trail::{BodyFormat, ingest, search};
+use auditstream_model::{Code, EventFilter};
+
+use crate::support::{House, events};
+
+#[tokio::test]
+async fn sent_again_is_counted_not_stored() {
+    let house = House::open().await;
+    let events = events();
+    let first = house.send(&events).await;
+    assert_eq!((first.accepted as usize, first.duplicates), (events.len(), 0));
+    let again = house.send(&events).await;
+    assert_eq!((again.accepted, again.duplicates as usize), (0, events.len()));
+    assert_eq!((again.first_sequence, again.last_sequence), (None, None));
+    let twice_in_one = house.send(&[events[0].clone(), events[0].clone()]).await;
+    assert_eq!(twice_in_one.duplicates, 2);
+}
+
+#[tokio::test]
+async fn the_order_of_members_makes_no_conflict_but_other_content_does() {
+    let house = House::open().await;
+    let event = events().remove(0);
+    house.send(std::slice::from_ref(&event)).await;
+    let object = event.as_object().unwrap();
+    let members: Vec<String> = object
+        .iter()
+        .rev()
+        .map(|(key, value)| format!("{:?}:{value}", key))
+        .collect();
+    let reversed = format!("{{{}}}", members.join(","));
+    let outcome = ingest(&house.engine, &house.ingester, BodyFormat::Json, reversed.into())
+        .await
+        .unwrap();
+    assert_eq!(outcome.duplicates, 1);
+    let mut other = event;
+    other["auditAction"] = "OTHER".into();
+    let refused = ingest(
+        &house.engine,
+        &house.ingester,
+        BodyFormat::Json,
+        other.to_string().into(),
+    )
+    .await
+    .unwrap_err()
+    .problem();
+    assert_eq!(refused.code, Code::InvalidEvents);
+    assert_eq!(refused.errors[0].code.as_deref(), Some("event_id_conflict"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_invalid_event_refuses_its_request_and_no_other() {
+    let house = House::open().await;
+    let all = events();
+    let mut bad = all[..3].to_vec();
+    bad[1]["auditEventTime"] = 5.into();
+    let bad = serde_json::to_vec(&bad).unwrap();
+    let good = serde_json::to_vec(&all[3..6]).unwrap();
+    let (refused, stored) = tokio::join!(
+        ingest(&house.engine, &house.ingester, BodyFormat::Json, bad.into()),
+        ingest(&house.engine, &house.ingester, BodyFormat::Json, good.into()),
+    );
+    let problem = refused.unwrap_err().problem();
+    assert_eq!(
+        (problem.errors[0].index, problem.errors[0].field.as_str()),
+        (Some(1), "auditEventTime")
+    );
+    assert_eq!(stored.unwrap().accepted, 3);
+    assert_eq!(
+        house.send(&all[..1]).await.accepted,
+        1,
+        "nothing of the refused request was stored"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_are_dense_whoever_writes() {
+    let house = House::open().await;
+    let requests = events().into_iter().map(|event| {
+        let (engine, actor) = (house.engine.clone(), house.ingester.clone());
+        tokio::spawn(async move {
+            ingest(&engine, &actor, BodyFormat::Json, event.to_string().into())
+                .await
+                .unwrap()
+        })
+    });
+    let mut sequences = Vec::new();
+    for request in requests.collect::<Vec<_>>() {
+        sequences.push(request.await.unwrap().first_sequence.unwrap());
+    }
+    sequences.sort_unstable();
+    let first = sequences[0];
+    assert_eq!(sequences, (first..first + events().len() as i64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_say_where() {
+    let house = House::open().await;
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let many = format!("[{}]", vec!["{}"; 10_001].join(","));
+    let large = format!(r#"{{"auditEventId":"{}"}}"#, "x".repeat(1 << 20));
+    for (format, body, code, says) in [
+        (BodyFormat::Json, &b""[..], Code::MalformedBody, "empty"),
+        (BodyFormat::Json, b"{\"a\":", Code::MalformedBody, "line 1"),
+        (BodyFormat::Json, b"[{}", Code::MalformedBody, "line 1"),
+        (BodyFormat::Json, b"\xff\xfe", Code::MalformedBody, "byte 0"),
+        (BodyFormat::Ndjson, b"{}\n{oops}\n", Code::MalformedBody, "line 2"),
+        (BodyFormat::Json, b"7", Code::InvalidEvents, "none of the request"),
+        (BodyFormat::Json, b"[[]]", Code::InvalidEvents, "none of the request"),
+        (
+            BodyFormat::Json,
+            deep.as_bytes(),
+            Code::InvalidEvents,
+            "none of the request",
+        ),
+        (BodyFormat::Json, many.as_bytes(), Code::TooLarge, "10001"),
+        (BodyFormat::Json, large.as_bytes(), Code::TooLarge, "event 0"),
+    ] {
+        let problem = ingest(&house.engine, &house.ingester, format, body.to_vec().into())
+            .await
+            .unwrap_err()
+            .problem();
+        assert_eq!(problem.code, code, "{}", problem.detail);
+        assert!(problem.detail.contains(says), "{} does not say {says}", problem.detail);
+    }
+}
+
+#[tokio::test]
+async fn events_are_found_newest_first_page_by_page() {
+    let house = House::open().await;
+    house.send(&events()).await;
+    let mut filter = EventFilter {
+        module: Some("S3".into()),
+        limit: Some(7),
+        ..EventFilter::default()
+    };
+    let expected = events().iter().filter(|event| event["auditModule"] == "S3").count();
+    let mut found = Vec::new();
+    loop {
+        let page = search(&house.engine, &house.admin, &filter).await.unwrap();
+        found.extend(page.events);
+        let Some(next) = page.next else { break };
+        filter.cursor = Some(next);
+    }
+    assert_eq!(found.len(), expected);
+    assert!(
+        found
+            .windows(2)
+            .all(|pair| (pair[0].time, pair[0].sequence) > (pair[1].time, pair[1].sequence))
+    );
+    let later = EventFilter {
+        start: Some(4_000_000_000_000),
+        ..EventFilter::default()
+    };
+    let empty = search(&house.engine, &house.admin, &later).await.unwrap();
+    assert!(empty.events.is_empty() && empty.outside_range.unwrap() >= events().len() as i64);
+}

@@ -1,0 +1,77 @@
+# The commands of this project; `make help` lists them. Each first sets up what is missing (see scripts/setup) and can
+# be repeated at any time.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+# The README promises where the binary lands.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET
+
+BINARY := target/release/auditstream
+BUILT := target/release/.auditstream-complete
+# Folders too: one is newer than the build when a file in it was removed.
+SOURCES := $(shell find Cargo.toml Cargo.lock model engine app frontend server style migrations \
+	-name tests -prune -o -name benches -prune -o -print 2>/dev/null)
+RESULTS := target/test-results
+
+# With pipefail here, because the make of macOS is too old for .SHELLFLAGS.
+tools := set -o pipefail && . scripts/env &&
+# The frontend asks for the browser's half of the pages, which cannot be combined with the server's.
+server_side := --workspace --exclude frontend
+browser_side := --package frontend --target wasm32-unknown-unknown
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: build ## Set up what is missing, build, and serve a demo on data of its own
+	exec $(BINARY) serve --demo $(ARGS)
+
+.PHONY: build
+build: setup-build $(BUILT) ## Build target/release/auditstream, the one file with everything in it
+
+# A binary that `cargo build` alone has made since may hold an older site, or none.
+$(BUILT): $(SOURCES) $(wildcard $(BINARY)) $(if $(wildcard $(BINARY)),,no-binary)
+	$(tools) cargo leptos build --release --precompress
+	@touch $@
+
+.PHONY: no-binary
+no-binary:
+
+.PHONY: test
+test: setup-test lint test-rust test-browser ## Run every check and every test, the quick ones first
+	@scripts/count $(RESULTS)
+
+.PHONY: lint
+lint: setup-test ## Check formatting and style of Rust, TypeScript and shell scripts
+	$(tools) cargo fmt --all --check
+	@mkdir -p target/site
+	$(tools) cargo clippy --locked $(server_side) --all-targets -- --deny warnings
+	$(tools) cargo clippy --locked $(browser_side) -- --deny warnings
+	if [[ -f end2end/tsconfig.json ]]; then cd end2end && npx tsc --noEmit; fi
+	if command -v shellcheck >/dev/null; then shellcheck -x -a scripts/setup scripts/setup.d/wasm-library scripts/env scripts/count .ci/run; fi
+
+.PHONY: test-rust
+test-rust: setup-test ## Run the Rust tests
+	@mkdir -p $(RESULTS) target/site
+	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
+
+.PHONY: test-browser
+test-browser: setup-test build ## Run the browser tests against the built binary
+	@mkdir -p $(RESULTS)
+	$(tools) cd end2end && npx playwright test 2>&1 | tee ../$(RESULTS)/browser.log
+
+.PHONY: fmt
+fmt: setup-build ## Format the Rust code
+	$(tools) cargo fmt --all
+
+.PHONY: setup-build
+setup-build:
+	@scripts/setup build
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup test

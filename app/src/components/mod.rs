@@ -1,0 +1,17 @@
+//! Parts that more than one page is made of. Each owns its markup and a CSS class of the same name.
+
+pub mod field;
+pub mod icon;
+pub mod page_head;
+pub mod problem;
+pub mod tags;
+pub mod test_result;
+pub mod time;
+
+pub use field::{CheckField, Field, SelectField, TextField};
+pub use icon::{Icon, Shape};
+pub use page_head::PageHead;
+pub use problem::ProblemBox;
+pub use tags::TagsField;
+pub use test_result::TestResult;
+pub use time::TimeAgo;

@@ -1,0 +1,337 @@
+//! A destination of the table: its row, and under it the details.
+
+use auditstream_model::{AggregateItem, Batch, BatchStatus, ListQuery, Permission, SignedIn, Status};
+use leptos::ev::KeyboardEvent;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::delete::DeleteDialog;
+use super::grouped;
+use super::toggle::{Said, Toggle};
+use crate::components::{Icon, ProblemBox, Shape, TimeAgo};
+use crate::layout::denied;
+use crate::server_functions::destinations::{list_batches, stream_now};
+
+/// One destination.
+#[component]
+pub fn Row(
+    /// The destination.
+    row: Signal<AggregateItem>,
+    /// Who looks.
+    person: SignedIn,
+    /// Loads the table again.
+    refresh: Callback<()>,
+) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let said = RwSignal::new(None::<Said>);
+    let id = row.with_untracked(|row| row.streaming_destination.identifier.to_string());
+    let name = Signal::derive(move || row.with(|row| row.streaming_destination.name.to_string()));
+    let details = format!("details-{id}");
+    let no_edit = denied(&person, Permission::EditDestination);
+    let row_id = id.clone();
+    view! {
+        <tbody class="destination" class:open=move || open.get()>
+            <tr>
+                <td>
+                    <button
+                        type="button"
+                        class="button icon-button expander"
+                        aria-expanded=move || if open.get() { "true" } else { "false" }
+                        aria-controls=details.clone()
+                        aria-label=move || format!("Details of {}", name.get())
+                        on:click=move |_| open.update(|open| *open = !*open)
+                    >
+                        <Icon shape=Shape::Chevron />
+                    </button>
+                </td>
+                <td><Toggle row=row person=person.clone() said=said refresh=refresh /></td>
+                <td>
+                    <strong>{move || name.get()}</strong>
+                    <span class="mono muted block">{id.clone()}</span>
+                    <p class="said" role="status" class:said-bad=move || matches!(said.get(), Some(Said::Refused(_)))>
+                        {move || {
+                            said.get()
+                                .map(|said| match said {
+                                    Said::Done(text) | Said::Refused(text) => text,
+                                })
+                        }}
+                    </p>
+                </td>
+                <td><ConnectorLink row=row /></td>
+                <td><LastStreamed row=row /></td>
+                <td class="end"><Menu id=id row=row person=person refresh=refresh /></td>
+            </tr>
+            <tr class="details" id=details hidden=move || !open.get()>
+                <td colspan="6">
+                    {move || open.get().then(|| view! { <Details id=row_id.clone() row=row refused=no_edit /> })}
+                </td>
+            </tr>
+        </tbody>
+    }
+    .into_any()
+}
+
+#[component]
+fn ConnectorLink(row: Signal<AggregateItem>) -> impl IntoView {
+    let connector = Memo::new(move |_| {
+        row.with(|row| {
+            row.connector_info
+                .as_ref()
+                .map(|info| (info.name.to_string(), info.identifier.to_string()))
+        })
+    });
+    move || match connector.get() {
+        Some((name, id)) => view! { <a href=format!("/settings/connectors/{id}/edit")>{name}</a> }.into_any(),
+        None => view! { <span class="status status-bad"><Icon shape=Shape::Warning />"None"</span> }.into_any(),
+    }
+}
+
+#[component]
+fn LastStreamed(row: Signal<AggregateItem>) -> impl IntoView {
+    let state = Memo::new(move |_| {
+        row.with(|row| {
+            let details = &row.streaming_details;
+            (
+                details.last_streamed_at,
+                details.error_message.is_some(),
+                details.failure.as_ref().is_some_and(|failure| failure.blocked),
+            )
+        })
+    });
+    move || {
+        let (at, failing, blocked) = state.get();
+        let time = at.map(|at| view! { <TimeAgo at=Signal::stored(at) /> });
+        let none = at.is_none().then_some("Not streamed yet");
+        if failing {
+            let word = if blocked { "Blocked" } else { "Failing" };
+            return view! {
+                <span class="status status-bad"><Icon shape=Shape::Warning />{word}</span>
+                <span class="block muted">{time}{none}</span>
+            }
+            .into_any();
+        }
+        match at {
+            Some(_) => view! { <span class="status status-good"><Icon shape=Shape::Check />{time}</span> }.into_any(),
+            None => view! { <span class="status status-idle"><Icon shape=Shape::Circle />"Not streamed yet"</span> }
+                .into_any(),
+        }
+    }
+}
+
+#[component]
+fn Menu(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Callback<()>) -> impl IntoView {
+    let menu = format!("menu-{id}");
+    let dialog = NodeRef::<leptos::html::Dialog>::new();
+    let popover = NodeRef::<leptos::html::Div>::new();
+    let name = Signal::derive(move || row.with(|row| row.streaming_destination.name.to_string()));
+    let may_not = denied(&person, Permission::DeleteDestination);
+    let no_edit = denied(&person, Permission::EditDestination);
+    let reason = Memo::new(move |_| {
+        let active = row.with(|row| row.streaming_destination.status == Status::Active);
+        may_not.or(active.then_some("Active destinations cannot be deleted. Set the status to Inactive first."))
+    });
+    let hide = move || {
+        if let Some(popover) = popover.get_untracked() {
+            drop(popover.hide_popover());
+        }
+    };
+    let ask = move |_| {
+        if reason.get_untracked().is_some() {
+            return;
+        }
+        hide();
+        if let Some(dialog) = dialog.get_untracked() {
+            drop(dialog.show_modal());
+        }
+    };
+    let edit = format!("/settings/audit-trail/streaming/{id}/edit");
+    let reason_id = format!("why-{id}");
+    view! {
+        <button
+            type="button"
+            class="button icon-button"
+            popovertarget=menu.clone()
+            aria-haspopup="menu"
+            aria-label=move || format!("Actions for {}", name.get())
+        >
+            <Icon shape=Shape::Dots />
+        </button>
+        <div class="menu" id=menu popover="auto" role="menu" node_ref=popover on:keydown=move_focus aria-label="Actions">
+            {match no_edit {
+                None => view! { <a role="menuitem" href=edit autofocus>"Edit"</a> }.into_any(),
+                Some(reason) => {
+                    view! { <button type="button" role="menuitem" aria-disabled="true" title=reason>"Edit"</button> }
+                        .into_any()
+                }
+            }}
+            <button
+                type="button"
+                role="menuitem"
+                class="menu-danger"
+                aria-disabled=move || if reason.get().is_some() { "true" } else { "false" }
+                disabled=move || reason.get().is_some()
+                aria-describedby=reason_id.clone()
+                title=move || reason.get().unwrap_or_default()
+                on:click=ask
+            >
+                "Delete"
+            </button>
+            <p class="menu-note" role="none" id=reason_id>{move || reason.get()}</p>
+        </div>
+        <DeleteDialog id=id name=name node=dialog on_gone=refresh />
+    }
+    .into_any()
+}
+
+/// The arrow keys go through a menu.
+fn move_focus(event: KeyboardEvent) {
+    let down = match event.key().as_str() {
+        "ArrowDown" => true,
+        "ArrowUp" => false,
+        _ => return,
+    };
+    event.prevent_default();
+    let Some(focused) = document().active_element() else {
+        return;
+    };
+    let mut other = if down {
+        focused.next_element_sibling()
+    } else {
+        focused.previous_element_sibling()
+    };
+    while let Some(element) = other {
+        if element.get_attribute("role").as_deref() == Some("menuitem") && !element.has_attribute("disabled") {
+            if let Ok(element) = element.dyn_into::<web_sys::HtmlElement>() {
+                drop(element.focus());
+            }
+            return;
+        }
+        other = if down {
+            element.next_element_sibling()
+        } else {
+            element.previous_element_sibling()
+        };
+    }
+}
+
+/// What the row has no room for: the bucket, what is wrong, and the latest objects.
+#[component]
+fn Details(id: String, row: Signal<AggregateItem>, refused: Option<&'static str>) -> impl IntoView {
+    let batches_of = id.clone();
+    let sequence =
+        Memo::new(move |_| row.with(|row| (row.streaming_details.cursor, row.streaming_details.last_streamed_at)));
+    // An action rather than a resource: one that loads again would put the whole table back to its fallback.
+    let load = Action::new(|id: &String| {
+        let newest = ListQuery {
+            limit: 10,
+            ..ListQuery::default()
+        };
+        list_batches(id.clone(), newest)
+    });
+    let batches = load.value();
+    Effect::new(move |_| {
+        sequence.track();
+        load.dispatch(batches_of.clone());
+    });
+    let run = Action::new(|id: &String| stream_now(id.clone()));
+    let active = move || row.with(|row| row.streaming_destination.status == Status::Active);
+    let failure = Memo::new(move |_| row.with(|row| row.streaming_details.failure.clone()));
+    let spec = move || row.with(|row| row.streaming_destination.spec.clone());
+    view! {
+        <div class="detail-grid">
+            <dl class="facts">
+                <dt>"Amazon S3 Bucket"</dt>
+                <dd class="mono">{move || spec().bucket.as_str().to_owned()}</dd>
+                <dt>"Prefix"</dt>
+                <dd class="mono">{move || { let prefix = spec().prefix.as_str().to_owned(); if prefix.is_empty() { "–".to_owned() } else { prefix } }}</dd>
+                <dt>"Waiting"</dt>
+                <dd>{move || match row.with(|row| row.streaming_details.behind) {
+                    None => "Not activated yet".to_owned(),
+                    Some(1) => "1 event behind".to_owned(),
+                    Some(events) => format!("{} events behind", grouped(events)),
+                }}</dd>
+                <dt>"Streamed up to"</dt>
+                <dd>{move || row.with(|row| row.streaming_details.cursor).map_or_else(|| "–".to_owned(), grouped)}</dd>
+            </dl>
+            <div>
+                <button
+                    type="button"
+                    class="button"
+                    disabled=move || refused.is_some() || !active() || run.pending().get()
+                    title=move || refused.unwrap_or(if active() { "" } else { "Activate the destination first." })
+                    on:click=move |_| {
+                        run.dispatch(id.clone());
+                    }
+                >
+                    {move || if run.pending().get() { "Starting…" } else { "Stream now" }}
+                </button>
+                {move || run.value().get().map(|outcome| match outcome {
+                    Ok(()) => view! { <p class="said" role="status">"Run started."</p> }.into_any(),
+                    Err(error) => view! { <ProblemBox error=error /> }.into_any(),
+                })}
+            </div>
+        </div>
+        {move || failure.get().map(|failure| view! {
+            <div class="banner banner-danger" role="alert">
+                <Icon shape=Shape::Warning />
+                <div>
+                    <strong>{failure.message}</strong>
+                    <p>{failure.hint}</p>
+                    <p class="muted"><span class="mono">{failure.code}</span>" · "<TimeAgo at=Signal::stored(failure.at) /></p>
+                </div>
+            </div>
+        })}
+        {move || match batches.get() {
+            None => view! { <p class="skeleton">"Loading objects…"</p> }.into_any(),
+            Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
+            Some(Ok(found)) if found.items.is_empty() => view! { <p class="muted">"No objects yet."</p> }.into_any(),
+            Some(Ok(found)) => view! { <Batches batches=found.items /> }.into_any(),
+        }}
+    }
+    .into_any()
+}
+
+#[component]
+fn Batches(batches: Vec<Batch>) -> impl IntoView {
+    view! {
+        <table class="inner">
+            <caption>"Latest objects"</caption>
+            <thead>
+                <tr>
+                    <th scope="col">"Status"</th>
+                    <th scope="col">"Key"</th>
+                    <th scope="col" class="end">"Sequences"</th>
+                    <th scope="col" class="end">"Events"</th>
+                    <th scope="col" class="end">"Bytes"</th>
+                    <th scope="col" class="end">"Attempts"</th>
+                </tr>
+            </thead>
+            <tbody>
+                {batches
+                    .into_iter()
+                    .map(|batch| {
+                        let (class, shape, word) = match batch.status {
+                            BatchStatus::Success => ("status status-good", Shape::Check, "Delivered"),
+                            BatchStatus::Failed => ("status status-bad", Shape::Warning, "Failed"),
+                            BatchStatus::InProgress => ("status status-idle", Shape::Circle, "In progress"),
+                            BatchStatus::Ready => ("status status-idle", Shape::Circle, "Ready"),
+                        };
+                        view! {
+                            <tr>
+                                <td><span class=class><Icon shape=shape />{word}</span></td>
+                                <td class="mono key">
+                                    {batch.key}
+                                    {batch.error.map(|error| view! { <span class="block muted">{error.message}</span> })}
+                                </td>
+                                <td class="end nowrap">{format!("{}–{}", batch.first_sequence, batch.last_sequence)}</td>
+                                <td class="end">{grouped(batch.events)}</td>
+                                <td class="end">{grouped(batch.bytes)}</td>
+                                <td class="end">{batch.attempts}</td>
+                            </tr>
+                        }
+                    })
+                    .collect_view()}
+            </tbody>
+        </table>
+    }
+}

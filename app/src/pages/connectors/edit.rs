@@ -1,0 +1,103 @@
+//! The pages that make and change a connector.
+
+use auditstream_model::{ConnectorView, Permission};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_navigate, use_params_map};
+
+use super::ConnectorForm;
+use crate::components::{PageHead, ProblemBox, TestResult};
+use crate::layout::{denied, signed_in};
+use crate::server_functions::connectors::{get_connector, test_connector};
+
+const CRUMBS: &[(&str, &str)] = &[
+    ("Account Settings", "/settings"),
+    ("Connectors", "/settings/connectors"),
+];
+
+fn back_to_list() -> Callback<()> {
+    let navigate = use_navigate();
+    Callback::new(move |()| navigate("/settings/connectors", leptos_router::NavigateOptions::default()))
+}
+
+/// A new connector.
+#[component]
+pub fn NewConnector() -> impl IntoView {
+    let back = back_to_list();
+    let saved = Callback::new(move |_: ConnectorView| back.run(()));
+    view! {
+        <PageHead title="New AWS connector" crumbs=CRUMBS />
+        <ConnectorForm on_saved=saved on_cancel=back />
+    }
+    .into_any()
+}
+
+/// An existing connector, its test, and where it is used.
+#[component]
+pub fn EditConnector() -> impl IntoView {
+    let params = use_params_map();
+    let connector = Resource::new(move || params.read().get("id").unwrap_or_default(), get_connector);
+    let back = back_to_list();
+    view! {
+        <Suspense fallback=|| view! { <p class="skeleton">"Loading the connector…"</p> }>
+            {move || Suspend::new(async move {
+                let refused = signed_in().await.ok().and_then(|person| denied(&person, Permission::EditConnector));
+                match connector.await {
+                    Ok(found) => view! { <Edit found=found refused=refused back=back /> }.into_any(),
+                    Err(error) => {
+                        view! {
+                            <PageHead title="Connector" crumbs=CRUMBS />
+                            <ProblemBox error=error />
+                        }
+                            .into_any()
+                    }
+                }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>) -> impl IntoView {
+    let id = found.connector.identifier.to_string();
+    let test = Action::new(|id: &String| test_connector(id.clone()));
+    let saved = Callback::new(move |_: ConnectorView| back.run(()));
+    let used_by = found.used_by.clone();
+    view! {
+        <PageHead title=found.connector.name.to_string() crumbs=CRUMBS>
+            <button
+                type="button"
+                class="button"
+                disabled=move || refused.is_some() || test.pending().get()
+                title=refused.unwrap_or_default()
+                on:click=move |_| {
+                    test.dispatch(id.clone());
+                }
+            >
+                {move || if test.pending().get() { "Testing…" } else { "Test connection" }}
+            </button>
+        </PageHead>
+        <TestResult pending=test.pending() result=test.value() />
+        <p class="used-by">
+            {if used_by.is_empty() {
+                "No streaming destination uses this connector.".into_any()
+            } else {
+                view! {
+                    "Used by "
+                    {used_by
+                        .into_iter()
+                        .map(|id| {
+                            view! {
+                                <a class="chip mono" href=format!("/settings/audit-trail/streaming/{id}/edit")>
+                                    {id.to_string()}
+                                </a>
+                            }
+                        })
+                        .collect_view()}
+                }
+                    .into_any()
+            }}
+        </p>
+        <ConnectorForm initial=found.connector on_saved=saved on_cancel=back refused=refused />
+    }
+}

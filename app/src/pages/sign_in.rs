@@ -1,0 +1,42 @@
+//! Sign-in: a plain form that the server itself answers, so that it works before and without the page's program.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+use super::flash::FlashBox;
+
+/// E-mail and password.
+#[component]
+pub fn SignIn() -> impl IntoView {
+    let next = use_query_map()
+        .with_untracked(|query| query.get("next"))
+        .unwrap_or_default();
+    view! {
+        <Title text="Sign in" />
+        <main class="gate">
+            <p class="brand"><span class="brand-mark" aria-hidden="true"></span>"Auditstream"</p>
+            <h1>"Sign in"</h1>
+            <FlashBox />
+            <form method="post" action="/sign-in" class="stack">
+                <input type="hidden" name="next" value=next />
+                <div class="field">
+                    <label for="email">"E-mail"</label>
+                    <input id="email" name="email" type="email" autocomplete="username" required autofocus />
+                </div>
+                <div class="field">
+                    <label for="password">"Password"</label>
+                    <input
+                        id="password"
+                        name="password"
+                        type="password"
+                        autocomplete="current-password"
+                        required
+                    />
+                </div>
+                <button type="submit" class="button primary wide">"Sign in"</button>
+            </form>
+        </main>
+    }
+    .into_any()
+}

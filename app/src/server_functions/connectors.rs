@@ -1,0 +1,50 @@
+//! Connectors.
+
+use auditstream_model::{ConnectionTest, ConnectorInput, ConnectorView, ListQuery, Listing};
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+
+use crate::error::ConsoleError;
+
+/// A page of the connectors.
+#[server(endpoint = "connectors", input = Json, output = Json)]
+pub async fn list_connectors(query: ListQuery) -> Result<Listing<ConnectorView>, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::list(&engine, &actor, &query).await?)
+}
+
+/// One connector.
+#[server(endpoint = "connector", input = Json, output = Json)]
+pub async fn get_connector(id: String) -> Result<ConnectorView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::get(&engine, &actor, &id).await?)
+}
+
+/// Makes a connector.
+#[server(endpoint = "connector/create", input = Json, output = Json)]
+pub async fn create_connector(connector: ConnectorInput) -> Result<ConnectorView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::create(&engine, &actor, connector).await?)
+}
+
+/// Changes a connector; a secret left out stays.
+#[server(endpoint = "connector/replace", input = Json, output = Json)]
+pub async fn replace_connector(connector: ConnectorInput) -> Result<ConnectorView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    let id = connector.identifier.clone();
+    Ok(auditstream_engine::connectors::replace(&engine, &actor, &id, connector).await?)
+}
+
+/// Deletes a connector that nothing uses.
+#[server(endpoint = "connector/delete", input = Json, output = Json)]
+pub async fn delete_connector(id: String) -> Result<(), ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::delete(&engine, &actor, &id).await?)
+}
+
+/// Signs in with a connector, without touching any bucket.
+#[server(endpoint = "connector/test", input = Json, output = Json)]
+pub async fn test_connector(id: String) -> Result<ConnectionTest, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::test(&engine, &actor, &id).await?)
+}

@@ -1,0 +1,87 @@
+//! Streaming destinations.
+
+use auditstream_model::{
+    AggregateItem, Batch, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing, Status,
+};
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+
+use crate::error::ConsoleError;
+
+/// A page of the destinations, with their connectors and how their streaming goes.
+#[server(endpoint = "destinations", input = Json, output = Json)]
+pub async fn list_destinations(query: ListQuery) -> Result<Listing<AggregateItem>, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::aggregate(&engine, &actor, &query).await?)
+}
+
+/// The numbers above the table.
+#[server(endpoint = "destinations/cards", input = Json, output = Json)]
+pub async fn destination_cards() -> Result<Cards, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::cards(&engine, &actor).await?)
+}
+
+/// One destination.
+#[server(endpoint = "destination", input = Json, output = Json)]
+pub async fn get_destination(id: String) -> Result<DestinationView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::get(&engine, &actor, &id).await?)
+}
+
+/// Makes a destination.
+#[server(endpoint = "destination/create", input = Json, output = Json)]
+pub async fn create_destination(destination: DestinationInput) -> Result<DestinationView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::create(&engine, &actor, destination).await?)
+}
+
+/// Changes a destination.
+#[server(endpoint = "destination/replace", input = Json, output = Json)]
+pub async fn replace_destination(destination: DestinationInput) -> Result<DestinationView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    let id = destination.identifier.clone();
+    Ok(auditstream_engine::destinations::replace(&engine, &actor, &id, destination).await?)
+}
+
+/// Activates or pauses a destination.
+#[server(endpoint = "destination/status", input = Json, output = Json)]
+pub async fn set_destination_status(id: String, status: Status) -> Result<DestinationView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::set_status(&engine, &actor, &id, status).await?)
+}
+
+/// Deletes an inactive destination.
+#[server(endpoint = "destination/delete", input = Json, output = Json)]
+pub async fn delete_destination(id: String) -> Result<(), ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::delete(&engine, &actor, &id).await?)
+}
+
+/// Whether no destination has this id.
+#[server(endpoint = "destination/unique", input = Json, output = Json)]
+pub async fn destination_id_is_unique(id: String) -> Result<bool, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::is_unique(&engine, &actor, &id).await?)
+}
+
+/// A page of the objects of a destination, newest first.
+#[server(endpoint = "destination/batches", input = Json, output = Json)]
+pub async fn list_batches(id: String, query: ListQuery) -> Result<Listing<Batch>, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::batches(&engine, &actor, &id, &query).await?)
+}
+
+/// Starts a run now.
+#[server(endpoint = "destination/stream-now", input = Json, output = Json)]
+pub async fn stream_now(id: String) -> Result<(), ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::stream_now(&engine, &actor, &id).await?)
+}
+
+/// When the next run of all destinations is due, epoch ms.
+#[server(endpoint = "destinations/next-run", input = Json, output = Json)]
+pub async fn next_run() -> Result<EpochMillis, ConsoleError> {
+    let (engine, _actor) = super::who_asks()?;
+    Ok(auditstream_engine::streaming::next_tick(&engine))
+}

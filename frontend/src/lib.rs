@@ -1,0 +1,11 @@
+//! The console's entry point in the browser: the page that the server rendered is brought to life.
+
+// A page's type is as deep as its markup.
+#![recursion_limit = "512"]
+
+/// Called once by the page's own script as soon as the module has loaded.
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_body(auditstream_app::App);
+}

@@ -1,0 +1,128 @@
+//! What a request says, or a problem that says what and where it is wrong.
+
+use auditstream_model::{Code, FieldErrors, ListQuery};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::Refusal;
+use crate::state::AppState;
+
+/// Bytes of a JSON body other than an ingest request's.
+const JSON_BYTES: usize = 1 << 20;
+
+/// A JSON body of at most 1 MiB.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, Refusal> {
+        let kind = media_type(request.headers());
+        if kind != "application/json" {
+            let sentence = format!("Send Content-Type: application/json, not “{kind}”.");
+            return Err(Refusal::new(Code::UnsupportedMedia, sentence));
+        }
+        let body = read(request.into_body(), JSON_BYTES).await?;
+        parse(&body).map(Self)
+    }
+}
+
+/// The content type without its parameters, in lower case; empty when there is none.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The whole body.
+///
+/// # Errors
+/// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] when it ends early.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let too_long =
+            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+        if too_long {
+            too_large(limit)
+        } else {
+            Refusal::new(Code::MalformedBody, "The body ended before it was complete.")
+        }
+    })
+}
+
+/// A body beyond its limit.
+pub fn too_large(limit: usize) -> Refusal {
+    Refusal::new(
+        Code::TooLarge,
+        format!("A request has at most {} MiB. Send less at once.", limit >> 20),
+    )
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.inner();
+        if cause.is_data() {
+            let field = if path == "." { "body".to_owned() } else { path };
+            let errors = FieldErrors::one(field, format!("{cause}."));
+            Refusal::from(auditstream_engine::Error::from(errors))
+        } else {
+            Refusal::new(Code::MalformedBody, format!("The body is not JSON: {cause}."))
+        }
+    })?;
+    reader
+        .end()
+        .map_err(|error| Refusal::new(Code::MalformedBody, format!("The body is not one JSON value: {error}.")))?;
+    Ok(value)
+}
+
+/// The parameters of the address.
+#[derive(Debug)]
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for Parameters<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => Err(Refusal::new(Code::InvalidParameter, rejection.body_text())),
+        }
+    }
+}
+
+/// Which page of a list is wanted.
+#[derive(Debug)]
+pub struct Page(pub ListQuery);
+
+impl FromRequestParts<AppState> for Page {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        let Parameters(query) = Parameters::<ListQuery>::from_request_parts(parts, state).await?;
+        query.checked().map(Self).map_err(Refusal::parameters)
+    }
+}
+
+/// The identifier in the path.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl FromRequestParts<AppState> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(identifier)) => Ok(Self(identifier)),
+            Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The HTTP API under `/v1`: every handler checks what came, calls one function of the engine, and answers.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`caller`] | who calls, by API token |
+//! | [`extract`] | bodies, parameters and identifiers, or a problem |
+//! | [`problem`], [`listing`] | answers |
+//! | [`audit_events`], [`connectors`], [`streaming_destinations`] | the nouns |
+
+pub mod audit_events;
+pub mod caller;
+pub mod connectors;
+pub mod extract;
+pub mod listing;
+pub mod problem;
+pub mod streaming_destinations;
+
+use auditstream_model::Code;
+use axum::Router;
+use axum::http::{Method, Uri};
+
+use crate::state::AppState;
+use problem::Refusal;
+
+/// Every route under `/v1`.
+pub fn router(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .merge(audit_events::router())
+        .merge(connectors::router())
+        .merge(streaming_destinations::router(state))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown(uri: Uri) -> Refusal {
+    Refusal::new(Code::NotFound, format!("There is nothing at “{}”.", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(
+        Code::MethodNotAllowed,
+        format!("{method} is not a method of “{}”.", uri.path()),
+    )
+}

@@ -1,0 +1,359 @@
+//! Commands, flags and variables. The help texts are the documentation of the configuration.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use auditstream_engine::{Config, MasterKey};
+use auditstream_model::{AccountName, Role, Scope};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::fatal::Fatal;
+
+/// Keeps an organisation's audit trail and streams it to Amazon S3.
+#[derive(Debug, Parser)]
+#[command(name = "auditstream", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where the data is, and how it is protected.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything: console, API and streaming.
+    Serve(Serve),
+    /// Accounts, that is tenants.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// API tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// People who use the console.
+    #[command(subcommand)]
+    User(UserCommand),
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Try the product: data of its own, an S3-compatible store on loopback, and sample events.
+    #[arg(long)]
+    pub demo: bool,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:3000"
+    )]
+    pub listen: SocketAddr,
+    /// What browsers see in front of every path, such as https://audit.example.com. Decides cookies, links and the
+    /// origin check behind a proxy. [default: http:// and the address listened on]
+    #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// E-mail address of the first admin, made when there is no user yet. Without it, a one-time link is printed.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_ADMIN_EMAIL",
+        value_name = "EMAIL",
+        requires = "admin_password"
+    )]
+    pub admin_email: Option<String>,
+    /// Password of the first admin.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_ADMIN_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true
+    )]
+    pub admin_password: Option<String>,
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account.
+    Create {
+        /// Its name.
+        #[arg(value_parser = account_name)]
+        name: AccountName,
+    },
+}
+
+/// What can be done with API tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make an API token and print it, once.
+    Create {
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+        /// What it may do: ingest, read, admin, or several with commas.
+        #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
+        scope: Vec<Scope>,
+        /// The account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+}
+
+/// What can be done with users. The password comes from AUDITSTREAM_PASSWORD or is asked for.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make a user. The password comes from AUDITSTREAM_PASSWORD or is asked for.
+    Create {
+        /// The e-mail address to sign in with.
+        #[arg(long)]
+        email: String,
+        /// account_admin or account_viewer.
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// The account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+    /// Set a new password. It comes from AUDITSTREAM_PASSWORD or is asked for.
+    ResetPassword {
+        /// The e-mail address of the user.
+        #[arg(long)]
+        email: String,
+        /// The account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+}
+
+/// What every command needs to know.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Folder of the SQLite file, the master key and the demo.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_DATA_DIR",
+        value_name = "FOLDER",
+        default_value = "./data",
+        global = true
+    )]
+    pub data_dir: PathBuf,
+    /// The database. [default: sqlite://DATA_DIR/auditstream.db]
+    #[arg(
+        long,
+        env = "AUDITSTREAM_DATABASE_URL",
+        value_name = "URL",
+        global = true,
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// How often to stream: 10s, 5m, 1h. Ticks are aligned to the clock. [default: 30m; with --demo: 10s]
+    #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
+    pub stream_interval: Option<Duration>,
+    /// What the stored secrets are encrypted with: base64 of 32 bytes. [default: made once, in DATA_DIR/master.key]
+    #[arg(
+        long,
+        env = "AUDITSTREAM_MASTER_KEY",
+        value_name = "BASE64",
+        hide_env_values = true,
+        global = true
+    )]
+    pub master_key: Option<String>,
+    /// Whether audit logs are streamed. While false, its tab is hidden and its API answers 404; nothing is lost.
+    #[arg(
+        long,
+        env = "PL_AUDIT_LOG_STREAMING_ENABLED",
+        value_name = "BOOLEAN",
+        value_parser = BoolishValueParser::new(),
+        action = ArgAction::Set,
+        default_value = "true",
+        global = true
+    )]
+    pub streaming_enabled: bool,
+}
+
+/// How often to stream unless told.
+const INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// The same in the demo, where somebody waits for an object to land.
+const DEMO_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Settings {
+    /// The same for the demo: a folder of its own, and no database or key of the real installation.
+    #[must_use]
+    pub fn for_demo(self) -> Self {
+        Self {
+            data_dir: self.data_dir.join("demo"),
+            database_url: None,
+            stream_interval: self.stream_interval.or(Some(DEMO_INTERVAL)),
+            master_key: None,
+            streaming_enabled: self.streaming_enabled,
+        }
+    }
+
+    /// The SQLite file.
+    ///
+    /// # Errors
+    /// When the address is not one of a SQLite file.
+    pub fn database(&self) -> Result<PathBuf, Fatal> {
+        let Some(url) = &self.database_url else {
+            return Ok(self.data_dir.join("auditstream.db"));
+        };
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let sentence = "AUDITSTREAM_DATABASE_URL names PostgreSQL, which is not supported yet: \
+                            use sqlite://PATH, or leave it out";
+            return Err(Fatal::new(sentence));
+        }
+        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+        let path = path
+            .map(|path| path.split('?').next().unwrap_or(path))
+            .filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+            .ok_or_else(|| Fatal::new("AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db"))
+    }
+
+    /// Makes the data folder, and says what the engine needs to know.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or the key cannot be read.
+    pub fn engine(&self) -> Result<Config, Fatal> {
+        make_private_folder(&self.data_dir)?;
+        let master_key = match &self.master_key {
+            Some(text) => MasterKey::from_base64(text.trim())
+                .map_err(|error| Fatal::new(format!("AUDITSTREAM_MASTER_KEY cannot be used: {error}")))?,
+            None => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
+        };
+        Ok(Config {
+            database: self.database()?,
+            master_key,
+            streaming_enabled: self.streaming_enabled,
+            stream_interval: self.stream_interval.unwrap_or(INTERVAL),
+        })
+    }
+}
+
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_private_folder(folder: &Path) -> Result<(), Fatal> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| Fatal::new(format!("cannot make the data folder {}: {error}", folder.display())))
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_end_matches('/');
+    let authority = trimmed
+        .strip_prefix("https://")
+        .or_else(|| trimmed.strip_prefix("http://"));
+    match authority {
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', ' ']) => Ok(trimmed.to_owned()),
+        _ => Err("it must look like https://audit.example.com, without a path".to_owned()),
+    }
+}
+
+fn account_name(text: &str) -> Result<AccountName, String> {
+    AccountName::parse(text).map_err(|error| error.to_string())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_word(text).ok_or_else(|| "a role is account_admin or account_viewer".to_owned())
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::from_word(text.trim()).ok_or_else(|| "a scope is ingest, read or admin".to_owned())
+}
+
+/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.trim().find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.trim().split_at(split.unwrap_or(text.trim().len()));
+    let seconds_in = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("it must look like 10s, 5m or 1h".to_owned()),
+    };
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(seconds_in));
+    match seconds {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("it must be between 1s and 24h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("10s", 10),
+            ("5m", 300),
+            ("1h", 3_600),
+            ("24h", 86_400),
+            (" 30m ", 1_800),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "s",
+            "0s",
+            "25h",
+            "5 m",
+            "-1s",
+            "1.5h",
+            "99999999999999999999h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        assert_eq!(
+            public_url("https://audit.example.com/"),
+            Ok("https://audit.example.com".to_owned())
+        );
+        for text in [
+            "audit.example.com",
+            "https://",
+            "https://a.example/audit",
+            "ftp://a.example",
+        ] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <CommandLine as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn postgresql_is_refused_with_a_reason() {
+        let line = CommandLine::parse_from(["auditstream", "serve", "--database-url", "postgres://db/audit"]);
+        assert!(
+            line.settings
+                .database()
+                .unwrap_err()
+                .to_string()
+                .contains("not supported yet")
+        );
+        let line = CommandLine::parse_from(["auditstream", "serve", "--database-url", "sqlite:///var/a.db?mode=rw"]);
+        assert_eq!(line.settings.database().unwrap(), PathBuf::from("/var/a.db"));
+    }
+}

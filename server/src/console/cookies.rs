@@ -1,0 +1,75 @@
+//! Cookies, one at a time.
+
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+
+/// The session.
+pub const SESSION: &str = "auditstream_session";
+/// The word that a form leaves for the next page.
+pub const FLASH: &str = "auditstream_flash";
+/// `system`, `light` or `dark`; pages read and write it.
+pub const THEME: &str = "theme";
+
+/// The value of a cookie that came with a request.
+#[must_use]
+pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok());
+    let pairs = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .find(|value| !value.is_empty())
+}
+
+/// The theme's cookie, which scripts write, too.
+#[must_use]
+pub fn write_theme(theme: &str, secure: bool) -> HeaderValue {
+    const YEAR: u32 = 365 * 24 * 3600;
+    let cookie = write(THEME, theme, Some(YEAR), secure);
+    let text = cookie.to_str().unwrap_or_default().replace("; HttpOnly", "");
+    HeaderValue::from_str(&text).unwrap_or(cookie)
+}
+
+/// A cookie to be kept for some seconds; until the browser closes without; dropped with 0.
+///
+/// Values that could break out of the header are dropped.
+#[must_use]
+pub fn write(name: &str, value: &str, seconds: Option<u32>, secure: bool) -> HeaderValue {
+    let safe = value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.~+/=".contains(&b));
+    let value = if safe { value } else { "" };
+    let age = seconds
+        .map(|seconds| format!("; Max-Age={seconds}"))
+        .unwrap_or_default();
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{age}{secure}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; auditstream_session=x=y"));
+        headers.append(COOKIE, HeaderValue::from_static("b=2"));
+        assert_eq!(read(&headers, SESSION), Some("x=y"));
+        assert_eq!(read(&headers, "b"), Some("2"));
+        assert_eq!(read(&headers, "c"), None);
+    }
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_cookie() {
+        assert_eq!(
+            write(FLASH, "x; Path=/evil", Some(30), true),
+            "auditstream_flash=; Path=/; HttpOnly; SameSite=Lax; Max-Age=30; Secure"
+        );
+    }
+}

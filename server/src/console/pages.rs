@@ -1,0 +1,127 @@
+//! Pages, the server functions behind them, and files.
+
+use std::sync::Arc;
+
+use auditstream_app::{App, Flash, shell};
+use auditstream_engine::Actor;
+use auditstream_model::Code;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+use axum::{Extension, Router};
+use leptos::prelude::provide_context;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+
+use super::cookies;
+use super::visitor::Visitor;
+use crate::api::problem::Refusal;
+use crate::site;
+use crate::state::AppState;
+
+/// The pages as the router of the console lists them. Must be called within the runtime.
+#[must_use]
+pub fn list() -> Arc<Vec<leptos_axum::AxumRouteListing>> {
+    let mut pages = generate_route_list(App);
+    // `/` is only a redirect to the first page.
+    pages.retain(|page| page.path() != "/");
+    Arc::new(pages)
+}
+
+/// The routes of pages and server functions; everything else is a file, or a page that says that there is none.
+pub fn router(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/", get(async || Redirect::to("/settings")))
+        .route("/api/{*function}", any(server_function))
+        .leptos_routes_with_handler(state.pages.to_vec(), get(page))
+        .fallback(file_or_not_found)
+}
+
+/// What pages and server functions find in their context.
+fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
+    let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
+    move || {
+        provide_context(engine.clone());
+        provide_context::<Option<Actor>>(actor.clone());
+        provide_context(Flash(flash.clone()));
+    }
+}
+
+async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visitor>, request: Request) -> Response {
+    let path = request.uri().path();
+    if visitor.actor.is_none() && (path == "/settings" || path.starts_with("/settings/")) {
+        let wanted = request.uri().path_and_query().map_or(path, |wanted| wanted.as_str());
+        return Redirect::to(&format!("/sign-in?next={}", percent_encoded(wanted))).into_response();
+    }
+    let options = state.leptos.clone();
+    let render = leptos_axum::render_route_with_context(state.pages.to_vec(), context(&state, &visitor), move || {
+        shell(options.clone())
+    });
+    let secure = state.secure();
+    finish(render(State(state), request).await, &visitor, secure)
+}
+
+async fn file_or_not_found(
+    State(state): State<AppState>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Refusal::new(
+            Code::NotFound,
+            format!("There is nothing at “{}”.", request.uri().path()),
+        )
+        .into_response();
+    }
+    if let Some(file) = site::file(request.uri().path(), request.headers()) {
+        return file;
+    }
+    let options = state.leptos.clone();
+    let render = leptos_axum::render_app_async_with_context(context(&state, &visitor), move || shell(options.clone()));
+    let mut response = finish(render(request).await, &visitor, state.secure());
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+/// Pages are for one person and one moment; a flash is shown once.
+fn finish(mut response: Response<Body>, visitor: &Visitor, secure: bool) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if visitor.flash.is_some() {
+        headers.append(SET_COOKIE, cookies::write(cookies::FLASH, "", Some(0), secure));
+    }
+    response
+}
+
+async fn server_function(
+    State(state): State<AppState>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Response {
+    let mut response = leptos_axum::handle_server_fns_with_context(context(&state, &visitor), request)
+        .await
+        .into_response();
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The method is not one that the address knows.
+pub async fn wrong_method(request: Request) -> Refusal {
+    let sentence = format!("{} is not a method of “{}”.", request.method(), request.uri().path());
+    Refusal::new(Code::MethodNotAllowed, sentence)
+}
+
+/// A text as the value of a parameter.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}

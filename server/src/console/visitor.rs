@@ -1,0 +1,38 @@
+//! Who looks at a page.
+
+use auditstream_engine::{Actor, access};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::cookies;
+use crate::api::problem::Refusal;
+use crate::state::{AppState, client_ip};
+
+/// Who looks, as far as the cookies tell.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// The person signed in.
+    pub actor: Option<Actor>,
+    /// The session's token, to end it.
+    pub session: Option<String>,
+    /// The word that the last form left.
+    pub flash: Option<String>,
+}
+
+/// Puts the [`Visitor`] beside every request of the console.
+pub async fn recognise(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let session = cookies::read(request.headers(), cookies::SESSION).map(str::to_owned);
+    let flash = cookies::read(request.headers(), cookies::FLASH).map(str::to_owned);
+    let actor = match &session {
+        Some(token) => match access::session(&state.engine, token).await {
+            Ok(actor) => {
+                actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip(request.extensions())))
+            }
+            Err(error) => return Refusal::from(error).into_response(),
+        },
+        None => None,
+    };
+    request.extensions_mut().insert(Visitor { actor, session, flash });
+    next.run(request).await
+}

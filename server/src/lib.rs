@@ -1,0 +1,49 @@
+//! The binary's inside: configuration, HTTP, sign-in, the demo and the command line.
+//!
+//! ```text
+//!            ┌─ /v1/…            api        tokens, JSON, problems
+//!  request ──┼─ /settings, /sign-in, /api   console    pages, server functions, forms; session cookie
+//!            ├─ /pkg/…, /favicon.ico        site       files embedded in the binary
+//!            └─ /healthz, /readyz           health
+//! ```
+//!
+//! In reading order:
+//!
+//! - [`configuration`]: commands, flags, variables
+//! - [`commands`]: accounts, tokens and users from the command line
+//! - [`serve`]: start, ready, stop
+//! - [`demo`]: data, a store and events to try the product with
+//! - [`state`]: what every handler can reach
+//! - [`api`]: the HTTP API under `/v1`
+//! - [`console`]: the pages and their forms
+//! - [`site`]: the files that pages load
+//! - [`protection`]: what guards browsers: headers, and requests from other sites
+//! - [`health`]: for load balancers
+
+pub mod api;
+pub mod commands;
+pub mod configuration;
+pub mod console;
+pub mod demo;
+pub mod fatal;
+pub mod health;
+pub mod protection;
+pub mod serve;
+pub mod site;
+pub mod state;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+
+use state::AppState;
+
+/// Every route of the server.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .nest("/v1", api::router(&state))
+        .merge(health::router())
+        .merge(console::router(&state))
+        .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
+        .layer(from_fn(protection::security_headers))
+        .with_state(state)
+}

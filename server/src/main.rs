@@ -1,0 +1,34 @@
+//! `auditstream`: one binary, all commands.
+
+use std::process::ExitCode;
+
+use auditstream_server::configuration::{Command, CommandLine};
+use auditstream_server::{commands, serve};
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let outcome = match line.command {
+        Command::Serve(options) => serve::run(line.settings, options).await,
+        Command::Account(command) => commands::account(&line.settings, command).await,
+        Command::Token(command) => commands::token(&line.settings, command).await,
+        Command::User(command) => commands::user(&line.settings, command).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the one line that says why the program ends")]
+            {
+                eprintln!("auditstream: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Start, ready, stop.
+
+use std::fs::{File, TryLockError};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use auditstream_engine::{Actor, Engine, access};
+use auditstream_model::{AccountName, Role};
+use axum::serve::ListenerExt;
+use leptos::prelude::LeptosOptions;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::configuration::{Serve, Settings};
+use crate::console::pages;
+use crate::demo::Demo;
+use crate::fatal::Fatal;
+use crate::state::AppState;
+
+/// How long requests in flight may take to end when the server stops.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `auditstream serve`: until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps the server from starting.
+pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
+    if options.demo && !options.listen.ip().is_loopback() {
+        let sentence = format!(
+            "the demo serves on loopback only, not on {}: listen on 127.0.0.1:PORT",
+            options.listen
+        );
+        return Err(Fatal::new(sentence));
+    }
+    let settings = if options.demo { settings.for_demo() } else { settings };
+    let stop = signals()?;
+    let config = settings.engine()?;
+    let _lock = lock(&config.database.with_extension("lock"))?;
+    let listener = listen(options.listen).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Fatal::new(format!("cannot tell the address: {error}")))?;
+    let public_url = options
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
+    let engine = Engine::open(config).await?;
+    let demo = if options.demo {
+        Some(Demo::start(&engine, &settings.data_dir).await?)
+    } else {
+        None
+    };
+    let background = engine.start();
+    match &demo {
+        Some(demo) => announce(&demo.welcome(&public_url)),
+        None => first_admin(&engine, &options, &public_url).await?,
+    }
+    announce(&format!("listening on http://{address}"));
+    serve(listener, state(engine.clone(), &public_url), stop).await?;
+    if let Some(demo) = demo {
+        demo.stop();
+    }
+    background.stop().await;
+    engine.close().await;
+    Ok(())
+}
+
+/// Serves until told to stop, and then until requests in flight have ended.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Fatal> {
+    let service = crate::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = listener.tap_io(|connection| {
+        // Answers are small and whole: waiting to fill a packet only delays them.
+        let _ = connection.set_nodelay(true);
+    });
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let told = async move {
+        stop.await;
+        tracing::info!("stopping");
+        let _ = stopping.send(());
+    };
+    let impatient = async move {
+        let _ = stopped.await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    tokio::select! {
+        ended = axum::serve(listener, service).with_graceful_shutdown(told) => {
+            ended.map_err(|error| Fatal::new(format!("cannot serve: {error}")))
+        }
+        () = impatient => {
+            tracing::warn!("some requests did not end in time");
+            Ok(())
+        }
+    }
+}
+
+/// What the handlers reach; needs the runtime.
+#[must_use]
+pub fn state(engine: Engine, public_url: &str) -> AppState {
+    let leptos = LeptosOptions::builder()
+        .output_name("auditstream")
+        .site_root("target/site")
+        .site_pkg_dir("pkg")
+        .env(if cfg!(debug_assertions) {
+            leptos::config::Env::DEV
+        } else {
+            leptos::config::Env::PROD
+        })
+        .build();
+    AppState {
+        engine,
+        public_url: public_url.into(),
+        leptos,
+        pages: pages::list(),
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "people and programs wait for these lines; logs go to standard error"
+)]
+fn announce(line: &str) {
+    println!("{line}");
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            Fatal::new(format!(
+                "{address} is already in use: stop what listens there, or set AUDITSTREAM_LISTEN"
+            ))
+        } else {
+            Fatal::new(format!("cannot listen on {address}: {error}"))
+        }
+    })
+}
+
+/// Keeps a second server away from the same database, for as long as the file is held.
+fn lock(path: &Path) -> Result<File, Fatal> {
+    let refuse = |error: std::io::Error| Fatal::new(format!("cannot lock {}: {error}", path.display()));
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(refuse)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let sentence = format!(
+                "another server runs on this data already ({} is locked): stop it first",
+                path.display()
+            );
+            Err(Fatal::new(sentence))
+        }
+        Err(TryLockError::Error(error)) => Err(refuse(error)),
+    }
+}
+
+/// Makes the first admin, or prints the link to do so.
+async fn first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Result<(), Fatal> {
+    if access::has_users(engine).await? {
+        return Ok(());
+    }
+    if let (Some(email), Some(password)) = (&options.admin_email, &options.admin_password) {
+        let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
+        access::create_user(engine, &actor, email, Role::Admin, password).await?;
+        return Ok(());
+    }
+    let token = access::setup_link(engine).await?;
+    announce(&format!(
+        "no user yet: set up the first admin within an hour at {public_url}/setup?token={token}"
+    ));
+    Ok(())
+}
+
+fn signals() -> Result<impl Future<Output = ()> + Send + 'static, Fatal> {
+    let refuse = |error| Fatal::new(format!("cannot listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(refuse)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refuse)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

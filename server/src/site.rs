@@ -1,0 +1,144 @@
+//! The files that pages load, embedded in the binary: scripts, WASM, styles, icons.
+
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "../target/site"]
+struct Site;
+
+/// The file at a path, if there is one. Only names that were embedded are found, so no path leads anywhere else.
+#[must_use]
+pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let name = path.strip_prefix('/')?;
+    if name.is_empty() || name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        return None;
+    }
+    let plain = Site::get(name)?;
+    let (file, encoding) = compressed(name, headers).map_or((plain, None), |(file, encoding)| (file, Some(encoding)));
+    Some(answer(name, file, encoding, headers))
+}
+
+/// The variant that the browser takes: brotli before gzip.
+fn compressed(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
+    let accepted = headers
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    [("br", "br"), ("gzip", "gz")]
+        .into_iter()
+        .find_map(|(encoding, ending)| {
+            let file = accepts(accepted, encoding)
+                .then(|| Site::get(&format!("{name}.{ending}")))
+                .flatten()?;
+            Some((file, encoding))
+        })
+}
+
+fn accepts(accepted: &str, encoding: &str) -> bool {
+    accepted.split(',').any(|part| {
+        let (word, quality) = part.split_once(';').unwrap_or((part, ""));
+        let refused = quality
+            .trim()
+            .strip_prefix("q=")
+            .is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
+        word.trim().eq_ignore_ascii_case(encoding) && !refused
+    })
+}
+
+fn answer(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, headers: &HeaderMap) -> Response {
+    let tag: String = file
+        .metadata
+        .sha256_hash()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let tag = format!("\"{tag}\"");
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let unchanged = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = file.data.into_owned().into_response();
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+        if let Some(encoding) = encoding {
+            response
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        response
+    };
+    let answered = response.headers_mut();
+    // Names stay the same from release to release: ask each time, and take the answer "unchanged" for free.
+    answered.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answered.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answered.insert(ETAG, tag);
+    }
+    response
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "wasm" => "application/wasm",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "html" => "text/html; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_accepted_when_it_is_named_and_not_refused() {
+        for (accepted, expected) in [
+            ("gzip, br", true),
+            ("br;q=1.0", true),
+            ("br;q=0", false),
+            ("gzip", false),
+            ("", false),
+            ("BR ; q=0.5", true),
+        ] {
+            assert_eq!(accepts(accepted, "br"), expected, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_site() {
+        for path in [
+            "/",
+            "/../Cargo.toml",
+            "/../../server/Cargo.toml",
+            "//etc/passwd",
+            "/pkg/../../../Cargo.toml",
+            "/%2e%2e/Cargo.toml",
+        ] {
+            assert!(file(path, &HeaderMap::new()).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn wasm_has_its_own_content_type() {
+        assert_eq!(content_type("pkg/auditstream.wasm"), "application/wasm");
+    }
+}

@@ -1,0 +1,46 @@
+//! What every handler can reach.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use auditstream_engine::Engine;
+use axum::extract::{ConnectInfo, FromRef};
+use axum::http::Extensions;
+use leptos::prelude::LeptosOptions;
+use leptos_axum::AxumRouteListing;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// All that the product does.
+    pub engine: Engine,
+    /// What browsers see in front of every path: `https://audit.example.com`.
+    pub public_url: Arc<str>,
+    /// How pages refer to the site's files.
+    pub leptos: LeptosOptions,
+    /// The console's pages.
+    pub pages: Arc<Vec<AxumRouteListing>>,
+}
+
+impl AppState {
+    /// Whether cookies may only travel over TLS.
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
+
+/// Who is at the other end of the connection.
+#[must_use]
+pub fn client_ip(extensions: &Extensions) -> String {
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|peer| peer.0.ip().to_string())
+        .unwrap_or_default()
+}

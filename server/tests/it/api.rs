@@ -1,0 +1,266 @@
+//! Connectors, destinations and problems, over HTTP.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, EVENTS, connector, destination, refused};
+
+#[tokio::test]
+async fn a_destination_lives_and_its_objects_land() {
+    let app = App::start().await;
+    let folder = app.with_store().await;
+    let sent = app
+        .send_events("application/x-ndjson")
+        .body(EVENTS)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 200);
+    let test = app
+        .post("/v1/connectors/aws/test")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(test.json::<Value>().await.unwrap()["status"], "SUCCESS");
+    let made = app
+        .post("/v1/streaming-destinations")
+        .bearer_auth(&app.admin)
+        .json(&destination("siem", "ACTIVE"));
+    let made = made.send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let made: Value = made.json().await.unwrap();
+    assert_eq!(made["streaming_destination"]["status"], "ACTIVE");
+    let now = app
+        .post("/v1/streaming-destinations/siem/stream-now")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(now.status(), 202);
+    let batch = delivered(&app).await;
+    let key = batch["key"].as_str().unwrap();
+    assert!(folder.join("logs").join(key).is_file(), "{key}");
+    let cards = app
+        .get("/v1/streaming-destinations/cards")
+        .bearer_auth(&app.read)
+        .send()
+        .await
+        .unwrap();
+    assert!(cards.json::<Value>().await.unwrap()["lastStreamedCard"]["lastStreamedAt"].is_i64());
+    let active = app
+        .delete("/v1/streaming-destinations/siem")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap();
+    refused(active, 409, "conflict").await;
+    let paused = app
+        .put("/v1/streaming-destinations/siem")
+        .bearer_auth(&app.admin)
+        .json(&destination("siem", "INACTIVE"));
+    assert_eq!(paused.send().await.unwrap().status(), 200);
+    let now = app
+        .post("/v1/streaming-destinations/siem/stream-now")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap();
+    refused(now, 409, "conflict").await;
+    let moved = app
+        .post("/v1/streaming-destinations/siem/cursor")
+        .bearer_auth(&app.admin)
+        .json(&json!({"sequence": 0}));
+    assert_eq!(moved.send().await.unwrap().status(), 200);
+    let deleted = app
+        .delete("/v1/streaming-destinations/siem")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), 204);
+}
+
+async fn delivered(app: &App) -> Value {
+    for _ in 0..100 {
+        let answer = app
+            .get("/v1/streaming-destinations/siem/batches")
+            .bearer_auth(&app.read)
+            .send()
+            .await
+            .unwrap();
+        let batches: Value = answer.json().await.unwrap();
+        let done = batches
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|batch| batch["status"] == "SUCCESS");
+        if let Some(batch) = done {
+            return batch.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no batch was delivered");
+}
+
+#[tokio::test]
+async fn a_list_is_an_array_with_totals_in_headers() {
+    let app = App::start().await;
+    app.with_store().await;
+    for id in ["a", "b", "c"] {
+        let made = app
+            .post("/v1/streaming-destinations")
+            .bearer_auth(&app.admin)
+            .json(&destination(id, "INACTIVE"));
+        assert_eq!(made.send().await.unwrap().status(), 201);
+    }
+    for path in ["/v1/streaming-destinations", "/v1/streaming-destinations/aggregate"] {
+        let query = "page=1&limit=2&sort=identifier&order=ASC";
+        let answer = app
+            .get(&format!("{path}?{query}"))
+            .bearer_auth(&app.read)
+            .send()
+            .await
+            .unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let totals = (
+            header("X-Total-Elements"),
+            header("X-Page-Number"),
+            header("X-Page-Size"),
+        );
+        assert_eq!(totals, ("3".to_owned(), "1".to_owned(), "2".to_owned()));
+        let rows: Value = answer.json().await.unwrap();
+        assert_eq!(rows.as_array().unwrap().len(), 1);
+        assert_eq!(rows[0]["streaming_destination"]["identifier"], "c");
+    }
+    for (id, unique) in [("a", false), ("z", true)] {
+        let path = format!("/v1/streaming-destinations/{id}/validate-unique-identifier");
+        let answer = app.get(&path).bearer_auth(&app.read).send().await.unwrap();
+        assert_eq!(answer.json::<bool>().await.unwrap(), unique);
+    }
+    for query in ["limit=0", "limit=101", "page=-1", "sort=size", "order=UP", "status=OLD"] {
+        let answer = app
+            .get(&format!("/v1/streaming-destinations?{query}"))
+            .bearer_auth(&app.read)
+            .send()
+            .await
+            .unwrap();
+        refused(answer, 400, "invalid_parameter").await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_usable_is_told_what_and_where() {
+    let app = App::start().await;
+    let send = |body: &str| {
+        let request = app
+            .post("/v1/connectors")
+            .bearer_auth(&app.admin)
+            .header("content-type", "application/json");
+        request.body(body.to_owned()).send()
+    };
+    refused(send("{").await.unwrap(), 400, "malformed_body").await;
+    refused(send("").await.unwrap(), 400, "malformed_body").await;
+    refused(send("{} {}").await.unwrap(), 422, "invalid_fields").await;
+    let mut wrong = connector("http://127.0.0.1:1");
+    wrong["spec"]["path_style"] = "yes".into();
+    let problem = refused(send(&wrong.to_string()).await.unwrap(), 422, "invalid_fields").await;
+    assert_eq!(problem["errors"][0]["field"], "spec.path_style");
+    let mut unnamed = connector("http://127.0.0.1:1");
+    unnamed["identifier"] = "1 2".into();
+    let problem = refused(send(&unnamed.to_string()).await.unwrap(), 422, "invalid_fields").await;
+    assert_eq!(problem["errors"][0]["field"], "identifier");
+    let large = format!("\"{}\"", "x".repeat(2 << 20));
+    refused(send(&large).await.unwrap(), 413, "too_large").await;
+    let plain = app
+        .post("/v1/connectors")
+        .bearer_auth(&app.admin)
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    refused(plain, 415, "unsupported_media_type").await;
+}
+
+#[tokio::test]
+async fn a_secret_never_comes_back() {
+    let app = App::start().await;
+    app.with_store().await;
+    for path in ["/v1/connectors", "/v1/connectors/aws", "/v1/audit-events?limit=100"] {
+        let text = app
+            .get(path)
+            .bearer_auth(&app.admin)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert!(text.contains("aws") && !text.contains("hush"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_addresses_and_methods_are_problems() {
+    let app = App::start().await;
+    for path in ["/v1/nothing", "/v1/connectors/", "/v1/audit-events/1"] {
+        refused(
+            app.get(path).bearer_auth(&app.admin).send().await.unwrap(),
+            404,
+            "not_found",
+        )
+        .await;
+    }
+    for path in ["/v1/audit-events", "/v1/connectors", "/v1/streaming-destinations/cards"] {
+        refused(
+            app.delete(path).bearer_auth(&app.admin).send().await.unwrap(),
+            405,
+            "method_not_allowed",
+        )
+        .await;
+    }
+    refused(
+        app.get("/v1/connectors/none")
+            .bearer_auth(&app.admin)
+            .send()
+            .await
+            .unwrap(),
+        404,
+        "not_found",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn streaming_switched_off_answers_feature_disabled() {
+    let app = App::start_with(false).await;
+    for path in [
+        "/v1/streaming-destinations",
+        "/v1/streaming-destinations/cards",
+        "/v1/streaming-destinations/x/batches",
+    ] {
+        refused(
+            app.get(path).bearer_auth(&app.admin).send().await.unwrap(),
+            404,
+            "feature_disabled",
+        )
+        .await;
+    }
+    assert_eq!(
+        app.get("/v1/connectors")
+            .bearer_auth(&app.admin)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn load_balancers_are_answered() {
+    let app = App::start().await;
+    assert_eq!(app.get("/healthz").send().await.unwrap().status(), 200);
+    assert_eq!(app.get("/readyz").send().await.unwrap().status(), 200);
+}

@@ -1,0 +1,207 @@
+//! A whole server with data of its own, and clients for it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use auditstream_engine::{Actor, Background, Config, Engine, MasterKey, access};
+use auditstream_model::{AccountName, Role, Scope};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const EMAIL: &str = "ada@example.com";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// Real events, one a line.
+pub(crate) const EVENTS: &str = include_str!("events.ndjson");
+
+pub(crate) struct App {
+    pub(crate) address: String,
+    pub(crate) engine: Engine,
+    pub(crate) ingest: String,
+    pub(crate) read: String,
+    pub(crate) admin: String,
+    client: Client,
+    _background: Background,
+    folder: TempDir,
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(true).await
+    }
+
+    pub(crate) async fn start_with(streaming_enabled: bool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let engine = Engine::open(Config {
+            database: folder.path().join("auditstream.db"),
+            master_key: MasterKey::from_base64(KEY).unwrap(),
+            streaming_enabled,
+            stream_interval: Duration::from_secs(3600),
+        })
+        .await
+        .unwrap();
+        let account = AccountName::default_account();
+        let actor = Actor::command_line(&engine, &account).await.unwrap();
+        access::create_user(&engine, &actor, EMAIL, Role::Admin, PASSWORD)
+            .await
+            .unwrap();
+        let mut tokens = Vec::new();
+        for (name, scope) in [("in", Scope::Ingest), ("out", Scope::Read), ("all", Scope::Admin)] {
+            tokens.push(access::create_token(&engine, &actor, name, &[scope]).await.unwrap());
+        }
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let state = auditstream_server::serve::state(engine.clone(), &address);
+        let background = engine.start();
+        tokio::spawn(auditstream_server::serve::serve(
+            listener,
+            state,
+            std::future::pending(),
+        ));
+        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        let [ingest, read, admin] = tokens.try_into().unwrap();
+        Self {
+            address,
+            engine,
+            ingest,
+            read,
+            admin,
+            client,
+            _background: background,
+            folder,
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.address))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.address))
+    }
+
+    pub(crate) fn put(&self, path: &str) -> RequestBuilder {
+        self.client.put(format!("{}{path}", self.address))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(format!("{}{path}", self.address))
+    }
+
+    pub(crate) fn send_events(&self, kind: &str) -> RequestBuilder {
+        self.post("/v1/audit-events")
+            .bearer_auth(&self.ingest)
+            .header("content-type", kind)
+    }
+
+    /// The last sequence of the trail, by asking for its newest events.
+    pub(crate) async fn stored(&self) -> usize {
+        let page: Value = self
+            .get("/v1/audit-events?limit=100")
+            .bearer_auth(&self.read)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        page["events"].as_array().unwrap().len()
+    }
+
+    /// An S3 store on loopback with the bucket `logs`, and the connector `aws` to it. Gives its folder.
+    pub(crate) async fn with_store(&self) -> std::path::PathBuf {
+        use hyper_util::rt::{TokioExecutor, TokioIo};
+        let root = self.folder.path().join("s3");
+        std::fs::create_dir_all(root.join("logs")).unwrap();
+        let mut builder = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(&root).unwrap());
+        builder.set_auth(s3s::auth::SimpleAuth::from_single("AKIATEST", "hush-hush-secret"));
+        let service = builder.build();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    drop(builder.serve_connection(TokioIo::new(connection), service).await);
+                });
+            }
+        });
+        let made = self
+            .post("/v1/connectors")
+            .bearer_auth(&self.admin)
+            .json(&connector(&endpoint))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(made.status(), StatusCode::CREATED, "{}", made.text().await.unwrap());
+        root
+    }
+
+    /// The cookie of somebody who has signed in.
+    pub(crate) async fn signed_in(&self) -> String {
+        let answer = self
+            .post("/sign-in")
+            .form(&[("email", EMAIL), ("password", PASSWORD)])
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let cookie = cookie(&answer, "auditstream_session").unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn connector(endpoint: &str) -> Value {
+    json!({"identifier": "aws", "name": "AWS", "spec": {"type": "AWS", "endpoint": endpoint, "path_style": true,
+        "credentials": {"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "hush-hush-secret"},
+        "backoff": {"type": "FIXED_DELAY", "fixed_backoff": 10, "retry_count": 1}}})
+}
+
+pub(crate) fn destination(identifier: &str, status: &str) -> Value {
+    json!({"identifier": identifier, "name": identifier, "status": status, "connector_ref": "aws",
+        "spec": {"type": "AWS_S3", "bucket": "logs", "start_at": "oldest"}})
+}
+
+/// The whole `Set-Cookie` of a name.
+pub(crate) fn cookie(answer: &Response, name: &str) -> Option<String> {
+    let cookies = answer.headers().get_all("set-cookie").into_iter();
+    cookies
+        .map(|value| value.to_str().unwrap().to_owned())
+        .find(|value| value.starts_with(&format!("{name}=")))
+}
+
+/// Checks the shape of a refusal.
+pub(crate) async fn refused(answer: Response, status: u16, code: &str) -> Value {
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .map(|value| value.to_str().unwrap().to_owned());
+    let got = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    assert_eq!(
+        (got, kind.as_deref()),
+        (status, Some("application/problem+json")),
+        "{text}"
+    );
+    let problem: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (problem["code"].as_str(), problem["status"].as_u64()),
+        (Some(code), Some(u64::from(status))),
+        "{text}"
+    );
+    assert!(
+        !problem["title"].as_str().unwrap().is_empty() && !problem["detail"].as_str().unwrap().is_empty(),
+        "{text}"
+    );
+    problem
+}
+
+pub(crate) fn event(id: &str) -> Value {
+    let mut event: Value = serde_json::from_str(EVENTS.lines().next().unwrap()).unwrap();
+    event["auditEventId"] = id.into();
+    event
+}

@@ -1,0 +1,192 @@
+//! The console as a browser without scripts meets it.
+
+use reqwest::Response;
+
+use crate::app::{App, EMAIL, PASSWORD, cookie, destination, refused};
+
+fn goes_to(answer: &Response) -> &str {
+    assert_eq!(answer.status(), 303);
+    answer.headers()["location"].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_page_asks_for_sign_in_and_comes_back() {
+    let app = App::start().await;
+    assert_eq!(goes_to(&app.get("/").send().await.unwrap()), "/settings");
+    let answer = app.get("/settings/audit-trail/streaming?page=2").send().await.unwrap();
+    assert_eq!(
+        goes_to(&answer),
+        "/sign-in?next=/settings/audit-trail/streaming%3Fpage%3D2"
+    );
+    let page = app.get("/sign-in?next=/settings").send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let form = [
+        ("email", EMAIL),
+        ("password", PASSWORD),
+        ("next", "/settings/audit-trail/streaming?page=2"),
+    ];
+    let answer = app.post("/sign-in").form(&form).send().await.unwrap();
+    assert_eq!(goes_to(&answer), "/settings/audit-trail/streaming?page=2");
+    let cookie = cookie(&answer, "auditstream_session").unwrap();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"),
+        "{cookie}"
+    );
+    let cookie = cookie.split(';').next().unwrap();
+    let page = app.get("/settings").header("cookie", cookie).send().await.unwrap();
+    assert_eq!(
+        (page.status().as_u16(), &page.headers()["cache-control"]),
+        (200, &"no-store".parse().unwrap())
+    );
+    let out = app.post("/sign-out").header("cookie", cookie).send().await.unwrap();
+    assert_eq!(goes_to(&out), "/sign-in");
+    let again = app.get("/settings").header("cookie", cookie).send().await.unwrap();
+    assert_eq!(goes_to(&again), "/sign-in?next=/settings");
+}
+
+#[tokio::test]
+async fn a_wrong_password_leaves_a_word_and_no_session() {
+    let app = App::start().await;
+    let form = [("email", EMAIL), ("password", "wrong wrong wrong")];
+    let answer = app.post("/sign-in").form(&form).send().await.unwrap();
+    assert_eq!(goes_to(&answer), "/sign-in");
+    assert!(cookie(&answer, "auditstream_session").is_none());
+    let flash = cookie(&answer, "auditstream_flash").unwrap();
+    assert!(
+        flash.starts_with("auditstream_flash=wrong_credentials;") && flash.contains("Max-Age=30"),
+        "{flash}"
+    );
+    let page = app
+        .get("/sign-in")
+        .header("cookie", "auditstream_flash=wrong_credentials")
+        .send()
+        .await
+        .unwrap();
+    assert!(cookie(&page, "auditstream_flash").unwrap().contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn sign_in_goes_nowhere_else() {
+    let app = App::start().await;
+    for next in ["//evil.example.com", "https://evil.example.com", "/\\evil.example.com"] {
+        let form = [("email", EMAIL), ("password", PASSWORD), ("next", next)];
+        assert_eq!(
+            goes_to(&app.post("/sign-in").form(&form).send().await.unwrap()),
+            "/settings",
+            "{next}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_site_cannot_change_anything() {
+    let app = App::start().await;
+    let cookie = app.signed_in().await;
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example.com"),
+        ("origin", "null"),
+    ] {
+        for path in [
+            "/sign-out",
+            "/sign-in",
+            "/theme",
+            "/api/anything",
+            "/settings/audit-trail/streaming/x/status",
+        ] {
+            let answer = app
+                .post(path)
+                .header("cookie", &cookie)
+                .header(name, value)
+                .send()
+                .await
+                .unwrap();
+            refused(answer, 403, "cross_site").await;
+        }
+    }
+    assert_eq!(
+        app.get("/settings")
+            .header("cookie", &cookie)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_form_toggles_a_destination() {
+    let app = App::start().await;
+    app.with_store().await;
+    let made = app
+        .post("/v1/streaming-destinations")
+        .bearer_auth(&app.admin)
+        .json(&destination("siem", "INACTIVE"));
+    assert_eq!(made.send().await.unwrap().status(), 201);
+    let cookie = app.signed_in().await;
+    let path = "/settings/audit-trail/streaming/siem/status";
+    let form = [("status", "ACTIVE")];
+    assert_eq!(goes_to(&app.post(path).form(&form).send().await.unwrap()), "/sign-in");
+    let answer = app
+        .post(path)
+        .header("cookie", &cookie)
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(goes_to(&answer), "/settings/audit-trail/streaming");
+    let view = app
+        .get("/v1/streaming-destinations/siem")
+        .bearer_auth(&app.read)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        view.json::<serde_json::Value>().await.unwrap()["streaming_destination"]["status"],
+        "ACTIVE"
+    );
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_guard_browsers() {
+    let app = App::start().await;
+    for path in ["/sign-in", "/v1/connectors", "/healthz", "/nothing-here"] {
+        let answer = app.get(path).send().await.unwrap();
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers()["referrer-policy"], "same-origin");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_page_is_not_found() {
+    let app = App::start().await;
+    assert_eq!(app.get("/nothing-here").send().await.unwrap().status(), 404);
+    assert_eq!(app.get("/pkg/../Cargo.toml").send().await.unwrap().status(), 404);
+    assert_eq!(
+        app.get("/pkg/%2e%2e/%2e%2e/Cargo.toml").send().await.unwrap().status(),
+        404
+    );
+}
+
+/// The style sheet is there once the site was built; the rest of the suite does without.
+#[tokio::test]
+async fn a_file_is_asked_for_again_and_has_not_changed() {
+    let app = App::start().await;
+    let first = app.get("/pkg/auditstream.css").send().await.unwrap();
+    if first.status() == 404 {
+        return;
+    }
+    assert_eq!(first.headers()["cache-control"], "no-cache");
+    assert_eq!(first.headers()["content-type"], "text/css; charset=utf-8");
+    let tag = first.headers()["etag"].clone();
+    let again = app
+        .get("/pkg/auditstream.css")
+        .header("if-none-match", tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 304);
+}

@@ -1,0 +1,16 @@
+//! The whole server, as programs and browsers meet it.
+//!
+//! - [`app`]: starts it on a free port with data of its own
+//! - [`ingest`], [`auth`], [`api`], [`console`]: requests
+//! - [`process`]: the binary itself
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod api;
+mod app;
+mod auth;
+mod console;
+mod ingest;
+mod process;

@@ -1,0 +1,258 @@
+//! The binary itself: how it starts, refuses, and survives being killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::app::{EVENTS, KEY, PASSWORD};
+
+const OTHER_KEY: &str = "//////////////////////////////////////////8=";
+
+fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditstream"));
+    command.args(arguments).env_clear().current_dir(folder);
+    command
+        .env("AUDITSTREAM_DATA_DIR", folder)
+        .env("AUDITSTREAM_LISTEN", "127.0.0.1:0")
+        .env("AUDITSTREAM_MASTER_KEY", KEY);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A server that is killed when the test ends.
+struct Server {
+    child: Child,
+    address: String,
+    printed: Vec<String>,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        Self::start_with(&mut auditstream(folder, &["serve"]))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Self {
+            child,
+            address: String::new(),
+            printed: Vec::new(),
+        };
+        for line in BufReader::new(server.child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(address) = line.strip_prefix("listening on ") {
+                server.address = address.to_owned();
+                return server;
+            }
+            server.printed.push(line);
+        }
+        panic!("it ended before it was ready: {:?}", server.printed);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap().trim().to_owned()
+}
+
+/// One clear line on standard error, and exit code 1.
+fn refused(output: &Output, words: &str) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let line = errors.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(line.starts_with("auditstream: ") && line.contains(words), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+fn token(folder: &Path, scope: &str) -> String {
+    printed(
+        &auditstream(folder, &["token", "create", "--name", scope, "--scope", scope])
+            .output()
+            .unwrap(),
+    )
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let folder = TempDir::new().unwrap();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let output = auditstream(folder.path(), &["serve"])
+        .env("AUDITSTREAM_LISTEN", address)
+        .output()
+        .unwrap();
+    refused(&output, "already in use");
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let _first = Server::start(folder.path());
+    refused(
+        &auditstream(folder.path(), &["serve"]).output().unwrap(),
+        "another server",
+    );
+}
+
+#[test]
+fn a_wrong_master_key_is_refused() {
+    let folder = TempDir::new().unwrap();
+    drop(Server::start(folder.path()));
+    let output = auditstream(folder.path(), &["serve"])
+        .env("AUDITSTREAM_MASTER_KEY", OTHER_KEY)
+        .output()
+        .unwrap();
+    refused(&output, "key");
+    let output = auditstream(folder.path(), &["serve"])
+        .env("AUDITSTREAM_MASTER_KEY", "nonsense")
+        .output()
+        .unwrap();
+    refused(&output, "AUDITSTREAM_MASTER_KEY");
+}
+
+#[test]
+fn postgresql_is_refused_with_a_reason() {
+    let folder = TempDir::new().unwrap();
+    let output = auditstream(folder.path(), &["serve"])
+        .env("AUDITSTREAM_DATABASE_URL", "postgres://db/audit")
+        .output()
+        .unwrap();
+    refused(&output, "not supported yet");
+}
+
+#[test]
+fn the_demo_stays_on_loopback() {
+    let folder = TempDir::new().unwrap();
+    let output = auditstream(folder.path(), &["serve", "--demo"])
+        .env("AUDITSTREAM_LISTEN", "0.0.0.0:0")
+        .output()
+        .unwrap();
+    refused(&output, "loopback");
+}
+
+#[test]
+fn without_a_user_a_link_is_printed_and_with_one_it_is_not() {
+    let folder = TempDir::new().unwrap();
+    let first = Server::start(folder.path());
+    assert!(
+        first
+            .printed
+            .iter()
+            .any(|line| line.contains(&format!("{}/setup?token=", first.address))),
+        "{:?}",
+        first.printed
+    );
+    drop(first);
+    let mut create = auditstream(
+        folder.path(),
+        &[
+            "user",
+            "create",
+            "--email",
+            "ada@example.com",
+            "--role",
+            "account_admin",
+        ],
+    );
+    printed(&create.env("AUDITSTREAM_PASSWORD", PASSWORD).output().unwrap());
+    assert!(Server::start(folder.path()).printed.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(folder.path());
+    // Commands work beside a running server.
+    let (ingest, read) = (token(folder.path(), "ingest"), token(folder.path(), "read"));
+    let client = reqwest::Client::new();
+    let send = |address: &str| {
+        let request = client.post(format!("{address}/v1/audit-events")).bearer_auth(&ingest);
+        request
+            .header("content-type", "application/x-ndjson")
+            .body(EVENTS)
+            .send()
+    };
+    assert_eq!(send(&server.address).await.unwrap().status(), 200);
+    drop(server);
+    let server = Server::start(folder.path());
+    let answer: Value = send(&server.address).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (answer["accepted"].as_u64(), answer["duplicates"].as_u64()),
+        (Some(0), Some(200))
+    );
+    let page = client
+        .get(format!("{}/v1/audit-events?limit=100", server.address))
+        .bearer_auth(&read)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        page.json::<Value>().await.unwrap()["events"].as_array().unwrap().len(),
+        100
+    );
+}
+
+#[test]
+fn the_demo_starts_again_where_it_stopped() {
+    let folder = TempDir::new().unwrap();
+    let start = || Server::start_with(&mut auditstream(folder.path(), &["serve", "--demo"]));
+    let password = |server: &Server| {
+        let line = server
+            .printed
+            .iter()
+            .find(|line| line.contains("password"))
+            .unwrap()
+            .clone();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let first = start();
+    let before = password(&first);
+    assert!(folder.path().join("demo/store/audit-logs").is_dir());
+    drop(first);
+    let second = start();
+    assert_eq!(password(&second), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_asked_to_stop_ends_well() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path());
+    let asked = Command::new("kill")
+        .args(["-TERM", &server.child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(asked.success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn help_explains_the_variables() {
+    let folder = TempDir::new().unwrap();
+    let mut child = auditstream(folder.path(), &["serve", "--help"]).spawn().unwrap();
+    let mut help = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut help).unwrap();
+    assert!(child.wait().unwrap().success());
+    for variable in [
+        "AUDITSTREAM_LISTEN",
+        "AUDITSTREAM_PUBLIC_URL",
+        "AUDITSTREAM_DATA_DIR",
+        "AUDITSTREAM_STREAM_INTERVAL",
+        "PL_AUDIT_LOG_STREAMING_ENABLED",
+    ] {
+        assert!(help.contains(variable), "{variable}");
+    }
+}

@@ -42,12 +42,18 @@ $(BUILT): $(SOURCES) $(wildcard $(BINARY)) $(if $(wildcard $(BINARY)),,no-binary
 no-binary:
 
 .PHONY: test
-test: setup-test lint test-rust test-browser ## Run every check and every test, the quick ones first
+test: setup-test format test-rust ## Check the formatting and run the Rust tests
 	@scripts/count $(RESULTS)
 
-.PHONY: lint
-lint: setup-test ## Check formatting and style of Rust, TypeScript and shell scripts
+.PHONY: test-all
+test-all: lint test test-browser ## The same with the lints and the browser tests
+
+.PHONY: format
+format: setup-build
 	$(tools) cargo fmt --all --check
+
+.PHONY: lint
+lint: setup-test format ## Check formatting and style of Rust, TypeScript and shell scripts
 	@mkdir -p target/site
 	$(tools) cargo clippy --locked $(server_side) --all-targets -- --deny warnings
 	$(tools) cargo clippy --locked $(browser_side) -- --deny warnings

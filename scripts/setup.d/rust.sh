@@ -134,6 +134,11 @@ debian_rust() {
 # What the checks need beside the compiler.
 need_rust_checks() {
   if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then return; fi
+  # rustup cannot add components to a compiler that is not its own.
+  if [[ $(<"$tools/rust-toolchain") == debian ]]; then
+    need_package "clippy and rustfmt" "1 minute" rust-web-clippy rustfmt-web
+    return
+  fi
   if command -v rustup >/dev/null; then
     say "clippy and rustfmt: asking rustup for them, about 20 seconds"
     attempt rustup rustup component add clippy rustfmt && return

@@ -1,5 +1,5 @@
 //! The engine against real parts: a SQLite file, and an S3-compatible store behind a proxy that can misbehave.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod connectors;
 mod streaming;

@@ -136,7 +136,7 @@ need_rust_checks() {
   if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then return; fi
   # rustup cannot add components to a compiler that is not its own.
   if [[ $(<"$tools/rust-toolchain") == debian ]]; then
-    need_package "clippy and rustfmt" "1 minute" rust-web-clippy rustfmt-web
+    need_package "clippy (with rustfmt)" "1 minute" rust-web-clippy rustfmt-web
     return
   fi
   if command -v rustup >/dev/null; then

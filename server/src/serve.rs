@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -123,12 +124,10 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "people and programs wait for these lines; logs go to standard error"
-)]
+/// Prints what people and programs wait for; logs go to standard error. Nobody may be listening.
 fn announce(line: &str) {
-    println!("{line}");
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {

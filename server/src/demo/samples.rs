@@ -88,6 +88,8 @@ fn moved(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> String {
         .max(1);
     let lines = events.into_iter().map(|mut event| {
         let back = SPAN - (time(&event) - first) * SPAN / length;
+        // Other times make other events: whoever sends the recorded ones in must not meet these.
+        event.insert(ID.to_owned(), random_id().into());
         event.insert(TIME.to_owned(), (now - back).to_string().into());
         Value::Object(event).to_string() + "\n"
     });

@@ -194,7 +194,7 @@ fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoVi
 
 #[component]
 fn Event(event: AuditEvent, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoView {
-    let label = format!("Details of event {}", event.sequence);
+    let label = format!("View details of event {}", event.sequence);
     let time = event.time;
     let shown = event.clone();
     view! {

@@ -4,7 +4,7 @@
 //! - [`sessions`]: sign-in, and who is signed in
 //! - [`tokens`]: API tokens
 //! - [`setup`]: the one-time link that makes the first admin
-//! - [`accounts`]: tenants
+//! - [`accounts`]; each is a tenant
 //!
 //! What a holder has (a cookie, a token, a link) is 32 random bytes in base64url; the database has only its SHA-256.
 

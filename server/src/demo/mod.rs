@@ -113,7 +113,7 @@ async fn connect(engine: &Engine, actor: &Actor, store: &Store) -> Result<(), Fa
     Ok(())
 }
 
-/// A destination that is ready to be activated. Made once: somebody may have deleted it since.
+/// A destination that is ready to be activated; whatever somebody made of it since stays.
 async fn archive(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
     let input = DestinationInput {
         identifier: DESTINATION.to_owned(),

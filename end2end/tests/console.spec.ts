@@ -106,3 +106,12 @@ test('screens pass axe', async ({ page }) => {
     expect(violations.map((violation) => `${path}: ${violation.id} ${violation.nodes[0]?.html}`)).toEqual([]);
   }
 });
+
+test('a file of the site is asked for again and has not changed', async ({ request }) => {
+  const first = await request.get('/pkg/auditstream.css');
+  expect(first.status()).toBe(200);
+  expect(first.headers()['cache-control']).toBe('no-cache');
+  expect(first.headers()['content-type']).toBe('text/css; charset=utf-8');
+  const again = await request.get('/pkg/auditstream.css', { headers: { 'if-none-match': first.headers()['etag'] ?? '' } });
+  expect(again.status()).toBe(304);
+});

@@ -26,6 +26,7 @@ CREATE TABLE audit_event (
     id_digest     BLOB    NOT NULL,
     time          INTEGER NOT NULL,
     received      INTEGER NOT NULL,
+    principal_type TEXT   NOT NULL,
     principal     TEXT    NOT NULL,
     action        TEXT    NOT NULL,
     module        TEXT    NOT NULL,

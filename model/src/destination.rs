@@ -336,6 +336,8 @@ pub struct StreamingDetails {
     pub behind: Option<i64>,
     /// The last sequence that it has confirmed; null until its first activation.
     pub cursor: Option<crate::Sequence>,
+    /// When the first of the waiting events was received, epoch ms; null when none waits.
+    pub waiting_since: Option<EpochMillis>,
 }
 
 /// A row of the console's table.

@@ -20,10 +20,97 @@ pub struct IngestOutcome {
     pub last_sequence: Option<Sequence>,
 }
 
+/// Kinds of event that a reader can leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Show {
+    /// Every event.
+    #[default]
+    All,
+    /// All but sign-ins, tried or done.
+    NoLogin,
+    /// All but what a principal of type `SYSTEM` did.
+    NoSystem,
+}
+
+impl Show {
+    /// The word that the API and the console's address use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::NoLogin => "no_login",
+            Self::NoSystem => "no_system",
+        }
+    }
+
+    /// The choice of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::All, Self::NoLogin, Self::NoSystem]
+            .into_iter()
+            .find(|show| show.word() == word)
+    }
+}
+
+/// How far back somebody looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeRange {
+    /// The last 24 hours.
+    #[serde(rename = "1d")]
+    Day,
+    /// The last 7 days.
+    #[default]
+    #[serde(rename = "7d")]
+    Week,
+    /// The last 30 days.
+    #[serde(rename = "30d")]
+    Month,
+    /// Everything that is kept.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl TimeRange {
+    /// Every range, shortest first.
+    pub const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::All];
+
+    /// The word that the console's address uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Day => "1d",
+            Self::Week => "7d",
+            Self::Month => "30d",
+            Self::All => "all",
+        }
+    }
+
+    /// The range of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|range| range.word() == word)
+    }
+
+    /// Where it begins, seen from `now`; none when it has no beginning. Epoch ms.
+    #[must_use]
+    pub fn start(self, now: EpochMillis) -> Option<EpochMillis> {
+        const DAY: i64 = 86_400_000;
+        match self {
+            Self::Day => Some(now - DAY),
+            Self::Week => Some(now - 7 * DAY),
+            Self::Month => Some(now - 30 * DAY),
+            Self::All => None,
+        }
+    }
+}
+
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventFilter {
+    /// Kinds of event that are left out.
+    pub show: Show,
     /// From this `auditEventTime` on, epoch ms.
     pub start: Option<EpochMillis>,
     /// Before this `auditEventTime`, epoch ms.
@@ -99,6 +186,8 @@ pub struct EventPage {
     pub events: Vec<AuditEvent>,
     /// What to send as `cursor` for the page behind; null on the last one.
     pub next: Option<String>,
+    /// The trail's last sequence when the page was read: what is behind it is new.
+    pub last_sequence: Sequence,
     /// How many events of the account lie outside the range of time asked for; told only when the first page is empty.
     pub outside_range: Option<i64>,
 }

@@ -43,7 +43,7 @@ pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
     SpecInput, StartAt, Status,
 };
-pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome};
+pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome, Show, TimeRange};
 pub use field::{FieldError, FieldErrors};
 pub use identifier::{AccountName, Description, Identifier, Name, Tags};
 pub use page::{ListQuery, Listing, Order, Sort};

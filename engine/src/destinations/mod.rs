@@ -11,5 +11,5 @@ mod repair;
 pub(crate) mod rows;
 
 pub use change::{create, delete, replace, set_status};
-pub use read::{aggregate, batches, cards, get, is_unique, list};
+pub use read::{aggregate, batches, cards, get, is_unique, list, overview};
 pub use repair::{move_cursor, stream_now};

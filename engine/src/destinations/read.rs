@@ -32,50 +32,71 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 /// No permission; a page out of range.
 pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<AggregateItem>> {
     let (rows, total) = page(engine, actor, query).await?;
-    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
-        .bind(actor.account_id())
-        .fetch_one(engine.store().read())
-        .await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
-        let connector: Option<(String, String, String, String)> = sqlx::query_as(
-            "SELECT identifier, name, description, tags FROM connector WHERE account_id = $1 AND identifier = $2",
-        )
-        .bind(row.account_id)
-        .bind(&row.connector)
-        .fetch_optional(engine.store().read())
-        .await?;
-        let connector_info: Option<ConnectorInfo> = match connector {
-            None => None,
-            Some((identifier, name, description, tags)) => Some(serde_json::from_value(serde_json::json!({
-                "identifier": identifier, "name": name, "description": description, "tags": serde_json::from_str::<serde_json::Value>(&tags)?,
-            }))?),
-        };
-        let latest: Option<String> = sqlx::query_scalar(
-            "SELECT status FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT 1",
-        )
-        .bind(row.id)
-        .fetch_optional(engine.store().read())
-        .await?;
-        let failure = row.failure()?;
-        items.push(AggregateItem {
-            streaming_destination: row.destination()?,
-            connector_info,
-            streaming_details: StreamingDetails {
-                status: latest.as_deref().and_then(BatchStatus::from_word),
-                last_streamed_at: row.last_streamed_at,
-                error_message: failure.as_ref().map(|failure| failure.message.clone()),
-                failure,
-                behind: row.cursor.map(|cursor| last - cursor),
-                cursor: row.cursor,
-            },
-        });
+        items.push(aggregate_item(engine, row).await?);
     }
     Ok(Listing {
         items,
         total,
         page: query.page,
         limit: query.limit,
+    })
+}
+
+/// One destination with its connector and how its streaming goes.
+///
+/// # Errors
+/// No such destination; no permission.
+pub async fn overview(engine: &Engine, actor: &Actor, identifier: &str) -> Result<AggregateItem> {
+    engine.require_streaming()?;
+    actor.require(Permission::ViewDestination)?;
+    let row = rows::require(engine.store().read(), actor.account_id(), identifier).await?;
+    aggregate_item(engine, &row).await
+}
+
+async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
+    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(row.account_id)
+        .fetch_one(engine.store().read())
+        .await?;
+    let connector: Option<(String, String, String, String)> = sqlx::query_as(
+        "SELECT identifier, name, description, tags FROM connector WHERE account_id = $1 AND identifier = $2",
+    )
+    .bind(row.account_id)
+    .bind(&row.connector)
+    .fetch_optional(engine.store().read())
+    .await?;
+    let connector_info: Option<ConnectorInfo> = match connector {
+        None => None,
+        Some((identifier, name, description, tags)) => Some(serde_json::from_value(serde_json::json!({
+            "identifier": identifier, "name": name, "description": description, "tags": serde_json::from_str::<serde_json::Value>(&tags)?,
+        }))?),
+    };
+    let latest: Option<String> =
+        sqlx::query_scalar("SELECT status FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT 1")
+            .bind(row.id)
+            .fetch_optional(engine.store().read())
+            .await?;
+    let waiting_since: Option<i64> =
+        sqlx::query_scalar("SELECT received FROM audit_event WHERE account_id = $1 AND sequence = $2 + 1")
+            .bind(row.account_id)
+            .bind(row.cursor.unwrap_or(last))
+            .fetch_optional(engine.store().read())
+            .await?;
+    let failure = row.failure()?;
+    Ok(AggregateItem {
+        streaming_destination: row.destination()?,
+        connector_info,
+        streaming_details: StreamingDetails {
+            status: latest.as_deref().and_then(BatchStatus::from_word),
+            last_streamed_at: row.last_streamed_at,
+            error_message: failure.as_ref().map(|failure| failure.message.clone()),
+            failure,
+            behind: row.cursor.map(|cursor| last - cursor),
+            cursor: row.cursor,
+            waiting_since,
+        },
     })
 }
 

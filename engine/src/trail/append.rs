@@ -92,7 +92,7 @@ async fn insert(tx: &mut WriteTx, account_id: i64, last: Sequence, fresh: &[&Pre
     let mut sequence = last;
     for chunk in fresh.chunks(ROWS) {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal, action, module, \
+            "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
              resource_type, resource, org, project, payload) ",
         );
         query.push_values(chunk, |mut row, event| {
@@ -102,6 +102,7 @@ async fn insert(tx: &mut WriteTx, account_id: i64, last: Sequence, fresh: &[&Pre
                 .push_bind(event.id_digest.to_vec())
                 .push_bind(event.time)
                 .push_bind(received)
+                .push_bind(event.principal_type.as_str())
                 .push_bind(event.principal.as_str())
                 .push_bind(event.action.as_str())
                 .push_bind(event.module.as_str())

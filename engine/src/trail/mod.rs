@@ -15,4 +15,4 @@ mod search;
 pub(crate) mod writer;
 
 pub use ingest::{BodyFormat, ingest};
-pub use search::search;
+pub use search::{newer, search};

@@ -31,6 +31,8 @@ pub struct Prepared {
     pub id_digest: [u8; 16],
     /// `auditEventTime`, epoch ms.
     pub time: EpochMillis,
+    /// The principal's type: `USER`, `SYSTEM`, `API_KEY` …
+    pub principal_type: String,
     /// The principal's identifier.
     pub principal: String,
     /// The action.
@@ -95,9 +97,10 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
     let principal = author.and_then(|author| check.object("auditEventAuthor", &author, "principal"));
     let principal = principal.and_then(|principal| {
         let path = "auditEventAuthor.principal";
-        check.string(path, &principal, "type");
+        let kind = check.string(path, &principal, "type");
         check.optional_string(path, &principal, "email");
-        check.string(path, &principal, "identifier")
+        let identifier = check.string(path, &principal, "identifier");
+        kind.zip(identifier)
     });
     let module = check.string("", &event, "auditModule");
     let resource = check.object("", &event, "auditResource").map(|resource| {
@@ -149,7 +152,7 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
     match (id, principal, module, resource, scope, action, time, metadata) {
         (
             Some(id),
-            Some(principal),
+            Some((principal_type, principal)),
             Some(module),
             Some((Some(resource_type), Some(resource))),
             Some((org, project)),
@@ -163,6 +166,7 @@ pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> 
             Ok(Prepared {
                 id_digest,
                 time,
+                principal_type,
                 principal,
                 action,
                 module,

@@ -1,11 +1,28 @@
 //! Who did what.
 
-use auditstream_model::{AuditEvent, Code, EventFilter, EventPage, Permission};
+use auditstream_model::{AuditEvent, Code, EpochMillis, EventFilter, EventPage, Permission, Sequence};
 use sqlx::Row;
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments};
 
 use super::payload::close;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
+
+/// What a filter says, as a condition; [`bind_filter`] gives its parameters.
+macro_rules! matches_filter {
+    () => {
+        "account_id = $1 AND time >= $2 AND time < $3 \
+         AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6) \
+         AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8) AND ($9 IS NULL OR org = $9) \
+         AND ($10 IS NULL OR project = $10) AND ($11 IS NULL OR payload LIKE $11 ESCAPE '\\') \
+         AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN')) \
+         AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')"
+    };
+}
+
+/// New events beyond this are no longer counted.
+const NEWER_AT_MOST: i64 = 1_000;
 
 /// One page of the trail by (`auditEventTime`, sequence), newest first.
 ///
@@ -18,37 +35,23 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         None | Some("") => (i64::MAX, i64::MAX),
         Some(cursor) => parse_cursor(cursor)?,
     };
-    let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let like = wanted(&filter.q).map(|text| {
-        format!(
-            "%{}%",
-            text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-        )
-    });
-    let rows = sqlx::query(
-        "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event \
-         WHERE account_id = $1 AND time >= $2 AND time < $3 AND (time, sequence) < ($4, $5) \
-         AND ($6 IS NULL OR principal = $6) AND ($7 IS NULL OR action = $7) AND ($8 IS NULL OR module = $8) \
-         AND ($9 IS NULL OR resource_type = $9) AND ($10 IS NULL OR resource = $10) AND ($11 IS NULL OR org = $11) \
-         AND ($12 IS NULL OR project = $12) AND ($13 IS NULL OR payload LIKE $13 ESCAPE '\\') \
-         ORDER BY time DESC, sequence DESC LIMIT $14",
-    )
-    .bind(actor.account_id())
-    .bind(filter.start.unwrap_or(0))
-    .bind(filter.end.unwrap_or(i64::MAX))
-    .bind(before_time)
-    .bind(before_sequence)
-    .bind(wanted(&filter.principal))
-    .bind(wanted(&filter.action))
-    .bind(wanted(&filter.module))
-    .bind(wanted(&filter.resource_type))
-    .bind(wanted(&filter.resource))
-    .bind(wanted(&filter.org))
-    .bind(wanted(&filter.project))
-    .bind(like)
-    .bind(i64::from(limit) + 1)
-    .fetch_all(engine.store().read())
-    .await?;
+    // Before the rows: what is committed between the two is then told of as new, and is not missed.
+    let last_sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(actor.account_id())
+        .fetch_one(engine.store().read())
+        .await?;
+    let query = sqlx::query(concat!(
+        "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload \
+         FROM audit_event WHERE ",
+        matches_filter!(),
+        " AND (time, sequence) < ($13, $14) ORDER BY time DESC, sequence DESC LIMIT $15",
+    ));
+    let rows = bind_filter(query, actor, filter)
+        .bind(before_time)
+        .bind(before_sequence)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(engine.store().read())
+        .await?;
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let more = events.len() > limit as usize;
     events.truncate(limit as usize);
@@ -64,8 +67,61 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
     Ok(EventPage {
         events,
         next,
+        last_sequence,
         outside_range,
     })
+}
+
+/// How many events that match came after a sequence; counted up to 1,000.
+///
+/// # Errors
+/// No permission.
+pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
+    actor.require(Permission::ViewAudit)?;
+    let query = sqlx::query(concat!(
+        "SELECT count(*) FROM (SELECT 1 FROM audit_event WHERE ",
+        matches_filter!(),
+        " AND sequence > $13 LIMIT $14) AS newer",
+    ));
+    let row = bind_filter(query, actor, filter)
+        .bind(after)
+        .bind(NEWER_AT_MOST)
+        .fetch_one(engine.store().read())
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+type Filtered = Query<'static, Sqlite, SqliteArguments>;
+
+fn bind_filter(query: Filtered, actor: &Actor, filter: &EventFilter) -> Filtered {
+    let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let like = wanted(&filter.q).map(|text| {
+        format!(
+            "%{}%",
+            text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+        )
+    });
+    query
+        .bind(actor.account_id())
+        .bind(start(filter))
+        .bind(end(filter))
+        .bind(wanted(&filter.principal))
+        .bind(wanted(&filter.action))
+        .bind(wanted(&filter.module))
+        .bind(wanted(&filter.resource_type))
+        .bind(wanted(&filter.resource))
+        .bind(wanted(&filter.org))
+        .bind(wanted(&filter.project))
+        .bind(like)
+        .bind(filter.show.word())
+}
+
+fn start(filter: &EventFilter) -> EpochMillis {
+    filter.start.unwrap_or(0)
+}
+
+fn end(filter: &EventFilter) -> EpochMillis {
+    filter.end.unwrap_or(i64::MAX)
 }
 
 fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
@@ -83,10 +139,7 @@ fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
 async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<i64> {
     let query =
         sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE account_id = $1 AND (time < $2 OR time >= $3)");
-    let count = query
-        .bind(actor.account_id())
-        .bind(filter.start.unwrap_or(0))
-        .bind(filter.end.unwrap_or(i64::MAX));
+    let count = query.bind(actor.account_id()).bind(start(filter)).bind(end(filter));
     Ok(count.fetch_one(engine.store().read()).await?)
 }
 

@@ -1,7 +1,7 @@
 //! Rules 1 to 4.
 
-use auditstream_engine::trail::{BodyFormat, ingest, search};
-use auditstream_model::{Code, EventFilter};
+use auditstream_engine::trail::{BodyFormat, ingest, newer, search};
+use auditstream_model::{Code, EventFilter, Show};
 
 use crate::support::{House, events};
 
@@ -155,4 +155,52 @@ async fn events_are_found_newest_first_page_by_page() {
     };
     let empty = search(&house.engine, &house.admin, &later).await.unwrap();
     assert!(empty.events.is_empty() && empty.outside_range.unwrap() >= events().len() as i64);
+}
+
+#[tokio::test]
+async fn sign_ins_and_what_the_system_did_can_be_left_out() {
+    let house = House::open().await;
+    let like = |id: &str, action: &str, kind: &str| {
+        let mut event = events()[0].clone();
+        event["auditEventId"] = id.into();
+        event["auditAction"] = action.into();
+        event["auditEventAuthor"]["principal"]["type"] = kind.into();
+        event["auditModule"] = "SHOWN".into();
+        event
+    };
+    let sent = [
+        like("a", "LOGIN", "USER"),
+        like("b", "UNSUCCESSFUL_LOGIN", "USER"),
+        like("c", "UPDATE", "SYSTEM"),
+        like("d", "UPDATE", "USER"),
+    ];
+    house.send(&sent).await;
+    for (show, expected) in [(Show::All, 4), (Show::NoLogin, 2), (Show::NoSystem, 3)] {
+        let filter = EventFilter {
+            show,
+            module: Some("SHOWN".into()),
+            ..EventFilter::default()
+        };
+        let found = search(&house.engine, &house.admin, &filter).await.unwrap();
+        assert_eq!(found.events.len(), expected, "{show:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_came_after_a_page_was_read_is_counted() {
+    let house = House::open().await;
+    house.send(&events()[..3]).await;
+    let filter = EventFilter {
+        module: Some("S3".into()),
+        ..EventFilter::default()
+    };
+    let page = search(&house.engine, &house.admin, &filter).await.unwrap();
+    let count = || newer(&house.engine, &house.admin, &filter, page.last_sequence);
+    assert_eq!(count().await.unwrap(), 0);
+    house.send(&events()).await;
+    let expected = events()[3..]
+        .iter()
+        .filter(|event| event["auditModule"] == "S3")
+        .count();
+    assert_eq!(count().await.unwrap(), expected as i64);
 }

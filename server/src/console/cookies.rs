@@ -25,6 +25,12 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find(|value| !value.is_empty())
 }
 
+/// The cookie of a session's token, until the browser closes.
+#[must_use]
+pub fn session(token: &str, secure: bool) -> HeaderValue {
+    write(SESSION, token, None, secure)
+}
+
 /// The theme's cookie, which scripts write, too.
 #[must_use]
 pub fn write_theme(theme: &str, secure: bool) -> HeaderValue {

@@ -177,10 +177,7 @@ fn go(path: &str, cookie: Option<HeaderValue>) -> Response {
 }
 
 fn go_with_session(state: &AppState, path: &str, token: &str) -> Response {
-    go(
-        path,
-        Some(cookies::write(cookies::SESSION, token, None, state.secure())),
-    )
+    go(path, Some(cookies::session(token, state.secure())))
 }
 
 fn go_with_flash(state: &AppState, path: &str, problem: &Problem) -> Response {

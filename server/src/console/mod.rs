@@ -2,10 +2,12 @@
 //!
 //! - [`visitor`]: who looks, by session cookie, and the word that the last form left
 //! - [`pages`]: the pages, server functions and files
+//! - [`export`]: the events that a page of Audit Logs asks for, as a file
 //! - [`forms`]: sign-in, set-up, sign-out, status, theme
 //! - [`cookies`]: reading and writing cookies
 
 pub mod cookies;
+pub mod export;
 pub mod forms;
 pub mod pages;
 pub mod visitor;
@@ -19,6 +21,7 @@ use crate::state::AppState;
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .merge(forms::router())
+        .merge(export::router())
         .merge(pages::router(state))
         .method_not_allowed_fallback(pages::wrong_method)
         .layer(from_fn_with_state(state.clone(), visitor::recognise))

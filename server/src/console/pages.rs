@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use auditstream_app::{App, Flash, shell};
+use auditstream_app::{App, Flash, Visit, shell};
 use auditstream_engine::Actor;
 use auditstream_model::Code;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
@@ -42,18 +42,26 @@ pub fn router(state: &AppState) -> Router<AppState> {
 /// What pages and server functions find in their context.
 fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
     let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
+    let visit = Visit {
+        client_ip: visitor.client_ip.clone(),
+        session_cookie: if state.secure() {
+            |token| cookies::session(token, true)
+        } else {
+            |token| cookies::session(token, false)
+        },
+    };
     move || {
         provide_context(engine.clone());
         provide_context::<Option<Actor>>(actor.clone());
         provide_context(Flash(flash.clone()));
+        provide_context(visit.clone());
     }
 }
 
 async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visitor>, request: Request) -> Response {
     let path = request.uri().path();
     if visitor.actor.is_none() && (path == "/settings" || path.starts_with("/settings/")) {
-        let wanted = request.uri().path_and_query().map_or(path, |wanted| wanted.as_str());
-        return Redirect::to(&format!("/sign-in?next={}", percent_encoded(wanted))).into_response();
+        return to_sign_in(request.uri());
     }
     let options = state.leptos.clone();
     let render = leptos_axum::render_route_with_context(state.pages.to_vec(), context(&state, &visitor), move || {
@@ -61,6 +69,12 @@ async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visit
     });
     let secure = state.secure();
     finish(render(State(state), request).await, &visitor, secure)
+}
+
+/// Sends whoever is not signed in to sign in, and then back to where they wanted to go.
+pub(super) fn to_sign_in(wanted: &Uri) -> Response {
+    let path = wanted.path_and_query().map_or("/settings", |wanted| wanted.as_str());
+    Redirect::to(&format!("/sign-in?next={}", percent_encoded(path))).into_response()
 }
 
 async fn file_or_not_found(

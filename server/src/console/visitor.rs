@@ -18,21 +18,27 @@ pub struct Visitor {
     pub session: Option<String>,
     /// The word that the last form left.
     pub flash: Option<String>,
+    /// Where the request came from.
+    pub client_ip: String,
 }
 
 /// Puts the [`Visitor`] beside every request of the console.
 pub async fn recognise(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let session = cookies::read(request.headers(), cookies::SESSION).map(str::to_owned);
     let flash = cookies::read(request.headers(), cookies::FLASH).map(str::to_owned);
+    let client_ip = client_ip(request.extensions());
     let actor = match &session {
         Some(token) => match access::session(&state.engine, token).await {
-            Ok(actor) => {
-                actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip(request.extensions())))
-            }
+            Ok(actor) => actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip)),
             Err(error) => return Refusal::from(error).into_response(),
         },
         None => None,
     };
-    request.extensions_mut().insert(Visitor { actor, session, flash });
+    request.extensions_mut().insert(Visitor {
+        actor,
+        session,
+        flash,
+        client_ip,
+    });
     next.run(request).await
 }

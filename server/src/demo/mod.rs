@@ -46,7 +46,9 @@ impl Demo {
         }
         let store = Store::open(folder).await?;
         connect(engine, &actor, &store).await?;
-        archive(engine, &actor).await?;
+        if engine.streaming_enabled() {
+            archive(engine, &actor).await?;
+        }
         samples::first(engine, &actor, folder).await?;
         let objects = store.objects.clone();
         let tasks = vec![

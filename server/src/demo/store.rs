@@ -3,11 +3,15 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use axum::body::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
+use tower::Service;
 
 use super::{keep, kept, kept_secret};
 use crate::fatal::Fatal;
@@ -53,6 +57,30 @@ impl Store {
         })
     }
 
+    /// What answers a request. The store behind would make a bucket of any name, which S3 does not.
+    fn answers(
+        &self,
+    ) -> impl Service<Request<Incoming>, Response = Response<s3s::Body>, Error = s3s::HttpError, Future: Send>
+    + Clone
+    + Send
+    + 'static {
+        let (service, objects) = (self.service.clone(), self.objects.clone());
+        tower::service_fn(move |request: Request<Incoming>| {
+            let (service, objects) = (service.clone(), objects.clone());
+            async move {
+                let bucket = request.uri().path().split('/').nth(1).unwrap_or_default();
+                if !bucket.is_empty() && !objects.join(bucket).is_dir() {
+                    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchBucket</Code>\
+                                <Message>The specified bucket does not exist</Message></Error>";
+                    let mut response = Response::new(s3s::Body::from(Bytes::from_static(body.as_bytes())));
+                    *response.status_mut() = StatusCode::NOT_FOUND;
+                    return Ok(response);
+                }
+                service.call(request.map(s3s::Body::from)).await
+            }
+        })
+    }
+
     /// Serves until the task is aborted.
     pub async fn serve(self) {
         loop {
@@ -60,9 +88,10 @@ impl Store {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             };
-            let service = self.service.clone();
+            let answer = self.answers();
             tokio::spawn(async move {
                 let builder = Builder::new(TokioExecutor::new());
+                let service = hyper_util::service::TowerToHyperService::new(answer);
                 if let Err(error) = builder.serve_connection(TokioIo::new(connection), service).await {
                     tracing::debug!(%error, "a connection to the demo's store ended");
                 }

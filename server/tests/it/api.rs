@@ -9,7 +9,7 @@ use crate::app::{App, EVENTS, connector, destination, refused};
 #[tokio::test]
 async fn a_destination_lives_and_its_objects_land() {
     let app = App::start().await;
-    let folder = app.with_store().await;
+    let store = app.with_store().await;
     let sent = app
         .send_events("application/x-ndjson")
         .body(EVENTS)
@@ -41,7 +41,7 @@ async fn a_destination_lives_and_its_objects_land() {
     assert_eq!(now.status(), 202);
     let batch = delivered(&app).await;
     let key = batch["key"].as_str().unwrap();
-    assert!(folder.join("logs").join(key).is_file(), "{key}");
+    assert!(store.root.join("logs").join(key).is_file(), "{key}");
     let cards = app
         .get("/v1/streaming-destinations/cards")
         .bearer_auth(&app.read)

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::store::{ACCESS_KEY, SECRET_KEY, Store};
+
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const EMAIL: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -110,35 +112,18 @@ impl App {
         page["events"].as_array().unwrap().len()
     }
 
-    /// An S3 store on loopback with the bucket `logs`, and the connector `aws` to it. Gives its folder.
-    pub(crate) async fn with_store(&self) -> std::path::PathBuf {
-        use hyper_util::rt::{TokioExecutor, TokioIo};
-        let root = self.folder.path().join("s3");
-        std::fs::create_dir_all(root.join("logs")).unwrap();
-        let mut builder = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(&root).unwrap());
-        builder.set_auth(s3s::auth::SimpleAuth::from_single("AKIATEST", "hush-hush-secret"));
-        let service = builder.build();
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (connection, _) = listener.accept().await.unwrap();
-                let service = service.clone();
-                tokio::spawn(async move {
-                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    drop(builder.serve_connection(TokioIo::new(connection), service).await);
-                });
-            }
-        });
+    /// An S3 store on loopback, and the connector `aws` to it.
+    pub(crate) async fn with_store(&self) -> Store {
+        let store = Store::start(self.folder.path()).await;
         let made = self
             .post("/v1/connectors")
             .bearer_auth(&self.admin)
-            .json(&connector(&endpoint))
+            .json(&connector(&store.endpoint))
             .send()
             .await
             .unwrap();
         assert_eq!(made.status(), StatusCode::CREATED, "{}", made.text().await.unwrap());
-        root
+        store
     }
 
     /// The cookie of somebody who has signed in.
@@ -157,7 +142,7 @@ impl App {
 
 pub(crate) fn connector(endpoint: &str) -> Value {
     json!({"identifier": "aws", "name": "AWS", "spec": {"type": "AWS", "endpoint": endpoint, "path_style": true,
-        "credentials": {"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "hush-hush-secret"},
+        "credentials": {"type": "MANUAL", "access_key": ACCESS_KEY, "secret_key": SECRET_KEY},
         "backoff": {"type": "FIXED_DELAY", "fixed_backoff": 10, "retry_count": 1}}})
 }
 

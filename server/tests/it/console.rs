@@ -2,7 +2,7 @@
 
 use reqwest::Response;
 
-use crate::app::{App, EMAIL, PASSWORD, cookie, destination, refused};
+use crate::app::{App, EMAIL, EVENTS, PASSWORD, cookie, destination, refused};
 
 fn goes_to(answer: &Response) -> &str {
     assert_eq!(answer.status(), 303);
@@ -169,4 +169,61 @@ async fn an_unknown_page_is_not_found() {
         app.get("/pkg/%2e%2e/%2e%2e/Cargo.toml").send().await.unwrap().status(),
         404
     );
+}
+
+#[tokio::test]
+async fn signing_in_over_the_page_sets_the_same_cookie() {
+    let app = App::start().await;
+    let attempt = async |password: &str| {
+        let body = serde_json::json!({"email": EMAIL, "password": password});
+        app.post("/api/sign-in").json(&body).send().await.unwrap()
+    };
+    let refused = attempt("wrong wrong wrong").await;
+    assert_eq!(refused.status(), 401);
+    assert!(cookie(&refused, "auditstream_session").is_none());
+    let answer = attempt(PASSWORD).await;
+    assert_eq!(answer.status(), 200);
+    let cookie = cookie(&answer, "auditstream_session").unwrap();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
+    let cookie = cookie.split(';').next().unwrap();
+    let page = app.get("/settings").header("cookie", cookie).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_filtered_can_be_exported_whole() {
+    let app = App::start().await;
+    let sent = app
+        .send_events("application/x-ndjson")
+        .body(EVENTS)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 200);
+    let path = "/settings/audit-trail/logs/export?range=all&module=S3&principal=";
+    assert!(goes_to(&app.get(path).send().await.unwrap()).starts_with("/sign-in?next="));
+    let cookie = app.signed_in().await;
+    let answer = app.get(path).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    assert!(
+        answer.headers()["content-disposition"]
+            .to_str()
+            .unwrap()
+            .contains("audit-events.ndjson")
+    );
+    let text = answer.text().await.unwrap();
+    let wanted = EVENTS
+        .lines()
+        .filter(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["auditModule"] == "S3");
+    assert_eq!(text.lines().count(), wanted.count());
+    let nonsense = app.get("/settings/audit-trail/logs/export?range=yesterday");
+    refused(
+        nonsense.header("cookie", &cookie).send().await.unwrap(),
+        400,
+        "invalid_parameter",
+    )
+    .await;
 }

@@ -1,5 +1,6 @@
 //! The whole server, as programs and browsers meet it.
 //!
+//! - [`store`]: an S3-compatible store
 //! - [`app`]: starts it on a free port with data of its own
 //! - [`ingest`], [`auth`], [`api`], [`console`]: requests
 //! - [`process`]: the binary itself
@@ -14,3 +15,4 @@ mod auth;
 mod console;
 mod ingest;
 mod process;
+mod store;

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::app::{EVENTS, KEY, PASSWORD};
+use crate::app::{EVENTS, KEY, PASSWORD, connector, destination};
+use crate::store::Store;
 
 const OTHER_KEY: &str = "//////////////////////////////////////////8=";
 
@@ -203,6 +204,61 @@ async fn what_was_acknowledged_survives_a_kill() {
         page.json::<Value>().await.unwrap()["events"].as_array().unwrap().len(),
         100
     );
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::start(folder.path()).await;
+    let server = Server::start(folder.path());
+    let (ingest, admin) = (token(folder.path(), "ingest"), token(folder.path(), "admin"));
+    let client = reqwest::Client::new();
+    let post = async |server: &Server, path: &str, token: &str, kind: &str, body: String| {
+        let request = client.post(format!("{}{path}", server.address)).bearer_auth(token);
+        let answer = request.header("content-type", kind).body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+    };
+    let kind = "application/json";
+    let send = |prefix: &str| EVENTS.replace("\"auditEventId\":\"", &format!("\"auditEventId\":\"{prefix}"));
+    post(&server, "/v1/audit-events", &ingest, "application/x-ndjson", send("")).await;
+    let connector = connector(&store.endpoint).to_string();
+    post(&server, "/v1/connectors", &admin, kind, connector).await;
+    // The object is stored, but the server never hears of it.
+    store.silent.send(true).unwrap();
+    let active = destination("siem", "ACTIVE").to_string();
+    post(&server, "/v1/streaming-destinations", &admin, kind, active).await;
+    until("an object is there", || !store.objects().is_empty()).await;
+    post(
+        &server,
+        "/v1/audit-events",
+        &ingest,
+        "application/x-ndjson",
+        send("more-"),
+    )
+    .await;
+    drop(server);
+    store.silent.send(false).unwrap();
+
+    let server = Server::start(folder.path());
+    until("the rest is there", || store.sequences().len() > EVENTS.lines().count()).await;
+    let path = "/v1/streaming-destinations/siem/stream-now";
+    post(&server, path, &admin, kind, String::new()).await;
+    until("all is there", || store.sequences().len() >= 2 * EVENTS.lines().count()).await;
+    let sequences = store.sequences();
+    let expected: Vec<i64> = (1..).take(sequences.len()).collect();
+    assert_eq!(sequences, expected);
+    assert_eq!(store.objects().len(), 2);
+}
+
+/// Asks until it is so.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..200 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("never came true: {what}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use auditstream_model::{Permission, SignedIn};
 use leptos::prelude::*;
 use leptos_router::components::{A, Outlet};
 
-use crate::components::{Icon, Shape};
+use crate::components::{Icon, SessionDialog, SessionEnded, Shape};
 use crate::error::ConsoleError;
 use crate::server_functions::session::session;
 
@@ -36,6 +36,8 @@ pub fn Layout() -> impl IntoView {
     send_to_sign_in();
     let person = Resource::new(|| (), |()| session());
     provide_context(Session(person));
+    let ended = SessionEnded(RwSignal::new(false));
+    provide_context(ended);
     let nav = NodeRef::<leptos::html::Nav>::new();
     let leave = move |_| {
         if let Some(nav) = nav.get_untracked() {
@@ -87,6 +89,7 @@ pub fn Layout() -> impl IntoView {
                 <Outlet />
             </main>
         </div>
+        <SessionDialog ended=ended />
     }
     .into_any()
 }
@@ -116,11 +119,7 @@ fn send_to_sign_in() {
     leptos_axum::redirect(&format!("/sign-in?next={encoded}"));
 }
 
-const THEMES: [(&str, &str); 3] = [
-    ("system", "System theme"),
-    ("light", "Light theme"),
-    ("dark", "Dark theme"),
-];
+const THEMES: [(&str, &str); 3] = [("system", "System"), ("light", "Light"), ("dark", "Dark")];
 
 /// The theme that this browser wants: `system`, `light` or `dark`.
 #[must_use]

@@ -37,6 +37,16 @@ pub use error::ConsoleError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flash(pub Option<String>);
 
+/// What the server knows of the request beside who makes it; a context of every server function.
+#[cfg(feature = "ssr")]
+#[derive(Clone)]
+pub struct Visit {
+    /// Where it came from.
+    pub client_ip: String,
+    /// Makes the `Set-Cookie` of a session's token.
+    pub session_cookie: fn(&str) -> http::HeaderValue,
+}
+
 /// The document around the console.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = layout::theme();
@@ -90,6 +100,11 @@ pub fn App() -> impl IntoView {
                     <Route
                         path=path!("audit-trail/streaming/new")
                         view=pages::audit_trail::NewDestination
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("audit-trail/streaming/:id")
+                        view=pages::audit_trail::DestinationPage
                         ssr=SsrMode::Async
                     />
                     <Route

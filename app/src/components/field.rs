@@ -129,6 +129,9 @@ pub fn SelectField(
     /// What would be good to know.
     #[prop(optional)]
     help: &'static str,
+    /// Whether it can not be changed.
+    #[prop(optional)]
+    disabled: bool,
 ) -> impl IntoView {
     let id = format!("field-{name}");
     let node = NodeRef::<leptos::html::Select>::new();
@@ -141,7 +144,7 @@ pub fn SelectField(
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
-            <select id=id name=name node_ref=node on:change:target=move |event| value.set(event.target().value())>
+            <select id=id name=name disabled=disabled node_ref=node on:change:target=move |event| value.set(event.target().value())>
                 {options
                     .iter()
                     .map(|(word, shown)| {

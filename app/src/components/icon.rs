@@ -29,6 +29,8 @@ pub enum Shape {
     Settings,
     /// An empty circle.
     Circle,
+    /// An arrow into a tray.
+    Download,
 }
 
 impl Shape {
@@ -45,6 +47,7 @@ impl Shape {
             Self::List => "M5.5 4h8M5.5 8h8M5.5 12h8M2.5 4v.1M2.5 8v.1M2.5 12v.1",
             Self::Plug => "M6 2v3.5M10 2v3.5M4 5.5h8v2a4 4 0 01-8 0zM8 11.5V14",
             Self::Settings => "M2.5 5h6M11.5 5h2M2.5 11h2M7.5 11h6M10 3.5v3M6 9.5v3",
+            Self::Download => "M8 2.5v7.5M4.8 7L8 10.2 11.2 7M2.5 13.5h11",
             Self::Circle => "M8 3a5 5 0 100 10A5 5 0 008 3z",
         }
     }

@@ -2,8 +2,10 @@
 
 pub mod field;
 pub mod icon;
+pub mod number;
 pub mod page_head;
 pub mod problem;
+pub mod session_ended;
 pub mod tags;
 pub mod test_result;
 pub mod time;
@@ -12,6 +14,7 @@ pub use field::{CheckField, Field, SelectField, TextField};
 pub use icon::{Icon, Shape};
 pub use page_head::PageHead;
 pub use problem::ProblemBox;
+pub use session_ended::{SessionDialog, SessionEnded};
 pub use tags::TagsField;
 pub use test_result::TestResult;
 pub use time::TimeAgo;

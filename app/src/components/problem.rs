@@ -1,26 +1,32 @@
 //! What went wrong, where it went wrong.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
 
+use super::session_ended::SessionEnded;
 use super::{Icon, Shape};
 use crate::error::ConsoleError;
 
-/// A refusal with its title and sentence. An ended session offers to sign in, in another tab when something was typed.
+/// A refusal with its title and sentence. An ended session asks to sign in over the page.
 #[component]
 pub fn ProblemBox(
     /// What went wrong.
     error: ConsoleError,
-    /// Whether this page holds what somebody typed.
-    #[prop(optional)]
-    keep_page: bool,
     /// What to do to try again.
     #[prop(optional, into)]
     retry: Option<Callback<()>>,
 ) -> impl IntoView {
     let signed_out = error.is_signed_out();
-    let location = use_location();
-    let address = move || format!("/sign-in?next={}", location.pathname.get());
+    let ended = use_context::<SessionEnded>();
+    let ask = move || {
+        if let Some(ended) = ended {
+            ended.0.set(true);
+        }
+    };
+    Effect::new(move |_| {
+        if signed_out {
+            ask();
+        }
+    });
     let fields: Vec<_> = error
         .0
         .errors
@@ -37,18 +43,12 @@ pub fn ProblemBox(
                 {signed_out
                     .then(|| {
                         view! {
-                            <a
-                                class="button"
-                                href=address
-                                rel="external"
-                                target=if keep_page { "_blank" } else { "_self" }
-                            >
-                                {if keep_page { "Sign in in a new tab" } else { "Sign in" }}
-                            </a>
+                            <button type="button" class="button" on:click=move |_| ask()>
+                                "Sign in"
+                            </button>
                         }
                     })}
                 {retry
-                    .filter(|_| !signed_out)
                     .map(|retry| {
                         view! {
                             <button type="button" class="button" on:click=move |_| retry.run(())>

@@ -31,7 +31,7 @@ pub fn TestResult(
                 }
                 match result.get() {
                     None => ().into_any(),
-                    Some(Err(error)) => view! { <ProblemBox error=error keep_page=true /> }.into_any(),
+                    Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
                     Some(Ok(test)) => view! { <Steps test=test /> }.into_any(),
                 }
             }}

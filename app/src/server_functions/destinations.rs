@@ -1,7 +1,7 @@
 //! Streaming destinations.
 
 use auditstream_model::{
-    AggregateItem, Batch, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing, Status,
+    AggregateItem, Batch, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing, Sequence, Status,
 };
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -22,11 +22,11 @@ pub async fn destination_cards() -> Result<Cards, ConsoleError> {
     Ok(auditstream_engine::destinations::cards(&engine, &actor).await?)
 }
 
-/// One destination.
+/// One destination with its connector and how its streaming goes.
 #[server(endpoint = "destination", input = Json, output = Json)]
-pub async fn get_destination(id: String) -> Result<DestinationView, ConsoleError> {
+pub async fn get_destination(id: String) -> Result<AggregateItem, ConsoleError> {
     let (engine, actor) = super::who_asks()?;
-    Ok(auditstream_engine::destinations::get(&engine, &actor, &id).await?)
+    Ok(auditstream_engine::destinations::overview(&engine, &actor, &id).await?)
 }
 
 /// Makes a destination.
@@ -77,6 +77,13 @@ pub async fn list_batches(id: String, query: ListQuery) -> Result<Listing<Batch>
 pub async fn stream_now(id: String) -> Result<(), ConsoleError> {
     let (engine, actor) = super::who_asks()?;
     Ok(auditstream_engine::destinations::stream_now(&engine, &actor, &id).await?)
+}
+
+/// Moves the cursor of an inactive destination: forward skips, back sends again.
+#[server(endpoint = "destination/cursor", input = Json, output = Json)]
+pub async fn move_cursor(id: String, sequence: Sequence) -> Result<DestinationView, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::move_cursor(&engine, &actor, &id, sequence).await?)
 }
 
 /// When the next run of all destinations is due, epoch ms.

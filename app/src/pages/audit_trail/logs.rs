@@ -1,22 +1,26 @@
 //! Audit Logs: the trail as a table. What is asked for stands in the address.
 
-use auditstream_model::{AuditEvent, EventFilter, EventPage};
-use leptos::prelude::*;
+use std::time::Duration;
+
+use auditstream_model::{AuditEvent, EventFilter, EventPage, Sequence, Show, TimeRange};
+use leptos::prelude::{Show as When, *};
 use leptos_router::components::Form;
 use leptos_router::hooks::{use_location, use_query_map};
 use leptos_router::params::ParamsMap;
 
 use super::drawer::Drawer;
 use super::tabs::Tabs;
-use crate::components::{PageHead, ProblemBox, TimeAgo};
-use crate::server_functions::trail::search_events;
+use crate::components::number::grouped;
+use crate::components::{Icon, PageHead, ProblemBox, Shape, TimeAgo};
+use crate::server_functions::trail::{newer_events, search_events};
 
-const RANGES: [(&str, &str, Option<u16>); 4] = [
-    ("1d", "Last 24 hours", Some(1)),
-    ("7d", "Last 7 days", Some(7)),
-    ("30d", "Last 30 days", Some(30)),
-    ("all", "All time", None),
+const SHOWS: [(Show, &str); 3] = [
+    (Show::All, "All events"),
+    (Show::NoLogin, "Exclude login events"),
+    (Show::NoSystem, "Exclude system events"),
 ];
+/// How often the page asks whether there is something new.
+const LOOK: Duration = Duration::from_secs(5);
 /// The filters beside range and free text: their names in the address and what the form says.
 const FILTERS: [(&str, &str); 7] = [
     ("principal", "User"),
@@ -28,13 +32,20 @@ const FILTERS: [(&str, &str); 7] = [
     ("module", "Module"),
 ];
 
-fn range_of(query: &ParamsMap) -> (&'static str, Option<u16>) {
-    let asked = query.get("range");
-    let found = RANGES
-        .iter()
-        .find(|(word, _, _)| Some(*word) == asked.as_deref())
-        .unwrap_or(&RANGES[1]);
-    (found.0, found.2)
+fn range_of(query: &ParamsMap) -> TimeRange {
+    query
+        .get("range")
+        .and_then(|word| TimeRange::from_word(&word))
+        .unwrap_or_default()
+}
+
+fn range_label(range: TimeRange) -> &'static str {
+    match range {
+        TimeRange::Day => "Last 24 hours",
+        TimeRange::Week => "Last 7 days",
+        TimeRange::Month => "Last 30 days",
+        TimeRange::All => "All time",
+    }
 }
 
 fn filter_of(query: &ParamsMap) -> EventFilter {
@@ -45,6 +56,7 @@ fn filter_of(query: &ParamsMap) -> EventFilter {
             .filter(|text| !text.is_empty())
     };
     EventFilter {
+        show: part("show").and_then(|word| Show::from_word(&word)).unwrap_or_default(),
         start: None,
         end: None,
         principal: part("principal"),
@@ -68,24 +80,36 @@ fn address_with(query: &ParamsMap, name: &'static str, value: &str) -> String {
     format!("/settings/audit-trail/logs{}", query.to_query_string())
 }
 
+/// Where the events that the address asks for can be had as a file, all pages of them.
+fn export_address(query: &ParamsMap) -> String {
+    let mut query = query.clone();
+    query.remove("cursor");
+    format!("/settings/audit-trail/logs/export{}", query.to_query_string())
+}
+
 /// The tab.
 #[component]
 pub fn Logs() -> impl IntoView {
     let query = use_query_map();
     let page = Resource::new(
         move || query.get(),
-        |query| async move { search_events(filter_of(&query), range_of(&query).1).await },
+        |query| async move { search_events(filter_of(&query), range_of(&query)).await },
     );
     let chosen = RwSignal::new(None::<AuditEvent>);
     let retry = Callback::new(move |()| page.refetch());
     view! {
-        <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")] />
+        <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")]>
+            <a class="button" href=move || export_address(&query.read()) rel="external" download>
+                <Icon shape=Shape::Download />
+                "Export"
+            </a>
+        </PageHead>
         <Tabs />
         <Filters />
         <Transition fallback=|| view! { <p class="skeleton">"Loading events…"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(found) => view! { <Events found=found chosen=chosen /> }.into_any(),
+                    Ok(found) => view! { <Events found=found chosen=chosen reload=retry /> }.into_any(),
                     Err(error) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
                 }
             })}
@@ -104,7 +128,8 @@ fn Filters() -> impl IntoView {
     move || {
         search.track();
         let now = query.get_untracked();
-        let (range, _) = range_of(&now);
+        let range = range_of(&now);
+        let show = filter_of(&now).show;
         let used = FILTERS
             .iter()
             .filter(|(name, _)| now.get(name).is_some_and(|text| !text.is_empty()))
@@ -114,10 +139,21 @@ fn Filters() -> impl IntoView {
                 <div class="field">
                     <label for="range">"Time range"</label>
                     <select id="range" name="range">
-                        {RANGES
-                            .iter()
-                            .map(|(word, shown, _)| {
-                                view! { <option value=*word selected=*word == range>{*shown}</option> }
+                        {TimeRange::ALL
+                            .into_iter()
+                            .map(|each| {
+                                view! { <option value=each.word() selected=each == range>{range_label(each)}</option> }
+                            })
+                            .collect_view()}
+                    </select>
+                </div>
+                <div class="field">
+                    <label for="show">"Show"</label>
+                    <select id="show" name="show">
+                        {SHOWS
+                            .into_iter()
+                            .map(|(each, label)| {
+                                view! { <option value=each.word() selected=each == show>{label}</option> }
                             })
                             .collect_view()}
                     </select>
@@ -150,19 +186,27 @@ fn Filters() -> impl IntoView {
 }
 
 #[component]
-fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoView {
+fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>, reload: Callback<()>) -> impl IntoView {
     let query = use_query_map().get_untracked();
+    let newest = query.get("cursor").is_none();
+    let after = found.last_sequence;
+    let bar = newest.then(|| view! { <NewEvents query=query.clone() after=after reload=reload /> });
     if found.events.is_empty() {
-        return view! { <NoEvents outside=found.outside_range.unwrap_or_default() query=query /> }.into_any();
+        return view! {
+            {bar}
+            <NoEvents outside=found.outside_range.unwrap_or_default() query=query />
+        }
+        .into_any();
     }
     let next = found.next.map(|cursor| address_with(&query, "cursor", &cursor));
     let first = query
         .get("cursor")
         .is_some()
-        .then(|| address_with(&query, "range", range_of(&query).0));
+        .then(|| address_with(&query, "range", range_of(&query).word()));
     view! {
+        {bar}
         <div class="table-frame" tabindex="0" role="region" aria-label="Audit events">
-            <table>
+            <table class="events">
                 <thead>
                     <tr>
                         <th scope="col">"Time"</th>
@@ -192,6 +236,41 @@ fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoVi
     .into_any()
 }
 
+/// Tells of events that came since the page was read, rather than let rows jump.
+#[component]
+fn NewEvents(query: ParamsMap, after: Sequence, reload: Callback<()>) -> impl IntoView {
+    let count = RwSignal::new(0_i64);
+    Effect::new(move |_| {
+        let query = query.clone();
+        let look = move || {
+            let query = query.clone();
+            if document().hidden() {
+                return;
+            }
+            leptos::task::spawn_local(async move {
+                if let Ok(newer) = newer_events(filter_of(&query), range_of(&query), after).await {
+                    count.try_set(newer);
+                }
+            });
+        };
+        if let Ok(timer) = set_interval_with_handle(look, LOOK) {
+            on_cleanup(move || timer.clear());
+        }
+    });
+    let text = move || match count.get() {
+        1 => "1 new event".to_owned(),
+        many @ 1_000.. => format!("{} or more new events", grouped(many)),
+        many => format!("{} new events", grouped(many)),
+    };
+    view! {
+        <div role="status">
+            <When when=move || count.get() != 0>
+                <button type="button" class="new-events" on:click=move |_| reload.run(())>{text}</button>
+            </When>
+        </div>
+    }
+}
+
 #[component]
 fn Event(event: AuditEvent, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoView {
     let label = format!("View details of event {}", event.sequence);
@@ -200,9 +279,9 @@ fn Event(event: AuditEvent, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoVi
     view! {
         <tr>
             <td class="nowrap"><TimeAgo at=Signal::stored(time) /></td>
-            <td class="mono">{event.principal}</td>
+            <td class="mono user">{event.principal}</td>
             <td><span class="action">{event.action}</span></td>
-            <td>
+            <td class="resource">
                 <span class="mono">{event.resource}</span>
                 <span class="muted block">"Type: "{event.resource_type}</span>
             </td>
@@ -230,10 +309,7 @@ fn NoEvents(outside: i64, query: ParamsMap) -> impl IntoView {
         let text = if outside == 1 {
             "1 event lies outside this range of time.".to_owned()
         } else {
-            format!(
-                "{} events lie outside this range of time.",
-                super::streaming::grouped(outside)
-            )
+            format!("{} events lie outside this range of time.", grouped(outside))
         };
         return view! {
             <div class="empty">

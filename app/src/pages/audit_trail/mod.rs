@@ -1,11 +1,14 @@
-//! Audit Trail: its two tabs and the wizard of streaming destinations.
+//! Audit Trail: its two tabs, a destination's page, and the wizard of streaming destinations.
 
+mod destination;
 mod drawer;
+mod failure;
 mod logs;
 mod streaming;
 mod tabs;
 mod wizard;
 
+pub use destination::DestinationPage;
 pub use logs::Logs;
 pub use streaming::Streaming;
 pub use wizard::{EditDestination, NewDestination};

@@ -88,7 +88,7 @@ fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>)
                         .into_iter()
                         .map(|id| {
                             view! {
-                                <a class="chip mono" href=format!("/settings/audit-trail/streaming/{id}/edit")>
+                                <a class="chip mono" href=format!("/settings/audit-trail/streaming/{id}")>
                                     {id.to_string()}
                                 </a>
                             }

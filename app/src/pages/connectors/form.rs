@@ -257,7 +257,7 @@ pub fn ConnectorForm(
                     <TextField label="Retries" name="backoff-retries" field=retries error=of("spec.backoff.retry_count") />
                 </div>
             </details>
-            {move || other.get().map(|error| view! { <ProblemBox error=error keep_page=true /> })}
+            {move || other.get().map(|error| view! { <ProblemBox error=error /> })}
             {refused.map(|reason| view! { <p class="muted reason">{reason}</p> })}
             <div class="form-actions">
                 <button type="button" class="button" on:click=move |_| on_cancel.run(())>"Cancel"</button>

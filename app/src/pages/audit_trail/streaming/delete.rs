@@ -66,7 +66,7 @@ pub fn DeleteDialog(
                             .value()
                             .get()
                             .and_then(Result::err)
-                            .map(|error| view! { <ProblemBox error=error keep_page=true /> })
+                            .map(|error| view! { <ProblemBox error=error /> })
                     }}
                 </div>
                 <footer class="dialog-foot">

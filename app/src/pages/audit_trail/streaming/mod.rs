@@ -2,7 +2,7 @@
 
 mod delete;
 mod row;
-mod toggle;
+pub(super) mod toggle;
 
 use std::time::Duration;
 
@@ -235,18 +235,4 @@ fn CardRow(cards: RwSignal<Cards>) -> impl IntoView {
             </div>
         </dl>
     }
-}
-
-/// `1,204`
-#[must_use]
-pub fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if number < 0 { format!("-{text}") } else { text }
 }

@@ -1,13 +1,15 @@
 //! A destination of the table: its row, and under it the details.
 
-use auditstream_model::{AggregateItem, Batch, BatchStatus, ListQuery, Permission, SignedIn, Status};
+use auditstream_model::{AggregateItem, ListQuery, Permission, SignedIn, Status};
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::super::destination::Batches;
+use super::super::failure::FailureBox;
 use super::delete::DeleteDialog;
-use super::grouped;
 use super::toggle::{Said, Toggle};
+use crate::components::number::{counted, grouped};
 use crate::components::{Icon, ProblemBox, Shape, TimeAgo};
 use crate::layout::denied;
 use crate::server_functions::destinations::{list_batches, stream_now};
@@ -46,7 +48,7 @@ pub fn Row(
                 </td>
                 <td><Toggle row=row person=person.clone() said=said refresh=refresh /></td>
                 <td>
-                    <strong>{move || name.get()}</strong>
+                    <a href=format!("/settings/audit-trail/streaming/{id}")><strong>{move || name.get()}</strong></a>
                     <span class="mono muted block">{id.clone()}</span>
                     <p class="said" role="status" class:said-bad=move || matches!(said.get(), Some(Said::Refused(_)))>
                         {move || {
@@ -235,7 +237,6 @@ fn Details(id: String, row: Signal<AggregateItem>, refused: Option<&'static str>
     });
     let run = Action::new(|id: &String| stream_now(id.clone()));
     let active = move || row.with(|row| row.streaming_destination.status == Status::Active);
-    let failure = Memo::new(move |_| row.with(|row| row.streaming_details.failure.clone()));
     let spec = move || row.with(|row| row.streaming_destination.spec.clone());
     view! {
         <div class="detail-grid">
@@ -247,8 +248,7 @@ fn Details(id: String, row: Signal<AggregateItem>, refused: Option<&'static str>
                 <dt>"Waiting"</dt>
                 <dd>{move || match row.with(|row| row.streaming_details.behind) {
                     None => "Not activated yet".to_owned(),
-                    Some(1) => "1 event behind".to_owned(),
-                    Some(events) => format!("{} events behind", grouped(events)),
+                    Some(events) => format!("{} behind", counted(events, "event")),
                 }}</dd>
                 <dt>"Streamed up to"</dt>
                 <dd>{move || row.with(|row| row.streaming_details.cursor).map_or_else(|| "–".to_owned(), grouped)}</dd>
@@ -271,67 +271,18 @@ fn Details(id: String, row: Signal<AggregateItem>, refused: Option<&'static str>
                 })}
             </div>
         </div>
-        {move || failure.get().map(|failure| view! {
-            <div class="banner banner-danger" role="alert">
-                <Icon shape=Shape::Warning />
-                <div>
-                    <strong>{failure.message}</strong>
-                    <p>{failure.hint}</p>
-                    <p class="muted"><span class="mono">{failure.code}</span>" · "<TimeAgo at=Signal::stored(failure.at) /></p>
-                </div>
-            </div>
-        })}
+        <FailureBox item=row />
         {move || match batches.get() {
             None => view! { <p class="skeleton">"Loading objects…"</p> }.into_any(),
             Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
             Some(Ok(found)) if found.items.is_empty() => view! { <p class="muted">"No objects yet."</p> }.into_any(),
-            Some(Ok(found)) => view! { <Batches batches=found.items /> }.into_any(),
+            Some(Ok(found)) => view! {
+                <div class="table-frame" tabindex="0" role="region" aria-label="Latest objects">
+                    <Batches batches=found.items />
+                </div>
+            }
+            .into_any(),
         }}
     }
     .into_any()
-}
-
-#[component]
-fn Batches(batches: Vec<Batch>) -> impl IntoView {
-    view! {
-        <table class="inner">
-            <caption>"Latest objects"</caption>
-            <thead>
-                <tr>
-                    <th scope="col">"Status"</th>
-                    <th scope="col">"Key"</th>
-                    <th scope="col" class="end">"Sequences"</th>
-                    <th scope="col" class="end">"Events"</th>
-                    <th scope="col" class="end">"Bytes"</th>
-                    <th scope="col" class="end">"Attempts"</th>
-                </tr>
-            </thead>
-            <tbody>
-                {batches
-                    .into_iter()
-                    .map(|batch| {
-                        let (class, shape, word) = match batch.status {
-                            BatchStatus::Success => ("status status-good", Shape::Check, "Delivered"),
-                            BatchStatus::Failed => ("status status-bad", Shape::Warning, "Failed"),
-                            BatchStatus::InProgress => ("status status-idle", Shape::Circle, "In progress"),
-                            BatchStatus::Ready => ("status status-idle", Shape::Circle, "Ready"),
-                        };
-                        view! {
-                            <tr>
-                                <td><span class=class><Icon shape=shape />{word}</span></td>
-                                <td class="mono key">
-                                    {batch.key}
-                                    {batch.error.map(|error| view! { <span class="block muted">{error.message}</span> })}
-                                </td>
-                                <td class="end nowrap">{format!("{}–{}", batch.first_sequence, batch.last_sequence)}</td>
-                                <td class="end">{grouped(batch.events)}</td>
-                                <td class="end">{grouped(batch.bytes)}</td>
-                                <td class="end">{batch.attempts}</td>
-                            </tr>
-                        }
-                    })
-                    .collect_view()}
-            </tbody>
-        </table>
-    }
 }

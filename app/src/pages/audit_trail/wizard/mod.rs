@@ -3,7 +3,7 @@
 mod picker;
 mod steps;
 
-use auditstream_model::{DestinationView, Permission};
+use auditstream_model::{AggregateItem, Permission};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
@@ -55,7 +55,7 @@ pub fn EditDestination() -> impl IntoView {
 
 /// The wizard, or why there is none.
 #[component]
-fn Checked(initial: Option<DestinationView>) -> impl IntoView {
+fn Checked(initial: Option<AggregateItem>) -> impl IntoView {
     let title = if initial.is_some() {
         "Edit Streaming Destination"
     } else {

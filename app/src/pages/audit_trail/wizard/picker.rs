@@ -105,7 +105,7 @@ pub fn Picker(
                                 <legend class="hidden">"Connectors"</legend>
                                 {move || match found.get() {
                                     None => view! { <p class="skeleton">"Loading connectors…"</p> }.into_any(),
-                                    Some(Err(error)) => view! { <ProblemBox error=error keep_page=true /> }.into_any(),
+                                    Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
                                     Some(Ok(found)) if found.items.is_empty() => {
                                         view! { <p class="muted">"No connector matches. Make a new one."</p> }.into_any()
                                     }

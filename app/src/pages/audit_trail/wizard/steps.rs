@@ -4,8 +4,8 @@ use auditstream_model::bucket::{BucketName, Prefix};
 use auditstream_model::connector::Outcome;
 use auditstream_model::destination::DestinationKind;
 use auditstream_model::{
-    Code, Compression, Description, DestinationInput, DestinationView, FieldErrors, Format, Identifier, Name,
-    SpecInput, StartAt, Status, Tags,
+    AggregateItem, Code, Compression, Description, DestinationInput, FieldErrors, Format, Identifier, Name, SpecInput,
+    StartAt, Status, Tags,
 };
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -31,9 +31,13 @@ const STARTS: &[(&str, &str)] = &[
 #[component]
 pub fn Wizard(
     /// The destination to change.
-    initial: Option<DestinationView>,
+    initial: Option<AggregateItem>,
 ) -> impl IntoView {
-    let old = initial.as_ref().map(|view| &view.streaming_destination);
+    let old = initial.as_ref().map(|item| &item.streaming_destination);
+    // Where it starts is resolved by the first activation.
+    let started = initial
+        .as_ref()
+        .is_some_and(|item| item.streaming_details.cursor.is_some());
     let status = old.map_or(Status::Inactive, |old| old.status);
     let spec = old.map(|old| old.spec.clone());
     let text = |text: Option<String>| Field::new(text.unwrap_or_default());
@@ -42,7 +46,12 @@ pub fn Wizard(
     let description = text(old.map(|old| old.description.to_string()));
     let tags = RwSignal::new(old.map(|old| old.tags.as_map().clone()).unwrap_or_default());
     let typed_tag = Field::new("");
-    let connector = RwSignal::new(old.map(|old| (old.connector_ref.to_string(), old.connector_ref.to_string())));
+    let connector = RwSignal::new(
+        initial
+            .as_ref()
+            .and_then(|item| item.connector_info.as_ref())
+            .map(|info| (info.identifier.to_string(), info.name.to_string())),
+    );
     let bucket = text(spec.as_ref().map(|spec| spec.bucket.as_str().to_owned()));
     let prefix = text(spec.as_ref().map(|spec| spec.prefix.as_str().to_owned()));
     let format = RwSignal::new(word(spec.as_ref().map(|spec| spec.format).unwrap_or_default()));
@@ -200,7 +209,7 @@ pub fn Wizard(
         problem
             .get()
             .filter(|error| error.0.errors.is_empty())
-            .map(|error| view! { <ProblemBox error=error keep_page=true /> })
+            .map(|error| view! { <ProblemBox error=error /> })
     };
     view! {
         <div class="wizard">
@@ -278,7 +287,12 @@ pub fn Wizard(
                                 name="start-at"
                                 value=start_at
                                 options=STARTS
-                                help="Where the first activation begins; fixed from then on."
+                                disabled=started
+                                help=if started {
+                                    "Fixed by the first activation."
+                                } else {
+                                    "Where the first activation begins; fixed from then on."
+                                }
                             />
                         </div>
                     </details>

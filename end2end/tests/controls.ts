@@ -1,0 +1,52 @@
+// Which controls a person could see, and which were used: a story that leaves one out is not the whole story.
+import type { Page } from '@playwright/test';
+
+/** Runs in the page: tells of every control that can be seen, and of every one that is used. */
+function watch(): void {
+  const selector = 'a[href], button, input:not([type=hidden]), select, summary';
+  const name = (element: Element): string => {
+    const control = element as HTMLInputElement;
+    const text =
+      control.getAttribute('aria-label') ??
+      control.labels?.[0]?.innerText ??
+      ((control as HTMLElement).innerText || control.name || control.id);
+    // A row's controls differ in what they name; digits are counts, sequences and steps.
+    const kind = text.replace(/ (for|of|to|event|tag|delete|Test|Delete) .+$/i, ' $1 …').replace(/\d+/g, '#');
+    return `${element.tagName.toLowerCase()} “${kind.replace(/\s+/g, ' ').trim()}”`;
+  };
+  const tell = (what: 'seen' | 'used', element: Element) => {
+    const report = (window as unknown as { control?: (what: string, name: string) => void }).control;
+    report?.(what, name(element));
+  };
+  const known = new WeakSet<Element>();
+  const look = () => {
+    for (const element of document.querySelectorAll(selector)) {
+      const { disabled, readOnly } = element as HTMLInputElement;
+      const usable = !disabled && !readOnly && element.getAttribute('aria-disabled') !== 'true';
+      if (!known.has(element) && usable && element.checkVisibility({ visibilityProperty: true })) {
+        known.add(element);
+        tell('seen', element);
+      }
+    }
+  };
+  const used = (event: Event) => {
+    const control = (event.target as Element | null)?.closest?.(selector);
+    if (control) tell('used', control);
+  };
+  addEventListener('click', used, true);
+  addEventListener('input', used, true);
+  addEventListener('change', used, true);
+  addEventListener('DOMContentLoaded', () => {
+    look();
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+  });
+}
+
+/** Watches the controls of a page, through all its addresses. */
+export async function controls(page: Page): Promise<{ unused: () => string[] }> {
+  const seen = new Set<string>();
+  const used = new Set<string>();
+  await page.exposeFunction('control', (what: string, name: string) => (what === 'seen' ? seen : used).add(name));
+  await page.addInitScript(watch);
+  return { unused: () => [...seen].filter((name) => !used.has(name)).sort() };
+}

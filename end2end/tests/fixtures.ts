@@ -1,0 +1,57 @@
+// What every browser test has: a demo of its own, and a console that must stay silent.
+import { test as base, expect, type Page } from '@playwright/test';
+import { Demo } from './server.ts';
+
+type Fixtures = {
+  /** Settings of the server, as environment variables. */
+  settings: Record<string, string>;
+  demo: Demo;
+  /** Messages that the browser may write, as parts of their text. */
+  allowed: string[];
+};
+
+export const test = base.extend<Fixtures>({
+  settings: [{}, { option: true }],
+  allowed: [[], { option: true }],
+  demo: async ({ settings }, use) => {
+    const demo = new Demo();
+    try {
+      await demo.start(settings);
+      await use(demo);
+    } finally {
+      await demo.remove();
+    }
+  },
+  baseURL: async ({ demo }, use) => use(demo.address),
+  // Any error or warning of the browser fails the test, whatever else it looked at.
+  page: async ({ page, allowed }, use) => {
+    const complaints: string[] = [];
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => {
+      const text = message.text();
+      const expected = allowed.some((part) => text.includes(part));
+      if (['error', 'warning'].includes(message.type()) && !expected) complaints.push(text);
+    });
+    await use(page);
+    expect(complaints).toEqual([]);
+  },
+});
+
+export { expect };
+
+/** Waits until the page lives. */
+export async function hydrated(page: Page): Promise<void> {
+  await page.locator('html[data-hydrated]').waitFor({ state: 'attached' });
+}
+
+/** Asks for a page, signs in on the way, and ends there. */
+export async function signIn(page: Page, demo: Demo, next: string): Promise<void> {
+  await page.goto(next);
+  await expect(page).toHaveURL(/\/sign-in\?next=/);
+  await hydrated(page);
+  await page.getByLabel('E-mail').fill(demo.email);
+  await page.getByLabel('Password').fill(demo.password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page).toHaveURL(next);
+  await hydrated(page);
+}

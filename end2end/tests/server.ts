@@ -1,0 +1,76 @@
+// The built binary: each server has data of its own and a free port.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
+/** What the demo's store calls its access key. */
+const accessKey = 'auditstream-demo';
+
+export const streaming = '/settings/audit-trail/streaming';
+export const logs = '/settings/audit-trail/logs';
+export const connectors = '/settings/connectors';
+
+/** A demo: a server, a store on loopback, a connector to it and a destination that is not yet active. */
+export class Demo {
+  readonly email = 'admin@demo.local';
+  address = '';
+  private readonly folder = mkdtempSync(join(tmpdir(), 'auditstream-end2end-'));
+  private child?: ChildProcess;
+
+  /** Starts it, or starts it again on the same data. */
+  async start(settings: Record<string, string> = {}): Promise<void> {
+    const child = spawn(binary, ['serve', '--demo'], {
+      env: this.environment({ AUDITSTREAM_LISTEN: '127.0.0.1:0', ...settings }),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.child = child;
+    for await (const line of createInterface({ input: child.stdout })) {
+      const address = line.match(/^listening on (.*)$/)?.[1];
+      if (address) {
+        this.address = address;
+        return;
+      }
+    }
+    throw new Error('the server ended before it was ready');
+  }
+
+  /** Ends it with a signal and waits until it is gone. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((done) => child.once('exit', done));
+    child.kill(signal);
+    await gone;
+  }
+
+  async remove(): Promise<void> {
+    await this.end('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  get password(): string {
+    return this.kept('password');
+  }
+
+  /** Where the demo's store listens, and what opens it. */
+  get store(): { endpoint: string; accessKey: string; secretKey: string } {
+    return { endpoint: `http://127.0.0.1:${this.kept('store.port')}`, accessKey, secretKey: this.kept('store.secret') };
+  }
+
+  /** Runs a command beside the server and gives what it prints. */
+  command(words: string[], settings: Record<string, string> = {}): string {
+    const env = this.environment({ AUDITSTREAM_DATA_DIR: join(this.folder, 'demo'), ...settings });
+    return execFileSync(binary, words, { env, encoding: 'utf8' }).trim();
+  }
+
+  private kept(file: string): string {
+    return readFileSync(join(this.folder, 'demo', file), 'utf8').trim();
+  }
+
+  private environment(settings: Record<string, string>): Record<string, string> {
+    return { PATH: process.env.PATH ?? '', RUST_LOG: 'error', AUDITSTREAM_DATA_DIR: this.folder, ...settings };
+  }
+}

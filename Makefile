@@ -10,7 +10,9 @@ SHELL := bash
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET
 
 BINARY := target/release/auditstream
+# When the build began whose binary the link beside it still is.
 BUILT := target/release/.auditstream-complete
+BUILT_BINARY := target/release/.auditstream-binary
 # Folders too: one is newer than the build when a file in it was removed.
 SOURCES := $(shell find Cargo.toml Cargo.lock model engine app frontend server style migrations \
 	-name tests -prune -o -name benches -prune -o -print 2>/dev/null)
@@ -34,19 +36,17 @@ run: build ## Set up what is missing, build, and serve a demo on data of its own
 build: setup-build $(BUILT) ## Build target/release/auditstream, the one file with everything in it
 
 # A binary that `cargo build` alone has made since may hold an older site, or none.
-$(BUILT): $(SOURCES) $(wildcard $(BINARY)) $(if $(wildcard $(BINARY)),,no-binary)
+$(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo same),,another-binary)
+	@mkdir -p $(@D) && touch $@.new
 	$(tools) cargo leptos build --release --precompress
-	@touch $@
+	@ln -f $(BINARY) $(BUILT_BINARY) && mv $@.new $@
 
-.PHONY: no-binary
-no-binary:
+.PHONY: another-binary
+another-binary:
 
 .PHONY: test
-test: setup-test format test-rust ## Check the formatting and run the Rust tests
+test: lint test-rust test-browser ## Every check and test
 	@scripts/count $(RESULTS)
-
-.PHONY: test-all
-test-all: lint test test-browser ## The same with the lints and the browser tests
 
 .PHONY: format
 format: setup-build

@@ -6,12 +6,18 @@ function watch(): void {
   const selector = 'a[href], button, input:not([type=hidden]), select, summary';
   const name = (element: Element): string => {
     const control = element as HTMLInputElement;
+    const cell = element.closest('td');
+    if (cell && element.tagName === 'A') {
+      // Named by what the row is about: the column tells which it is.
+      const heads = cell.closest('table')?.querySelectorAll('th');
+      return `link in “${heads?.[cell.cellIndex]?.innerText ?? ''}”`;
+    }
     const text =
       control.getAttribute('aria-label') ??
       control.labels?.[0]?.innerText ??
       ((control as HTMLElement).innerText || control.name || control.id);
-    // A row's controls differ in what they name; digits are counts, sequences and steps.
-    const kind = text.replace(/ (for|of|to|event|tag|delete|Test|Delete) .+$/i, ' $1 …').replace(/\d+/g, '#');
+    // Buttons of a row differ in what they name; digits are counts, sequences and steps.
+    const kind = text.replace(/(^| )(for|of|to|event|tag|delete|test) .+$/i, '$1$2 …').replace(/\d+/g, '#');
     return `${element.tagName.toLowerCase()} “${kind.replace(/\s+/g, ' ').trim()}”`;
   };
   const tell = (what: 'seen' | 'used', element: Element) => {

@@ -279,7 +279,13 @@ fn Figures(
         </dl>
         <dl class="facts destination-facts">
             <dt>"Amazon S3 Bucket"</dt>
-            <dd class="mono">{move || format!("{}/{}", spec().bucket.as_str(), spec().prefix.as_str())}</dd>
+            <dd class="mono">
+                {move || {
+                    let spec = spec();
+                    let slash = if spec.prefix.as_str().is_empty() { "" } else { "/" };
+                    format!("{}{slash}{}", spec.bucket.as_str(), spec.prefix.as_str())
+                }}
+            </dd>
             <dt>"Streaming Connector"</dt>
             <dd>
                 {move || match connector() {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use auditstream_engine::store::Database;
 use auditstream_engine::{Actor, Engine, access};
 use auditstream_model::{AccountName, Role};
 use axum::serve::ListenerExt;
@@ -38,7 +39,10 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let settings = if options.demo { settings.for_demo() } else { settings };
     let stop = signals()?;
     let config = settings.engine()?;
-    let _lock = lock(&config.database.with_extension("lock"))?;
+    let _lock = match &config.database {
+        Database::Sqlite(file) => Some(lock(&file.with_extension("lock"))?),
+        Database::Postgres(_) => None,
+    };
     let listener = listen(options.listen).await?;
     let address = listener
         .local_addr()

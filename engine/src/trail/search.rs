@@ -2,10 +2,24 @@
 
 use auditstream_model::{AuditEvent, Code, EventFilter, EventPage, Permission};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::payload::close;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
+
+macro_rules! page_by {
+    ($like:literal) => {
+        concat!(
+            "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event ",
+            "WHERE account_id = $1 AND time >= $2 AND time < $3 AND (time, sequence) < ($4, $5) ",
+            "AND ($6 IS NULL OR principal = $6) AND ($7 IS NULL OR action = $7) AND ($8 IS NULL OR module = $8) ",
+            "AND ($9 IS NULL OR resource_type = $9) AND ($10 IS NULL OR resource = $10) AND ($11 IS NULL OR org = $11) ",
+            "AND ($12 IS NULL OR project = $12) AND ($13 IS NULL OR payload ", $like, " $13 ESCAPE '\\') ",
+            "ORDER BY time DESC, sequence DESC LIMIT $14"
+        )
+    };
+}
 
 /// One page of the trail by (`auditEventTime`, sequence), newest first.
 ///
@@ -25,30 +39,24 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
             text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
         )
     });
-    let rows = sqlx::query(
-        "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event \
-         WHERE account_id = $1 AND time >= $2 AND time < $3 AND (time, sequence) < ($4, $5) \
-         AND ($6 IS NULL OR principal = $6) AND ($7 IS NULL OR action = $7) AND ($8 IS NULL OR module = $8) \
-         AND ($9 IS NULL OR resource_type = $9) AND ($10 IS NULL OR resource = $10) AND ($11 IS NULL OR org = $11) \
-         AND ($12 IS NULL OR project = $12) AND ($13 IS NULL OR payload LIKE $13 ESCAPE '\\') \
-         ORDER BY time DESC, sequence DESC LIMIT $14",
-    )
-    .bind(actor.account_id())
-    .bind(filter.start.unwrap_or(0))
-    .bind(filter.end.unwrap_or(i64::MAX))
-    .bind(before_time)
-    .bind(before_sequence)
-    .bind(wanted(&filter.principal))
-    .bind(wanted(&filter.action))
-    .bind(wanted(&filter.module))
-    .bind(wanted(&filter.resource_type))
-    .bind(wanted(&filter.resource))
-    .bind(wanted(&filter.org))
-    .bind(wanted(&filter.project))
-    .bind(like)
-    .bind(i64::from(limit) + 1)
-    .fetch_all(engine.store().read())
-    .await?;
+    // SQLite's LIKE ignores the case of ASCII letters.
+    let rows = sqlx::query(engine.store().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")))
+        .bind(actor.account_id())
+        .bind(filter.start.unwrap_or(0))
+        .bind(filter.end.unwrap_or(i64::MAX))
+        .bind(before_time)
+        .bind(before_sequence)
+        .bind(wanted(&filter.principal))
+        .bind(wanted(&filter.action))
+        .bind(wanted(&filter.module))
+        .bind(wanted(&filter.resource_type))
+        .bind(wanted(&filter.resource))
+        .bind(wanted(&filter.org))
+        .bind(wanted(&filter.project))
+        .bind(like)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(engine.store().read())
+        .await?;
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let more = events.len() > limit as usize;
     events.truncate(limit as usize);
@@ -90,7 +98,7 @@ async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result
     Ok(count.fetch_one(engine.store().read()).await?)
 }
 
-fn event(row: &sqlx::sqlite::SqliteRow) -> Result<AuditEvent, sqlx::Error> {
+fn event(row: &AnyRow) -> Result<AuditEvent, sqlx::Error> {
     let sequence = row.try_get("sequence")?;
     let mut json = String::new();
     close(&mut json, row.try_get("payload")?, sequence, None);

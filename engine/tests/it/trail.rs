@@ -3,11 +3,19 @@
 use auditstream_engine::trail::{BodyFormat, ingest, search};
 use auditstream_model::{Code, EventFilter};
 
+use crate::on_both;
 use crate::support::{House, events};
 
-#[tokio::test]
-async fn sent_again_is_counted_not_stored() {
-    let house = House::open().await;
+on_both![
+    sent_again_is_counted_not_stored,
+    the_order_of_members_makes_no_conflict_but_other_content_does,
+    one_invalid_event_refuses_its_request_and_no_other,
+    sequences_are_dense_whoever_writes,
+    bodies_that_cannot_be_read_say_where,
+    events_are_found_newest_first_page_by_page,
+];
+
+async fn sent_again_is_counted_not_stored(house: House) {
     let events = events();
     let first = house.send(&events).await;
     assert_eq!((first.accepted as usize, first.duplicates), (events.len(), 0));
@@ -18,9 +26,7 @@ async fn sent_again_is_counted_not_stored() {
     assert_eq!(twice_in_one.duplicates, 2);
 }
 
-#[tokio::test]
-async fn the_order_of_members_makes_no_conflict_but_other_content_does() {
-    let house = House::open().await;
+async fn the_order_of_members_makes_no_conflict_but_other_content_does(house: House) {
     let event = events().remove(0);
     house.send(std::slice::from_ref(&event)).await;
     let object = event.as_object().unwrap();
@@ -49,9 +55,7 @@ async fn the_order_of_members_makes_no_conflict_but_other_content_does() {
     assert_eq!(refused.errors[0].code.as_deref(), Some("event_id_conflict"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_invalid_event_refuses_its_request_and_no_other() {
-    let house = House::open().await;
+async fn one_invalid_event_refuses_its_request_and_no_other(house: House) {
     let all = events();
     let mut bad = all[..3].to_vec();
     bad[1]["auditEventTime"] = 5.into();
@@ -74,9 +78,7 @@ async fn one_invalid_event_refuses_its_request_and_no_other() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sequences_are_dense_whoever_writes() {
-    let house = House::open().await;
+async fn sequences_are_dense_whoever_writes(house: House) {
     let requests = events().into_iter().map(|event| {
         let (engine, actor) = (house.engine.clone(), house.ingester.clone());
         tokio::spawn(async move {
@@ -94,9 +96,7 @@ async fn sequences_are_dense_whoever_writes() {
     assert_eq!(sequences, (first..first + events().len() as i64).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn bodies_that_cannot_be_read_say_where() {
-    let house = House::open().await;
+async fn bodies_that_cannot_be_read_say_where(house: House) {
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let many = format!("[{}]", vec!["{}"; 10_001].join(","));
     let large = format!(r#"{{"auditEventId":"{}"}}"#, "x".repeat(1 << 20));
@@ -126,9 +126,7 @@ async fn bodies_that_cannot_be_read_say_where() {
     }
 }
 
-#[tokio::test]
-async fn events_are_found_newest_first_page_by_page() {
-    let house = House::open().await;
+async fn events_are_found_newest_first_page_by_page(house: House) {
     house.send(&events()).await;
     let mut filter = EventFilter {
         module: Some("S3".into()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use auditstream_engine::store::Database;
 use auditstream_engine::{Actor, Engine, access};
-use auditstream_model::{AccountName, Role};
+use auditstream_model::{AccountName, Code, Role};
 use axum::serve::ListenerExt;
 use leptos::prelude::LeptosOptions;
 use tokio::net::TcpListener;
@@ -175,8 +175,11 @@ async fn first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Resu
     }
     if let (Some(email), Some(password)) = (&options.admin_email, &options.admin_password) {
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
-        access::create_user(engine, &actor, email, Role::Admin, password).await?;
-        return Ok(());
+        return match access::create_user(engine, &actor, email, Role::Admin, password).await {
+            // Another server on this database was faster.
+            Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
+            made => Ok(made?),
+        };
     }
     let token = access::setup_link(engine).await?;
     announce(&format!(

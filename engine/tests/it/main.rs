@@ -3,7 +3,10 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod connectors;
+mod fairness;
 mod postgres;
+mod replica;
+mod replicas;
 mod store;
 mod streaming;
 mod support;

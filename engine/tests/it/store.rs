@@ -27,6 +27,10 @@ pub enum Fault {
     Deny,
     /// Answers after the test has said so.
     Hold,
+    /// Stores the object, and answers after the test has said so.
+    HoldAnswer,
+    /// Answers 403 after the test has said so, and stores nothing.
+    HoldRefusal,
 }
 
 pub struct Store {
@@ -97,9 +101,16 @@ impl Store {
                             Some(Fault::Refuse) => return Ok(error(500, "InternalError")),
                             Some(Fault::Deny) => return Ok(error(403, "AccessDenied")),
                             Some(Fault::Hold) => release.acquire().await.unwrap().forget(),
-                            Some(Fault::LoseAnswer) | None => {}
+                            Some(Fault::HoldRefusal) => {
+                                release.acquire().await.unwrap().forget();
+                                return Ok(error(403, "AccessDenied"));
+                            }
+                            Some(Fault::LoseAnswer | Fault::HoldAnswer) | None => {}
                         }
                         let answer = service.call(request.map(s3s::Body::from)).await;
+                        if matches!(fault, Some(Fault::HoldAnswer)) {
+                            release.acquire().await.unwrap().forget();
+                        }
                         if matches!(fault, Some(Fault::LoseAnswer)) {
                             Ok(error(500, "InternalError"))
                         } else {
@@ -116,6 +127,13 @@ impl Store {
             }
         });
         store
+    }
+
+    /// Waits until so many PUTs have reached it.
+    pub async fn reached(&self, puts: usize) {
+        while self.puts.load(Ordering::SeqCst) < puts {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     pub fn next(&self, faults: &[Fault]) {

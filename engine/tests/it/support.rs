@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::postgres;
-use crate::store::{SECRET, Store};
+use crate::store::{BUCKET, SECRET, Store};
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -110,9 +110,16 @@ impl House {
         }
     }
 
+    /// Stops the scheduler alone: others are to stream.
+    pub async fn stop_streaming(&mut self) {
+        self.background.take().unwrap().stop().await;
+    }
+
     /// Stops everything.
     pub async fn stop(&mut self) {
-        self.background.take().unwrap().stop().await;
+        if let Some(background) = self.background.take() {
+            background.stop().await;
+        }
         self.engine.close().await;
     }
 
@@ -167,10 +174,36 @@ impl House {
             .unwrap();
     }
 
+    /// One more destination, active, under a prefix of its name.
+    pub async fn another_destination(&self, identifier: &str, connector: &str) {
+        let mut input = destination(BUCKET, serde_json::json!({"prefix": format!("{identifier}/")}));
+        input.identifier = identifier.into();
+        input.connector_ref = connector.into();
+        input.status = Status::Active;
+        destinations::create(&self.engine, &self.admin, input).await.unwrap();
+    }
+
     pub async fn toggle(&self, status: Status) {
         destinations::set_status(&self.engine, &self.admin, "siem", status)
             .await
             .unwrap();
+    }
+
+    /// Waits until every destination has all that the trail has, without asking for a run.
+    pub async fn all_caught_up(&self) {
+        for _ in 0..1200 {
+            let list = destinations::aggregate(&self.engine, &self.admin, &ListQuery::default())
+                .await
+                .unwrap();
+            let done = |item: &AggregateItem| {
+                item.streaming_details.behind == Some(0) && item.streaming_details.failure.is_none()
+            };
+            if list.items.iter().all(done) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("some destinations are still behind");
     }
 
     /// Waits until the destination is as wanted.

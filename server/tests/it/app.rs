@@ -112,24 +112,8 @@ impl App {
 
     /// An S3 store on loopback with the bucket `logs`, and the connector `aws` to it. Gives its folder.
     pub(crate) async fn with_store(&self) -> std::path::PathBuf {
-        use hyper_util::rt::{TokioExecutor, TokioIo};
         let root = self.folder.path().join("s3");
-        std::fs::create_dir_all(root.join("logs")).unwrap();
-        let mut builder = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(&root).unwrap());
-        builder.set_auth(s3s::auth::SimpleAuth::from_single("AKIATEST", "hush-hush-secret"));
-        let service = builder.build();
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (connection, _) = listener.accept().await.unwrap();
-                let service = service.clone();
-                tokio::spawn(async move {
-                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    drop(builder.serve_connection(TokioIo::new(connection), service).await);
-                });
-            }
-        });
+        let endpoint = s3_store(&root).await;
         let made = self
             .post("/v1/connectors")
             .bearer_auth(&self.admin)
@@ -153,6 +137,28 @@ impl App {
         let cookie = cookie(&answer, "auditstream_session").unwrap();
         cookie.split(';').next().unwrap().to_owned()
     }
+}
+
+/// An S3 store on loopback, in a folder, with the bucket `logs`. Gives its address.
+pub(crate) async fn s3_store(root: &std::path::Path) -> String {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    std::fs::create_dir_all(root.join("logs")).unwrap();
+    let mut builder = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+    builder.set_auth(s3s::auth::SimpleAuth::from_single("AKIATEST", "hush-hush-secret"));
+    let service = builder.build();
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            let service = service.clone();
+            tokio::spawn(async move {
+                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                drop(builder.serve_connection(TokioIo::new(connection), service).await);
+            });
+        }
+    });
+    endpoint
 }
 
 pub(crate) fn connector(endpoint: &str) -> Value {

@@ -71,7 +71,7 @@ fn server() -> &'static Server {
 }
 
 /// One of PostgreSQL's programs, which will talk to the server.
-pub fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let server = server();
     let mut command = Command::new(format!("{}{name}", server.bin));
     command.args(["-h", &server.folder, "-U", "audit"]);
@@ -79,7 +79,7 @@ pub fn program(name: &str) -> Command {
 }
 
 /// The address of a new, empty database.
-pub fn database() -> String {
+pub(crate) fn database() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(1);
     let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let made = program("createdb").arg(&name).status().unwrap();
@@ -87,16 +87,8 @@ pub fn database() -> String {
     address(&name)
 }
 
-/// All that a database holds, as text; bytes are in hexadecimal.
-pub fn dump(url: &str) -> Vec<u8> {
-    let name = url.rsplit('/').next().unwrap();
-    let dumped = program("pg_dump").arg(name).output().unwrap();
-    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
-    dumped.stdout
-}
-
 /// The address of a database of the server.
-pub fn address(name: &str) -> String {
+pub(crate) fn address(name: &str) -> String {
     let host = server().folder.replace('/', "%2F");
     format!("postgres://audit@{host}/{name}")
 }

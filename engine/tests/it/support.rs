@@ -152,7 +152,7 @@ impl House {
                     .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
                     .collect()
             }
-            On::Postgres => postgres::dump(&self.url),
+            On::Postgres => dump(&self.url),
         }
     }
 
@@ -247,6 +247,14 @@ impl House {
             .unwrap();
         assert!(batches.items.iter().all(|batch| batch.status == BatchStatus::Success));
     }
+}
+
+/// All that a database holds, as text; bytes are in hexadecimal.
+fn dump(url: &str) -> Vec<u8> {
+    let name = url.rsplit('/').next().unwrap();
+    let dumped = postgres::program("pg_dump").arg(name).output().unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    dumped.stdout
 }
 
 pub fn connector(endpoint: &str) -> ConnectorInput {

@@ -37,9 +37,10 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
     PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
 const SQLITE_READER: &str = "PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384";
-/// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds.
+/// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds,
+/// sooner than those who wait for them give up.
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
-    SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'";
+    SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'";
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,8 @@
 //! A SQLite file has one server, by the file's lock: those of earlier processes are gone when it starts, and nobody has
 //! to be told that it lives.
 
+use std::collections::HashSet;
+
 use crate::Engine;
 use crate::error::Result;
 use crate::store::Store;
@@ -135,17 +137,18 @@ impl Replica {
     }
 
     /// This server's part of the runs that should begin, in random order: what it leaves is for the others, which look
-    /// as often as it does.
-    pub(super) async fn due(self, store: &Store) -> Result<Vec<Due>> {
+    /// as often as it does. Those that it runs already are not among them.
+    pub(super) async fn due(self, store: &Store, running: &HashSet<i64>) -> Result<Vec<Due>> {
         let query = store.dialect().pick(
             select_due!(sqlite_clock!(), "TRUE"),
             select_due!(postgres_clock!(), postgres_lives!()),
         );
-        let found: Vec<(i64, i64, i64)> = sqlx::query_as(query)
+        let mut found: Vec<(i64, i64, i64)> = sqlx::query_as(query)
             .bind(self.id)
             .bind(self.interval)
             .fetch_all(store.read())
             .await?;
+        found.retain(|(destination_id, ..)| !running.contains(destination_id));
         let replicas = found
             .first()
             .map_or(1, |row| usize::try_from(row.2).unwrap_or(1).max(1));

@@ -1,7 +1,7 @@
 //! When runs begin: at ticks aligned to the clock, and when somebody asks. Every server looks once a second for what is
 //! due, and claims its part of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
@@ -65,7 +65,7 @@ async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
     let heart = tokio::spawn(beat(engine.clone(), replica));
     let mut runs = Runs::default();
     while !*stop.borrow() {
-        match replica.due(engine.store()).await {
+        match replica.due(engine.store(), &runs.destinations()).await {
             Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
             Err(error) => tracing::error!(%error, "the destinations cannot be read; tried again in a second"),
         }
@@ -108,10 +108,14 @@ struct Runs {
 }
 
 impl Runs {
+    fn destinations(&self) -> HashSet<i64> {
+        self.of.values().map(|run| run.destination_id).collect()
+    }
+
     fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &watch::Receiver<bool>) {
         let failing = self.of.values().filter(|run| run.failing).count();
         let full = self.of.len() >= STREAMING_RUNS || due.failing && failing >= STREAMING_RUNS / 2;
-        if full || self.of.values().any(|run| run.destination_id == due.destination_id) {
+        if full {
             return;
         }
         let (engine, stop) = (engine.clone(), stop.clone());

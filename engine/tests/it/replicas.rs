@@ -21,6 +21,8 @@ on![
     a_server_that_dies_in_the_middle_of_a_put_is_replaced_within_seconds,
     a_server_that_was_frozen_and_wakes_up_changes_nothing,
     a_server_that_stops_leaves_its_work_to_the_others_at_once,
+    a_server_that_loses_its_connections_goes_on,
+    a_pause_on_one_server_holds_for_all,
 ];
 
 /// Another engine on the same database, as ingest of another server.
@@ -249,4 +251,61 @@ async fn a_server_that_stops_leaves_its_work_to_the_others_at_once(house: House)
         .unwrap();
     house.all_caught_up().await;
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+}
+
+async fn a_server_that_loses_its_connections_goes_on(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    for round in 0..5 {
+        house.send(&[numbered(round)]).await;
+        store.next(&[Fault::Hold]);
+        let begun = store.puts.load(std::sync::atomic::Ordering::SeqCst);
+        // Whatever it is doing then, and again while the PUT is under way.
+        auditstream_engine::destinations::stream_now(&house.engine, &house.admin, "siem")
+            .await
+            .unwrap();
+        store.reached(begun + 1).await;
+        house
+            .sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+        store.release.add_permits(1);
+        house.all_caught_up().await;
+    }
+    house.streamed().await;
+    let last = number(&house, "SELECT last_sequence FROM account").await;
+    assert_eq!(store.sequences(BUCKET), (1..=last).collect::<Vec<_>>());
+}
+
+async fn a_pause_on_one_server_holds_for_all(house: House) {
+    let mut house = house;
+    house.stop_streaming().await;
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    house.send(&events()).await;
+    store.next(&[Fault::Hold]);
+    let config = every(Duration::from_secs(1), &house);
+    let _servers = (Replica::start(config.clone()).await, Replica::start(config).await);
+    store.reached(1).await;
+    tokio::time::timeout(Duration::from_secs(5), house.toggle(Status::Inactive))
+        .await
+        .expect("the pause waited for the store");
+    store.release.add_permits(1);
+    house.send(&[numbered(0)]).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(
+        store.puts.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "nothing begins after the pause"
+    );
+    house.toggle(Status::Active).await;
+    house.all_caught_up().await;
+    let last = number(&house, "SELECT last_sequence FROM account").await;
+    assert_eq!(store.sequences(BUCKET), (1..=last).collect::<Vec<_>>());
 }

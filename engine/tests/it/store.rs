@@ -1,7 +1,6 @@
 //! An S3-compatible store that does as it is told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -159,18 +158,7 @@ impl Store {
     pub fn events(&self, bucket: &str) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
         for (key, bytes) in self.objects(bucket) {
-            let mut text = String::new();
-            if key.ends_with(".gz") {
-                flate2::read::GzDecoder::new(bytes.as_slice())
-                    .read_to_string(&mut text)
-                    .unwrap();
-            } else {
-                text = String::from_utf8(bytes).unwrap();
-            }
-            events.extend(
-                text.lines()
-                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()),
-            );
+            events.extend(lines(&key, &bytes));
         }
         events
     }
@@ -181,6 +169,16 @@ impl Store {
             .map(|event| event["auditEventMetadata"]["sequence"].as_i64().unwrap())
             .collect()
     }
+}
+
+/// The events of an object, `.gz` or plain.
+pub fn lines(key: &str, object: &[u8]) -> Vec<serde_json::Value> {
+    let text = if key.ends_with(".gz") {
+        std::io::read_to_string(flate2::read::GzDecoder::new(object)).unwrap()
+    } else {
+        String::from_utf8(object.to_vec()).unwrap()
+    };
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {

@@ -90,11 +90,21 @@ fn is_kept(rows: usize) -> bool {
 async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
     let mut known = HashMap::with_capacity(events.len());
     for chunk in events.chunks(ROWS) {
-        let mut sql = String::from(tx.dialect().pick(
-            "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN ",
-            "SELECT id_digest, payload FROM audit_event WHERE account_id = $1 AND id_digest IN ",
-        ));
-        sql.push_str(&placeholders(tx.dialect(), 2, 1, chunk.len()));
+        // Written for PostgreSQL so that no plan but a look-up of each id by its index is possible: as long as it has no
+        // statistics it would rather read all of the account.
+        let (select, end) = match tx.dialect() {
+            Dialect::Sqlite => (
+                "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
+                ")",
+            ),
+            Dialect::Postgres => (
+                "SELECT known.id_digest, known.payload FROM (VALUES ",
+                ") AS wanted (id_digest) CROSS JOIN LATERAL (SELECT id_digest, payload FROM audit_event \
+                 WHERE account_id = $1 AND id_digest = wanted.id_digest OFFSET 0) AS known",
+            ),
+        };
+        let ids = placeholders(tx.dialect(), 2, chunk.len(), 1);
+        let sql = [select, &ids, end].concat();
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(is_kept(chunk.len()));
         query = query.bind(account_id);
         for event in chunk {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -38,8 +38,8 @@ read -r _ || true
 struct Server {
     bin: String,
     folder: String,
-    /// Closed when this program ends, by whatever way.
-    _end: Mutex<ChildStdin>,
+    /// Its standard input is closed when this program ends, in whatever way.
+    _keeper: Mutex<Child>,
 }
 
 fn server() -> &'static Server {
@@ -65,7 +65,7 @@ fn server() -> &'static Server {
         Server {
             bin: bin.to_owned(),
             folder: folder.to_owned(),
-            _end: Mutex::new(keeper.stdin.take().unwrap()),
+            _keeper: Mutex::new(keeper),
         }
     })
 }

@@ -33,11 +33,13 @@ pub(super) async fn run(engine: &Engine, replica: Replica, destination_id: i64, 
             return Ok(());
         };
         let passed = pass(engine, lease, stopping).await;
-        replica.release(engine.store(), lease).await?;
+        // A run that the database broke off keeps its lease, which makes it due again as soon as the database answers.
+        if !matches!(passed, Err(Error::Database(_))) {
+            replica.release(engine.store(), lease).await?;
+        }
         passed
     };
     if let Err(error) = ended.await {
-        // The lease is still on it, or it is due again: the scheduler looks in a second.
         tracing::error!(destination_id, %error, "a run could not go on");
         tokio::time::sleep(AFTER_A_FAULT).await;
     }

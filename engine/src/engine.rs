@@ -1,23 +1,23 @@
 //! The engine: what every part shares.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auditstream_model::Code;
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
-use crate::store::Store;
-use crate::streaming::{Gates, schedule};
+use crate::store::{Database, Store};
+use crate::streaming::{Budget, schedule};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where everything is kept.
+    pub database: Database,
     /// What opens the secrets in it.
     pub master_key: MasterKey,
     /// The reference's feature flag: off, nothing is streamed and streaming is not to be seen.
@@ -30,7 +30,9 @@ struct Shared {
     store: Store,
     vault: Vault,
     writer: Writer,
-    gates: Gates,
+    budget: Budget,
+    /// Somebody asked for a run.
+    wake: Notify,
     streaming_enabled: bool,
     stream_interval: Duration,
 }
@@ -56,7 +58,8 @@ impl Engine {
         crate::access::ensure_default_account(&store).await?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(store.clone()),
-            gates: Gates::default(),
+            budget: Budget::default(),
+            wake: Notify::new(),
             store,
             vault,
             streaming_enabled: config.streaming_enabled,
@@ -64,7 +67,7 @@ impl Engine {
         })))
     }
 
-    /// Starts the scheduler.
+    /// Starts the scheduler, which shares the work with those of other servers on the same database.
     #[must_use]
     pub fn start(&self) -> Background {
         Background(schedule::start(self.clone()))
@@ -120,8 +123,18 @@ impl Engine {
         &self.0.writer
     }
 
-    pub(crate) fn gates(&self) -> &Gates {
-        &self.0.gates
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Has the scheduler look at once for what is due. Nothing happens where none runs, as in a command beside the server.
+    pub(crate) fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Until somebody calls [`wake`](Self::wake).
+    pub(crate) async fn woken(&self) {
+        self.0.wake.notified().await;
     }
 }
 

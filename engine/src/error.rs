@@ -77,17 +77,28 @@ impl From<FieldErrors> for Error {
     }
 }
 
-/// Whether a write lost against another process for longer than it was willing to wait.
+/// Whether the database is out of reach, or a write waited for another one for longer than it was willing to.
 fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: i32 = 5;
+    /// Of PostgreSQL: lock not available, starting or shutting down (57P01 to 57P03), cut off in a transaction, too
+    /// many connections.
+    const POSTGRES_BUSY: [&str; 6] = ["55P03", "57P01", "57P02", "57P03", "25P03", "53300"];
     match error {
-        sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            .is_some_and(|code| code & 0xff == SQLITE_BUSY),
-        _ => false,
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            POSTGRES_BUSY.contains(&code.as_ref())
+                || code.len() < 5 && code.parse::<i32>().is_ok_and(|code| code & 0xff == SQLITE_BUSY)
+        }),
+        _ => is_lost_race(error),
     }
+}
+
+/// Whether a transaction of PostgreSQL failed for another one alone, so that the same made again will do.
+pub(crate) fn is_lost_race(error: &sqlx::Error) -> bool {
+    const SERIALIZATION_FAILURE: &str = "40001";
+    const DEADLOCK: &str = "40P01";
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == SERIALIZATION_FAILURE || code == DEADLOCK)
 }
 
 /// Maps a broken unique constraint to the refusal that says so, where the statement stands.

@@ -5,15 +5,15 @@
 //!            check, compact      group commit              │
 //!                                                          ▼
 //!  schedule ──▶ run ──▶ plan (freeze a batch) ──▶ encode ──▶ upload (conditional PUT) ──▶ confirm (move the cursor)
-//!  ticks        one destination                                     │
-//!                                                                   ▼
+//!  ticks,       one destination                                     │
+//!  leases                                                           ▼
 //!                                                     bucket: account=…/dt=…/hour=…/…ndjson.gz
 //! ```
 //!
 //! In reading order:
 //!
 //! - [`error`]: everything that can go wrong, with its code and HTTP status
-//! - [`store`]: the database; one writer, many readers
+//! - [`store`]: the database, SQLite or PostgreSQL
 //! - [`vault`]: the master key, and secrets at rest
 //! - [`actor`]: who acts, and what they may
 //! - [`access`]: users, sessions, API tokens, accounts
@@ -24,18 +24,24 @@
 //!
 //! # What must always hold, and the test that proves it
 //!
+//! Where several servers share a database nothing rests on there being one: a run is claimed with an epoch, and whatever it
+//! writes compares it. Tests of `it` without another remark run on both databases,
+//! as `sqlite::…` and `postgres::…`.
+//!
 //! | rule | tests |
 //! | --- | --- |
-//! | 1 durable before acknowledged | the server's `it::process`: what was acknowledged is there after a kill |
-//! | 2 sequence order is commit order, without gaps | `it::trail::sequences_are_dense_whoever_writes` |
+//! | 1 durable before acknowledged | the server's `it::process` and `it::replicas`: what was acknowledged is there after a kill |
+//! | 2 sequence order is commit order, without gaps | `it::trail::sequences_are_dense_whoever_writes`, `it::replicas::a_reader_that_follows_the_sequence_misses_no_event_however_late_commits_are` (PostgreSQL) |
 //! | 3 ingest is idempotent | `it::trail::sent_again_is_counted_not_stored` |
 //! | 4 a request is whole or nothing | `it::trail::one_invalid_event_refuses_its_request_and_no_other` |
 //! | 5 a batch is frozen before its first PUT | `it::streaming::a_mistyped_bucket_is_mended_by_editing_it` |
 //! | 6 content follows from the batch alone | `streaming::encode::tests::the_same_batch_gives_the_same_bytes` |
 //! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*` |
-//! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again` |
+//! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again`, `it::replicas::a_server_that_was_frozen_and_wakes_up_changes_nothing` |
+//! | 9 leases make work cheap, never safe | `it::replicas` (PostgreSQL), and the server's `it::replicas::servers_that_are_killed_in_turn_lose_and_double_nothing` |
 //! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers` |
-//! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it` |
+//! | 11 one destination never delays another | `it::fairness::destinations_that_never_answer_delay_neither_the_others_nor_ingest`, `streaming::budget::tests::failing_destinations_hold_half_at_most` |
+//! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 

@@ -13,7 +13,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 use crate::error::{Error, Result};
-use crate::store::{Store, now};
+use crate::store::{Dialect, Store, now};
 
 const NONCE_BYTES: usize = 24;
 
@@ -92,6 +92,11 @@ impl Vault {
     /// [`Error::Opening`] when the master key is not the one that the database was made with.
     pub async fn open(store: &Store, master: &MasterKey) -> Result<Self> {
         let mut tx = store.write().await?;
+        if tx.dialect() == Dialect::Postgres {
+            // Two servers that open a new database at once must not make a key each.
+            let lock = sqlx::query("LOCK TABLE data_key IN SHARE ROW EXCLUSIVE MODE");
+            lock.execute(&mut *tx).await?;
+        }
         let found: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT id, wrapped FROM data_key ORDER BY id DESC LIMIT 1")
             .fetch_optional(&mut *tx)
             .await?;
@@ -105,16 +110,13 @@ impl Vault {
             return Ok(Self { data_key_id, data_key });
         }
         let data_key: [u8; 32] = rand::random();
-        let inserted = sqlx::query("INSERT INTO data_key (wrapped, created) VALUES ($1, $2)")
+        let data_key_id = sqlx::query_scalar("INSERT INTO data_key (wrapped, created) VALUES ($1, $2) RETURNING id")
             .bind(seal(&master.0, b"data key", &data_key)?)
             .bind(now())
-            .execute(&mut *tx)
+            .fetch_one(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(Self {
-            data_key_id: inserted.last_insert_rowid(),
-            data_key,
-        })
+        Ok(Self { data_key_id, data_key })
     }
 
     /// The id of the data key that seals.

@@ -1,4 +1,5 @@
--- The tables of Auditstream. Times are epoch milliseconds, UTC. Every row carries its account.
+-- The tables of Auditstream. Times are epoch milliseconds, UTC. Every row carries its account. Yes and no are 1 and 0.
+-- The twin in ../postgres has the same tables, columns and indexes.
 
 CREATE TABLE account (
     id            INTEGER PRIMARY KEY,
@@ -68,8 +69,15 @@ CREATE TABLE streaming_destination (
     spec             TEXT    NOT NULL,
     -- 80 random bits in every object key of this life of the destination.
     uid              TEXT    NOT NULL UNIQUE,
-    -- Raised by every change that a run in flight must notice.
+    -- Raised by every claim of a run, and by every change that a run in flight must notice.
     epoch            INTEGER NOT NULL DEFAULT 1,
+    -- Whose run is under way; of one that stopped without a word it stays, until another takes the run over.
+    lease_replica    INTEGER,
+    -- The last tick for which a run was claimed.
+    run_tick         INTEGER NOT NULL DEFAULT 0,
+    -- How many runs were asked for between ticks, and how many of these requests have been served.
+    run_wanted       INTEGER NOT NULL DEFAULT 0,
+    run_done         INTEGER NOT NULL DEFAULT 0,
     -- The last sequence confirmed; null until the first activation.
     cursor           INTEGER,
     last_batch       INTEGER NOT NULL DEFAULT 0,
@@ -106,6 +114,12 @@ CREATE TABLE streaming_batch (
 ) STRICT;
 -- At most one batch of a destination is on its way.
 CREATE UNIQUE INDEX streaming_batch_open ON streaming_batch (destination_id) WHERE status <> 'SUCCESS';
+
+-- The servers on this database. On PostgreSQL each renews its heartbeat by the database's clock.
+CREATE TABLE replica (
+    id        INTEGER PRIMARY KEY,
+    heartbeat INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE console_user (
     id            INTEGER PRIMARY KEY,

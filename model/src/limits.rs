@@ -10,6 +10,10 @@ pub const REQUEST_EVENTS: usize = 10_000;
 pub const BATCH_EVENTS: usize = 10_000;
 /// Bytes of one batch before compression.
 pub const BATCH_BYTES: usize = 16 << 20;
+/// Bytes of batches that all runs of one server hold in memory at once.
+pub const STREAMING_BYTES: usize = 128 << 20;
+/// Destinations that one server streams to at once.
+pub const STREAMING_RUNS: usize = 256;
 /// How deep the objects and arrays of an event may nest. Readers of JSON commonly stop at 100 or 128.
 pub const EVENT_DEPTH: usize = 64;
 /// Invalid events that a refusal names; the total is always told.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::{Config, MasterKey};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
@@ -141,7 +142,8 @@ pub struct Settings {
         global = true
     )]
     pub data_dir: PathBuf,
-    /// The database. [default: sqlite://DATA_DIR/auditstream.db]
+    /// The database: sqlite://FILE, for one server, or postgres://USER:PASSWORD@HOST:PORT/NAME, which several servers may
+    /// share; they divide the streaming among themselves. [default: sqlite://DATA_DIR/auditstream.db]
     #[arg(
         long,
         env = "AUDITSTREAM_DATABASE_URL",
@@ -153,7 +155,8 @@ pub struct Settings {
     /// How often to stream: 10s, 5m, 1h. Ticks are aligned to the clock. [default: 30m; with --demo: 10s]
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
     pub stream_interval: Option<Duration>,
-    /// What the stored secrets are encrypted with: base64 of 32 bytes. [default: made once, in DATA_DIR/master.key]
+    /// What the stored secrets are encrypted with: base64 of 32 bytes, the same for all servers on one database. Required
+    /// with PostgreSQL. [default with SQLite: made once, in DATA_DIR/master.key]
     #[arg(
         long,
         env = "AUDITSTREAM_MASTER_KEY",
@@ -193,40 +196,54 @@ impl Settings {
         }
     }
 
-    /// The SQLite file.
+    /// Where the database is.
     ///
     /// # Errors
-    /// When the address is not one of a SQLite file.
-    pub fn database(&self) -> Result<PathBuf, Fatal> {
+    /// When the address is neither one of a SQLite file nor one of PostgreSQL.
+    pub fn database(&self) -> Result<Database, Fatal> {
         let Some(url) = &self.database_url else {
-            return Ok(self.data_dir.join("auditstream.db"));
+            return Ok(Database::Sqlite(self.data_dir.join("auditstream.db")));
         };
-        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let sentence = "AUDITSTREAM_DATABASE_URL names PostgreSQL, which is not supported yet: \
-                            use sqlite://PATH, or leave it out";
-            return Err(Fatal::new(sentence));
+        if url.starts_with("postgres") {
+            let parsed =
+                PostgresUrl::parse(url).map_err(|error| Fatal::new(format!("AUDITSTREAM_DATABASE_URL: {error}")));
+            return parsed.map(Database::Postgres);
         }
         let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
         let path = path
             .map(|path| path.split('?').next().unwrap_or(path))
             .filter(|path| !path.is_empty());
-        path.map(PathBuf::from)
-            .ok_or_else(|| Fatal::new("AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db"))
+        path.map(|path| Database::Sqlite(PathBuf::from(path))).ok_or_else(|| {
+            Fatal::new(
+                "AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db \
+                 or postgres://user:password@host:5432/database",
+            )
+        })
     }
 
-    /// Makes the data folder, and says what the engine needs to know.
+    /// Says what the engine needs to know; with SQLite it makes the data folder.
     ///
     /// # Errors
-    /// When the folder cannot be made or the key cannot be read.
+    /// When the folder cannot be made or the key cannot be read; when there is none for PostgreSQL, whose servers may be
+    /// several and need the same.
     pub fn engine(&self) -> Result<Config, Fatal> {
-        make_private_folder(&self.data_dir)?;
-        let master_key = match &self.master_key {
-            Some(text) => MasterKey::from_base64(text.trim())
+        let database = self.database()?;
+        if matches!(database, Database::Sqlite(_)) {
+            make_private_folder(&self.data_dir)?;
+        }
+        let master_key = match (&self.master_key, &database) {
+            (Some(text), _) => MasterKey::from_base64(text.trim())
                 .map_err(|error| Fatal::new(format!("AUDITSTREAM_MASTER_KEY cannot be used: {error}")))?,
-            None => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
+            (None, Database::Sqlite(_)) => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
+            (None, Database::Postgres(_)) => {
+                return Err(Fatal::new(
+                    "AUDITSTREAM_MASTER_KEY is required with PostgreSQL, the same for every server on one database; \
+                     make one with: head -c 32 /dev/urandom | base64",
+                ));
+            }
         };
         Ok(Config {
-            database: self.database()?,
+            database,
             master_key,
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
@@ -344,16 +361,26 @@ mod tests {
     }
 
     #[test]
-    fn postgresql_is_refused_with_a_reason() {
-        let line = CommandLine::parse_from(["auditstream", "serve", "--database-url", "postgres://db/audit"]);
-        assert!(
-            line.settings
-                .database()
-                .unwrap_err()
-                .to_string()
-                .contains("not supported yet")
-        );
-        let line = CommandLine::parse_from(["auditstream", "serve", "--database-url", "sqlite:///var/a.db?mode=rw"]);
-        assert_eq!(line.settings.database().unwrap(), PathBuf::from("/var/a.db"));
+    fn a_database_is_a_file_or_postgresql() {
+        let settings = |url| CommandLine::parse_from(["auditstream", "serve", "--database-url", url]).settings;
+        let shown = |url| settings(url).database().map(|database| database.to_string());
+        assert_eq!(shown("sqlite:///var/a.db?mode=rw").unwrap(), "/var/a.db");
+        let secret = "postgres://audit:hush@db.example/audit";
+        assert_eq!(shown(secret).unwrap(), "postgres://db.example/audit");
+        for wrong in [
+            "postgres:audit:hush@db.example",
+            "mysql://audit:hush@db.example/audit",
+            "sqlite:",
+        ] {
+            let error = shown(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("AUDITSTREAM_DATABASE_URL") && !error.contains("hush"),
+                "{error}"
+            );
+        }
+        let mut without_key = settings(secret);
+        without_key.master_key = None;
+        let error = without_key.engine().unwrap_err().to_string();
+        assert!(error.contains("AUDITSTREAM_MASTER_KEY is required"), "{error}");
     }
 }

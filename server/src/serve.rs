@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use auditstream_engine::store::Database;
 use auditstream_engine::{Actor, Engine, access};
-use auditstream_model::{AccountName, Role};
+use auditstream_model::{AccountName, Code, Role};
 use axum::serve::ListenerExt;
 use leptos::prelude::LeptosOptions;
 use tokio::net::TcpListener;
@@ -38,7 +39,10 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let settings = if options.demo { settings.for_demo() } else { settings };
     let stop = signals()?;
     let config = settings.engine()?;
-    let _lock = lock(&config.database.with_extension("lock"))?;
+    let _lock = match &config.database {
+        Database::Sqlite(file) => Some(lock(&file.with_extension("lock"))?),
+        Database::Postgres(_) => None,
+    };
     let listener = listen(options.listen).await?;
     let address = listener
         .local_addr()
@@ -171,8 +175,11 @@ async fn first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Resu
     }
     if let (Some(email), Some(password)) = (&options.admin_email, &options.admin_password) {
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
-        access::create_user(engine, &actor, email, Role::Admin, password).await?;
-        return Ok(());
+        return match access::create_user(engine, &actor, email, Role::Admin, password).await {
+            // Another server on this database was faster.
+            Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
+            made => Ok(made?),
+        };
     }
     let token = access::setup_link(engine).await?;
     announce(&format!(

@@ -3,7 +3,7 @@
 use auditstream_model::{AccountName, Code};
 
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{Store, now};
+use crate::store::{Store, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -12,22 +12,21 @@ use crate::{Actor, Engine};
 /// # Errors
 /// When there is one of this name.
 pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
-    let mut tx = engine.store().write().await?;
-    sqlx::query("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3)")
-        .bind(name.as_str())
-        .bind(super::random_text())
-        .bind(now())
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
-    let id = sqlx::query_scalar("SELECT id FROM account WHERE name = $1")
-        .bind(name.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-    let actor = Actor::system(id, name.clone());
-    record(&mut tx, &actor, Change::of("ACCOUNT", name.as_str(), "CREATE", (), ())).await?;
-    tx.commit().await?;
-    Ok(())
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let id =
+            sqlx::query_scalar("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) RETURNING id")
+                .bind(name.as_str())
+                .bind(super::random_text())
+                .bind(now())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
+        let actor = Actor::system(id, name.clone());
+        record(&mut tx, &actor, Change::of("ACCOUNT", name.as_str(), "CREATE", (), ())).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 /// Makes the account that every installation starts with.
@@ -39,8 +38,7 @@ pub(crate) async fn ensure_default_account(store: &Store) -> Result<()> {
         .bind(now())
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// The row of an account.

@@ -5,7 +5,7 @@ use auditstream_model::{AccountName, Code, Role};
 use super::users::{parse_email, verify_password};
 use super::{digest, random_text};
 use crate::error::{Error, Result};
-use crate::store::now;
+use crate::store::{now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -36,24 +36,27 @@ pub async fn sign_in(engine: &Engine, email: &str, password: &str, client_ip: &s
         return Err(wrong());
     };
     let actor = actor(account_id, account, &email, &role)?.with_request("POST", client_ip);
-    let mut tx = engine.store().write().await?;
-    let action = if right { "LOGIN" } else { "UNSUCCESSFUL_LOGIN" };
-    record(&mut tx, &actor, Change::of("USER", &email, action, (), ())).await?;
     let cookie = random_text();
-    if right {
-        sqlx::query("DELETE FROM session WHERE expires < $1")
-            .bind(now())
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("INSERT INTO session (digest, user_id, created, seen, expires) VALUES ($1, $2, $3, $3, $4)")
-            .bind(digest(&cookie))
-            .bind(user_id)
-            .bind(now())
-            .bind(now() + ABSOLUTE)
-            .execute(&mut *tx)
-            .await?;
-    }
-    tx.commit().await?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        if right {
+            sqlx::query("DELETE FROM session WHERE expires < $1")
+                .bind(now())
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query("INSERT INTO session (digest, user_id, created, seen, expires) VALUES ($1, $2, $3, $3, $4)")
+                .bind(digest(&cookie))
+                .bind(user_id)
+                .bind(now())
+                .bind(now() + ABSOLUTE)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let action = if right { "LOGIN" } else { "UNSUCCESSFUL_LOGIN" };
+        record(&mut tx, &actor, Change::of("USER", &email, action, (), ())).await?;
+        tx.commit().await
+    })
+    .await?;
     if right { Ok(cookie) } else { Err(wrong()) }
 }
 
@@ -97,8 +100,7 @@ pub async fn sign_out(engine: &Engine, cookie: &str) -> Result<()> {
         .bind(digest(cookie))
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 fn actor(account_id: i64, account: String, email: &str, role: &str) -> Result<Actor> {

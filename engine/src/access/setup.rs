@@ -5,7 +5,7 @@ use auditstream_model::{AccountName, Code, Role};
 use super::users::{hash_password, insert, parse_email};
 use super::{account_id, digest, random_text};
 use crate::error::{Error, Result};
-use crate::store::now;
+use crate::store::{now, retried};
 use crate::{Actor, Engine};
 
 /// How long a link is good, ms.
@@ -34,12 +34,13 @@ pub async fn setup_link(engine: &Engine) -> Result<String> {
 /// # Errors
 /// When the database fails.
 pub async fn setup_link_valid(engine: &Engine, token: &str) -> Result<bool> {
-    let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM setup_link WHERE digest = $1 AND expires > $2)");
-    Ok(query
+    let query = sqlx::query_scalar("SELECT count(*) FROM setup_link WHERE digest = $1 AND expires > $2");
+    let found: i64 = query
         .bind(digest(token))
         .bind(now())
         .fetch_one(engine.store().read())
-        .await?)
+        .await?;
+    Ok(found > 0)
 }
 
 /// Uses a link up and makes the first admin of the default account.
@@ -51,22 +52,18 @@ pub async fn redeem_setup_link(engine: &Engine, token: &str, email: &str, passwo
     let hash = hash_password(password.to_owned()).await?;
     let account = AccountName::default_account();
     let actor = Actor::person(account_id(engine, &account).await?, account, email.clone(), Role::Admin);
-    let mut tx = engine.store().write().await?;
-    let query = sqlx::query("DELETE FROM setup_link WHERE digest = $1 AND expires > $2");
-    if query
-        .bind(digest(token))
-        .bind(now())
-        .execute(&mut *tx)
-        .await?
-        .rows_affected()
-        != 1
-    {
-        return Err(Error::refused(
-            Code::NotFound,
-            "This link has been used or is more than an hour old. Start the server again for a new one.",
-        ));
-    }
-    insert(&mut tx, &actor, &email, Role::Admin, &hash).await?;
-    tx.commit().await?;
-    Ok(())
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let query = sqlx::query("DELETE FROM setup_link WHERE digest = $1 AND expires > $2");
+        let used = query.bind(digest(token)).bind(now()).execute(&mut *tx).await?;
+        if used.rows_affected() != 1 {
+            return Err(Error::refused(
+                Code::NotFound,
+                "This link has been used or is more than an hour old. Start the server again for a new one.",
+            ));
+        }
+        insert(&mut tx, &actor, &email, Role::Admin, &hash).await?;
+        tx.commit().await
+    })
+    .await
 }

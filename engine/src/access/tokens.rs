@@ -4,7 +4,7 @@ use auditstream_model::{AccountName, FieldErrors, Name, Permission, Scope};
 
 use super::{digest, random_text};
 use crate::error::{Error, Result};
-use crate::store::now;
+use crate::store::{now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -23,28 +23,22 @@ pub async fn create_token(engine: &Engine, actor: &Actor, name: &str, scopes: &[
     }
     let token = format!("{MARK}{}", random_text());
     let words = scopes.iter().map(|scope| scope.word()).collect::<Vec<_>>().join(",");
-    let mut tx = engine.store().write().await?;
-    sqlx::query("INSERT INTO api_token (digest, account_id, name, scopes, created) VALUES ($1, $2, $3, $4, $5)")
-        .bind(digest(&token))
-        .bind(actor.account_id())
-        .bind(name.as_str())
-        .bind(&words)
-        .bind(now())
-        .execute(&mut *tx)
-        .await?;
-    record(
-        &mut tx,
-        actor,
-        Change::of(
-            "API_TOKEN",
-            name.as_str(),
-            "CREATE_TOKEN",
-            (),
-            serde_json::json!({"scopes": words}),
-        ),
-    )
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        sqlx::query("INSERT INTO api_token (digest, account_id, name, scopes, created) VALUES ($1, $2, $3, $4, $5)")
+            .bind(digest(&token))
+            .bind(actor.account_id())
+            .bind(name.as_str())
+            .bind(&words)
+            .bind(now())
+            .execute(&mut *tx)
+            .await?;
+        let new = serde_json::json!({"scopes": words});
+        let change = Change::of("API_TOKEN", name.as_str(), "CREATE_TOKEN", (), new);
+        record(&mut tx, actor, change).await?;
+        tx.commit().await
+    })
     .await?;
-    tx.commit().await?;
     Ok(token)
 }
 

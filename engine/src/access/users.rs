@@ -6,7 +6,7 @@ use auditstream_model::limits::{MAX_PASSWORD_CHARS, PASSWORD_CHARS};
 use auditstream_model::{Code, FieldErrors, Permission, Role};
 
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{WriteTx, now};
+use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -15,9 +15,10 @@ use crate::{Actor, Engine};
 /// # Errors
 /// When the database fails.
 pub async fn has_users(engine: &Engine) -> Result<bool> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM console_user)")
+    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM console_user")
         .fetch_one(engine.store().read())
-        .await?)
+        .await?;
+    Ok(users > 0)
 }
 
 /// Makes a person of the actor's account.
@@ -28,10 +29,12 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     let hash = hash_password(password.to_owned()).await?;
-    let mut tx = engine.store().write().await?;
-    insert(&mut tx, actor, &email, role, &hash).await?;
-    tx.commit().await?;
-    Ok(())
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        insert(&mut tx, actor, &email, role, &hash).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 /// Gives a person of the actor's account a new password, and ends their sessions.
@@ -42,28 +45,26 @@ pub async fn reset_password(engine: &Engine, actor: &Actor, email: &str, passwor
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     let hash = hash_password(password.to_owned()).await?;
-    let mut tx = engine.store().write().await?;
-    let user: Option<i64> = sqlx::query_scalar(
-        "UPDATE console_user SET password_hash = $3 WHERE account_id = $1 AND email = $2 RETURNING id",
-    )
-    .bind(actor.account_id())
-    .bind(&email)
-    .bind(&hash)
-    .fetch_optional(&mut *tx)
-    .await?;
-    let user = user.ok_or_else(|| Error::not_found("user", &email))?;
-    sqlx::query("DELETE FROM session WHERE user_id = $1")
-        .bind(user)
-        .execute(&mut *tx)
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let user: Option<i64> = sqlx::query_scalar(
+            "UPDATE console_user SET password_hash = $3 WHERE account_id = $1 AND email = $2 RETURNING id",
+        )
+        .bind(actor.account_id())
+        .bind(&email)
+        .bind(&hash)
+        .fetch_optional(&mut *tx)
         .await?;
-    record(
-        &mut tx,
-        actor,
-        Change::of("USER", &email, "UPDATE", (), serde_json::json!({"password": "changed"})),
-    )
-    .await?;
-    tx.commit().await?;
-    Ok(())
+        let user = user.ok_or_else(|| Error::not_found("user", &email))?;
+        sqlx::query("DELETE FROM session WHERE user_id = $1")
+            .bind(user)
+            .execute(&mut *tx)
+            .await?;
+        let new = serde_json::json!({"password": "changed"});
+        record(&mut tx, actor, Change::of("USER", &email, "UPDATE", (), new)).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 pub(super) async fn insert(tx: &mut WriteTx, actor: &Actor, email: &str, role: Role, hash: &str) -> Result<()> {

@@ -5,10 +5,11 @@ use auditstream_model::{
     Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order,
     Permission, Sort,
 };
-use sqlx::{FromRow, SqliteExecutor};
+use sqlx::FromRow;
+use sqlx::any::AnyExecutor;
 
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::now;
+use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -36,14 +37,49 @@ impl Row {
     }
 }
 
-async fn find(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Option<Row>> {
-    let query = sqlx::query_as(
-        "SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1 AND identifier = $2",
-    );
+macro_rules! select {
+    ($where:literal) => {
+        concat!(
+            "SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE ",
+            $where
+        )
+    };
+}
+
+async fn find(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Option<Row>> {
+    let query = sqlx::query_as(select!("account_id = $1 AND identifier = $2"));
     Ok(query.bind(account_id).bind(identifier).fetch_optional(executor).await?)
 }
 
-async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
+/// The row as it stays until the transaction ends.
+async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<Row> {
+    let query = sqlx::query_as(tx.dialect().pick(
+        select!("account_id = $1 AND identifier = $2"),
+        select!("account_id = $1 AND identifier = $2 FOR UPDATE"),
+    ));
+    let row = query
+        .bind(account_id)
+        .bind(identifier)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.ok_or_else(|| Error::not_found("connector", identifier))
+}
+
+/// Whether there is such a connector. It can not be deleted before the transaction ends.
+pub(crate) async fn hold(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>(tx.dialect().pick(
+        "SELECT id FROM connector WHERE account_id = $1 AND identifier = $2",
+        "SELECT id FROM connector WHERE account_id = $1 AND identifier = $2 FOR SHARE",
+    ));
+    let found = query
+        .bind(account_id)
+        .bind(identifier)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn require(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
     find(executor, account_id, identifier)
         .await?
         .ok_or_else(|| Error::not_found("connector", identifier))
@@ -103,11 +139,10 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     actor.require(Permission::ViewConnector)?;
     let query = query.clone().checked()?;
     let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
-    let mut rows: Vec<Row> =
-        sqlx::query_as("SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE account_id = $1")
-            .bind(actor.account_id())
-            .fetch_all(engine.store().read())
-            .await?;
+    let mut rows: Vec<Row> = sqlx::query_as(select!("account_id = $1"))
+        .bind(actor.account_id())
+        .fetch_all(engine.store().read())
+        .await?;
     rows.retain(|row| row.name.to_lowercase().contains(&term) || row.identifier.to_lowercase().contains(&term));
     rows.sort_by(|a, b| match query.sort {
         Sort::Identifier => a.identifier.cmp(&b.identifier),
@@ -157,25 +192,28 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
     }
     check_kind(&connector)?;
     let identifier = connector.identifier.as_str();
-    let mut tx = engine.store().write().await?;
-    sqlx::query(
-        "INSERT INTO connector (account_id, identifier, name, description, tags, spec, data_key_id, secrets, created, updated) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
-    )
-    .bind(actor.account_id())
-    .bind(identifier)
-    .bind(connector.name.as_str())
-    .bind(connector.description.as_str())
-    .bind(serde_json::to_string(&connector.tags)?)
-    .bind(serde_json::to_string(&connector.spec)?)
-    .bind(engine.vault().data_key_id())
-    .bind(seal(engine, actor, identifier, secrets.as_ref())?)
-    .bind(now())
-    .execute(&mut *tx)
-    .await
-    .map_err(|error| on_duplicate(error, || Error::duplicate("connector", identifier)))?;
-    record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &connector)).await?;
-    tx.commit().await?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        sqlx::query(
+            "INSERT INTO connector (account_id, identifier, name, description, tags, spec, data_key_id, secrets, created, updated) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        )
+        .bind(actor.account_id())
+        .bind(identifier)
+        .bind(connector.name.as_str())
+        .bind(connector.description.as_str())
+        .bind(serde_json::to_string(&connector.tags)?)
+        .bind(serde_json::to_string(&connector.spec)?)
+        .bind(engine.vault().data_key_id())
+        .bind(seal(engine, actor, identifier, secrets.as_ref())?)
+        .bind(now())
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| on_duplicate(error, || Error::duplicate("connector", identifier)))?;
+        record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &connector)).await?;
+        tx.commit().await
+    })
+    .await?;
     get(engine, actor, identifier).await
 }
 
@@ -191,40 +229,43 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
     if connector.identifier.as_str() != identifier {
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
-    let mut tx = engine.store().write().await?;
-    let row = require(&mut *tx, actor.account_id(), identifier).await?;
-    let old = row.connector()?;
-    let moved = old.spec.endpoint != connector.spec.endpoint || old.spec.credentials != connector.spec.credentials;
-    let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
-    if manual && moved && secrets.is_none() {
-        return Err(FieldErrors::one(
-            "spec.credentials.secret_key",
-            "Enter the secret key again: the endpoint or the access key has changed.",
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let row = lock(&mut tx, actor.account_id(), identifier).await?;
+        let old = row.connector()?;
+        let moved = old.spec.endpoint != connector.spec.endpoint || old.spec.credentials != connector.spec.credentials;
+        let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
+        if manual && moved && secrets.is_none() {
+            return Err(FieldErrors::one(
+                "spec.credentials.secret_key",
+                "Enter the secret key again: the endpoint or the access key has changed.",
+            )
+            .into());
+        }
+        let sealed = if secrets.is_some() {
+            seal(engine, actor, identifier, secrets.as_ref())?
+        } else {
+            row.secrets.filter(|_| manual)
+        };
+        sqlx::query(
+            "UPDATE connector SET name = $3, description = $4, tags = $5, spec = $6, data_key_id = $7, secrets = $8, updated = $9 \
+             WHERE account_id = $1 AND identifier = $2",
         )
-        .into());
-    }
-    let sealed = if secrets.is_some() {
-        seal(engine, actor, identifier, secrets.as_ref())?
-    } else {
-        row.secrets.filter(|_| manual)
-    };
-    sqlx::query(
-        "UPDATE connector SET name = $3, description = $4, tags = $5, spec = $6, data_key_id = $7, secrets = $8, updated = $9 \
-         WHERE account_id = $1 AND identifier = $2",
-    )
-    .bind(actor.account_id())
-    .bind(identifier)
-    .bind(connector.name.as_str())
-    .bind(connector.description.as_str())
-    .bind(serde_json::to_string(&connector.tags)?)
-    .bind(serde_json::to_string(&connector.spec)?)
-    .bind(engine.vault().data_key_id())
-    .bind(sealed)
-    .bind(now())
-    .execute(&mut *tx)
+        .bind(actor.account_id())
+        .bind(identifier)
+        .bind(connector.name.as_str())
+        .bind(connector.description.as_str())
+        .bind(serde_json::to_string(&connector.tags)?)
+        .bind(serde_json::to_string(&connector.spec)?)
+        .bind(engine.vault().data_key_id())
+        .bind(sealed)
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+        record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &connector)).await?;
+        tx.commit().await
+    })
     .await?;
-    record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &connector)).await?;
-    tx.commit().await?;
     get(engine, actor, identifier).await
 }
 
@@ -234,29 +275,33 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
 /// It is in use, does not exist, or the actor may not.
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
     actor.require(Permission::DeleteConnector)?;
-    let mut tx = engine.store().write().await?;
-    let old = require(&mut *tx, actor.account_id(), identifier).await?.connector()?;
-    let users: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let old = lock(&mut tx, actor.account_id(), identifier).await?.connector()?;
+        let users: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
+                .bind(actor.account_id())
+                .bind(identifier)
+                .fetch_one(&mut *tx)
+                .await?;
+        if users > 0 {
+            return Err(Error::refused(
+                Code::InUse,
+                format!(
+                    "The connector “{identifier}” cannot be deleted because {users} streaming destination(s) use it."
+                ),
+            ));
+        }
+        let delete = sqlx::query("DELETE FROM connector WHERE account_id = $1 AND identifier = $2");
+        delete
             .bind(actor.account_id())
             .bind(identifier)
-            .fetch_one(&mut *tx)
+            .execute(&mut *tx)
             .await?;
-    if users > 0 {
-        return Err(Error::refused(
-            Code::InUse,
-            format!("The connector “{identifier}” cannot be deleted because {users} streaming destination(s) use it."),
-        ));
-    }
-    let delete = sqlx::query("DELETE FROM connector WHERE account_id = $1 AND identifier = $2");
-    delete
-        .bind(actor.account_id())
-        .bind(identifier)
-        .execute(&mut *tx)
-        .await?;
-    record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", &old, ())).await?;
-    tx.commit().await?;
-    Ok(())
+        record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", &old, ())).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 fn check_kind(connector: &Connector) -> Result<()> {

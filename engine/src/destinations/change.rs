@@ -6,9 +6,10 @@ use auditstream_model::{
 };
 use serde_json::json;
 
-use super::rows::{self, KIND, Row, new_uid};
+use super::rows::{self, KIND, Row, new_uid, want_run};
+use crate::connectors::rows as connectors;
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{WriteTx, now};
+use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -25,31 +26,32 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
         ..input.parse(None)?
     };
     let identifier = destination.identifier.as_str();
-    let mut tx = engine.store().write().await?;
-    require_connector(&mut tx, actor, &destination).await?;
-    sqlx::query(
-        "INSERT INTO streaming_destination (account_id, identifier, name, description, tags, status, connector, spec, uid, created, updated, status_updated) \
-         VALUES ($1, $2, $3, $4, $5, 'INACTIVE', $6, $7, $8, $9, $9, $9)",
-    )
-    .bind(actor.account_id())
-    .bind(identifier)
-    .bind(destination.name.as_str())
-    .bind(destination.description.as_str())
-    .bind(serde_json::to_string(&destination.tags)?)
-    .bind(destination.connector_ref.as_str())
-    .bind(serde_json::to_string(&destination.spec)?)
-    .bind(new_uid())
-    .bind(now())
-    .execute(&mut *tx)
-    .await
-    .map_err(|error| on_duplicate(error, || Error::duplicate("streaming destination", identifier)))?;
-    record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &destination)).await?;
-    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
-    save_status(&mut tx, actor, &row, wanted).await?;
-    tx.commit().await?;
-    if wanted == Status::Active {
-        engine.gates().want_run(row.id);
-    }
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        require_connector(&mut tx, actor, &destination).await?;
+        sqlx::query(
+            "INSERT INTO streaming_destination (account_id, identifier, name, description, tags, status, connector, spec, uid, created, updated, status_updated) \
+             VALUES ($1, $2, $3, $4, $5, 'INACTIVE', $6, $7, $8, $9, $9, $9)",
+        )
+        .bind(actor.account_id())
+        .bind(identifier)
+        .bind(destination.name.as_str())
+        .bind(destination.description.as_str())
+        .bind(serde_json::to_string(&destination.tags)?)
+        .bind(destination.connector_ref.as_str())
+        .bind(serde_json::to_string(&destination.spec)?)
+        .bind(new_uid())
+        .bind(now())
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| on_duplicate(error, || Error::duplicate("streaming destination", identifier)))?;
+        record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &destination)).await?;
+        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        save_status(&mut tx, actor, &row, wanted).await?;
+        tx.commit().await
+    })
+    .await?;
+    engine.wake();
     rows::require(engine.store().read(), actor.account_id(), identifier)
         .await?
         .view()
@@ -67,47 +69,35 @@ pub async fn replace(
 ) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let id = rows::require(engine.store().read(), actor.account_id(), identifier)
-        .await?
-        .id;
-    let gate = engine.gates().of(id);
-    let start = gate.start.lock().await;
-    let mut tx = engine.store().write().await?;
-    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
-    let old = row.destination()?;
     let wanted = input.status;
-    let new = Destination {
-        status: old.status,
-        ..input.parse(Some(&old.spec))?
-    };
-    if new.identifier != old.identifier {
-        return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
-    }
-    if row.cursor.is_some() && new.spec.start_at != old.spec.start_at {
-        return Err(FieldErrors::one("spec.start_at", "Where it starts is fixed once it has been active.").into());
-    }
-    require_connector(&mut tx, actor, &new).await?;
-    if new != old {
-        sqlx::query(
-            "UPDATE streaming_destination SET name = $2, description = $3, tags = $4, connector = $5, spec = $6, updated = $7 WHERE id = $1",
-        )
-        .bind(row.id)
-        .bind(new.name.as_str())
-        .bind(new.description.as_str())
-        .bind(serde_json::to_string(&new.tags)?)
-        .bind(new.connector_ref.as_str())
-        .bind(serde_json::to_string(&new.spec)?)
-        .bind(now())
-        .execute(&mut *tx)
-        .await?;
-        record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &new)).await?;
-    }
-    save_status(&mut tx, actor, &row, wanted).await?;
-    tx.commit().await?;
-    drop(start);
-    if wanted == Status::Active {
-        engine.gates().want_run(row.id);
-    }
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        let old = row.destination()?;
+        let new = Destination {
+            status: old.status,
+            ..input.clone().parse(Some(&old.spec))?
+        };
+        if new.identifier != old.identifier {
+            return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
+        }
+        if row.cursor.is_some() && new.spec.start_at != old.spec.start_at {
+            return Err(FieldErrors::one("spec.start_at", "Where it starts is fixed once it has been active.").into());
+        }
+        require_connector(&mut tx, actor, &new).await?;
+        if new != old {
+            save(&mut tx, &row, &new).await?;
+            record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &new)).await?;
+        }
+        save_status(&mut tx, actor, &row, wanted).await?;
+        if wanted == Status::Active {
+            // What kept it from streaming may have been mended.
+            want_run(&mut tx, row.id).await?;
+        }
+        tx.commit().await
+    })
+    .await?;
+    engine.wake();
     rows::require(engine.store().read(), actor.account_id(), identifier)
         .await?
         .view()
@@ -121,19 +111,14 @@ pub async fn replace(
 pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted: Status) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let id = rows::require(engine.store().read(), actor.account_id(), identifier)
-        .await?
-        .id;
-    let gate = engine.gates().of(id);
-    let start = gate.start.lock().await;
-    let mut tx = engine.store().write().await?;
-    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
-    save_status(&mut tx, actor, &row, wanted).await?;
-    tx.commit().await?;
-    drop(start);
-    if wanted == Status::Active {
-        engine.gates().want_run(row.id);
-    }
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        save_status(&mut tx, actor, &row, wanted).await?;
+        tx.commit().await
+    })
+    .await?;
+    engine.wake();
     rows::require(engine.store().read(), actor.account_id(), identifier)
         .await?
         .view()
@@ -146,36 +131,49 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
     engine.require_streaming()?;
     actor.require(Permission::DeleteDestination)?;
-    let mut tx = engine.store().write().await?;
-    let row = rows::require(&mut *tx, actor.account_id(), identifier).await?;
-    if row.is_active() {
-        let sentence = format!(
-            "The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first."
-        );
-        return Err(Error::refused(Code::Conflict, sentence));
-    }
-    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
-        .bind(row.account_id)
-        .fetch_one(&mut *tx)
-        .await?;
-    sqlx::query("DELETE FROM streaming_destination WHERE id = $1")
-        .bind(row.id)
-        .execute(&mut *tx)
-        .await?;
-    let old = json!({"destination": row.destination()?, "events_not_received": row.cursor.map(|cursor| last - cursor)});
-    record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", old, ())).await?;
-    tx.commit().await?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        if row.is_active() {
+            let sentence = format!(
+                "The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first."
+            );
+            return Err(Error::refused(Code::Conflict, sentence));
+        }
+        let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+            .bind(row.account_id)
+            .fetch_one(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM streaming_destination WHERE id = $1")
+            .bind(row.id)
+            .execute(&mut *tx)
+            .await?;
+        let old =
+            json!({"destination": row.destination()?, "events_not_received": row.cursor.map(|cursor| last - cursor)});
+        record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", old, ())).await?;
+        tx.commit().await
+    })
+    .await
+}
+
+async fn save(tx: &mut WriteTx, row: &Row, new: &Destination) -> Result<()> {
+    sqlx::query(
+        "UPDATE streaming_destination SET name = $2, description = $3, tags = $4, connector = $5, spec = $6, updated = $7 WHERE id = $1",
+    )
+    .bind(row.id)
+    .bind(new.name.as_str())
+    .bind(new.description.as_str())
+    .bind(serde_json::to_string(&new.tags)?)
+    .bind(new.connector_ref.as_str())
+    .bind(serde_json::to_string(&new.spec)?)
+    .bind(now())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
 async fn require_connector(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> Result<()> {
-    let known: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM connector WHERE account_id = $1 AND identifier = $2)")
-            .bind(actor.account_id())
-            .bind(destination.connector_ref.as_str())
-            .fetch_one(&mut **tx)
-            .await?;
-    if known {
+    if connectors::hold(tx, actor.account_id(), destination.connector_ref.as_str()).await? {
         return Ok(());
     }
     Err(FieldErrors::one(
@@ -196,6 +194,9 @@ async fn save_status(tx: &mut WriteTx, actor: &Actor, row: &Row, wanted: Status)
         .bind(now())
         .execute(&mut **tx)
         .await?;
+    if wanted == Status::Active {
+        want_run(tx, row.id).await?;
+    }
     let change = Change::of(
         KIND,
         &row.identifier,

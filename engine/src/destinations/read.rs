@@ -175,14 +175,14 @@ pub async fn is_unique(engine: &Engine, actor: &Actor, identifier: &str) -> Resu
     actor.require(Permission::ViewDestination)?;
     let identifier = Identifier::parse(identifier)
         .map_err(|error| auditstream_model::FieldErrors::one("identifier", error.to_string()))?;
-    let query = sqlx::query_scalar(
-        "SELECT NOT EXISTS (SELECT 1 FROM streaming_destination WHERE account_id = $1 AND identifier = $2)",
-    );
-    Ok(query
+    let query =
+        sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND identifier = $2");
+    let found: i64 = query
         .bind(actor.account_id())
         .bind(identifier.as_str())
         .fetch_one(engine.store().read())
-        .await?)
+        .await?;
+    Ok(found == 0)
 }
 
 #[derive(FromRow)]
@@ -197,7 +197,8 @@ struct BatchRow {
     attempts: i64,
     created: i64,
     finished: Option<i64>,
-    verified: Option<bool>,
+    /// 0 or 1.
+    verified: Option<i64>,
     failure: Option<String>,
 }
 
@@ -212,7 +213,7 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
     let id = rows::require(engine.store().read(), actor.account_id(), identifier)
         .await?
         .id;
-    let total: u32 = sqlx::query_scalar("SELECT count(*) FROM streaming_batch WHERE destination_id = $1")
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM streaming_batch WHERE destination_id = $1")
         .bind(id)
         .fetch_one(engine.store().read())
         .await?;
@@ -221,14 +222,14 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
          FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT $2 OFFSET $3",
     )
     .bind(id)
-    .bind(query.limit)
+    .bind(i64::from(query.limit))
     .bind(i64::from(query.page) * i64::from(query.limit))
     .fetch_all(engine.store().read())
     .await?;
     let items = found.into_iter().map(batch).collect::<Result<_>>()?;
     Ok(Listing {
         items,
-        total,
+        total: u32::try_from(total).unwrap_or(u32::MAX),
         page: query.page,
         limit: query.limit,
     })
@@ -247,7 +248,7 @@ fn batch(row: BatchRow) -> Result<Batch> {
         attempts: row.attempts,
         created: row.created,
         finished: row.finished,
-        verified: row.verified,
+        verified: row.verified.map(|verified| verified != 0),
         error: row.failure.as_deref().map(serde_json::from_str).transpose()?,
     })
 }

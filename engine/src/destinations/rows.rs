@@ -2,10 +2,12 @@
 
 use auditstream_model::destination::DestinationSpec;
 use auditstream_model::{Destination, DestinationView, Failure, Sequence, Status};
-use sqlx::{FromRow, SqliteExecutor};
+use sqlx::FromRow;
+use sqlx::any::AnyExecutor;
 
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::store::WriteTx;
 
 /// What audit events call it.
 pub(crate) const KIND: &str = "STREAMING_DESTINATION";
@@ -95,7 +97,7 @@ pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<Row>> {
 }
 
 /// One of an account.
-pub(crate) async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
+pub(crate) async fn require(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
     let query = sqlx::query_as(select!("d.account_id = $1 AND d.identifier = $2"))
         .bind(account_id)
         .bind(identifier);
@@ -103,6 +105,36 @@ pub(crate) async fn require(executor: impl SqliteExecutor<'_>, account_id: i64, 
         .fetch_optional(executor)
         .await?
         .ok_or_else(|| Error::not_found("streaming destination", identifier))
+}
+
+/// One of an account, as it stays until the transaction ends.
+pub(crate) async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<Row> {
+    let query = sqlx::query_as(tx.dialect().pick(
+        select!("d.account_id = $1 AND d.identifier = $2"),
+        select!("d.account_id = $1 AND d.identifier = $2 FOR UPDATE OF d"),
+    ));
+    let row = query
+        .bind(account_id)
+        .bind(identifier)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.ok_or_else(|| Error::not_found("streaming destination", identifier))
+}
+
+/// Whether a run still has its right to a destination, which stays ACTIVE until the transaction ends.
+pub(crate) async fn hold(tx: &mut WriteTx, id: i64, epoch: i64) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>(tx.dialect().pick(
+        "SELECT id FROM streaming_destination WHERE id = $1 AND epoch = $2 AND status = 'ACTIVE'",
+        "SELECT id FROM streaming_destination WHERE id = $1 AND epoch = $2 AND status = 'ACTIVE' FOR SHARE",
+    ));
+    Ok(query.bind(id).bind(epoch).fetch_optional(&mut **tx).await?.is_some())
+}
+
+/// Asks for a run of a destination, of whichever server begins it first.
+pub(crate) async fn want_run(tx: &mut WriteTx, id: i64) -> Result<()> {
+    let query = sqlx::query("UPDATE streaming_destination SET run_wanted = run_wanted + 1 WHERE id = $1");
+    query.bind(id).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// 80 random bits in base32, for the keys of one life of a destination.

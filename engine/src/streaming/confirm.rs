@@ -7,49 +7,58 @@ use super::failure::Cause;
 use super::plan::OpenBatch;
 use crate::destinations::rows::{KIND, Row};
 use crate::error::{Error, Result};
-use crate::store::{WriteTx, now};
+use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
-/// The batch is in the bucket: moves the cursor over it, if it still stands before it. Answers whether it did.
+/// The batch is in the bucket: moves the cursor over it, if it still stands before it and the run still has its right to
+/// the destination. Answers whether it did.
 pub(super) async fn delivered(engine: &Engine, row: &Row, batch: &OpenBatch, verified: bool) -> Result<bool> {
-    let mut tx = engine.store().write().await?;
-    let moved = sqlx::query("UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 WHERE id = $1 AND epoch = $2 AND cursor = $3")
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let moved = sqlx::query("UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 WHERE id = $1 AND epoch = $2 AND cursor = $3")
+            .bind(row.id)
+            .bind(row.epoch)
+            .bind(batch.first_sequence - 1)
+            .bind(batch.last_sequence)
+            .bind(now())
+            .execute(&mut *tx)
+            .await?;
+        if moved.rows_affected() != 1 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "UPDATE streaming_batch SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL \
+             WHERE destination_id = $1 AND number = $2",
+        )
         .bind(row.id)
-        .bind(row.epoch)
-        .bind(batch.first_sequence - 1)
-        .bind(batch.last_sequence)
+        .bind(batch.number)
         .bind(now())
+        .bind(i64::from(verified))
         .execute(&mut *tx)
         .await?;
-    if moved.rows_affected() != 1 {
-        return Ok(false);
-    }
-    sqlx::query(
-        "UPDATE streaming_batch SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL \
-         WHERE destination_id = $1 AND number = $2",
-    )
-    .bind(row.id)
-    .bind(batch.number)
-    .bind(now())
-    .bind(verified)
-    .execute(&mut *tx)
-    .await?;
-    recovered(&mut tx, row).await?;
-    tx.commit().await?;
-    Ok(true)
+        recovered(&mut tx, row).await?;
+        tx.commit().await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// A run that found nothing more to send.
 pub(super) async fn caught_up(engine: &Engine, row: &Row) -> Result<()> {
-    let mut tx = engine.store().write().await?;
-    let query = sqlx::query("UPDATE streaming_destination SET last_streamed_at = $3 WHERE id = $1 AND epoch = $2");
-    query.bind(row.id).bind(row.epoch).bind(now()).execute(&mut *tx).await?;
-    recovered(&mut tx, row).await?;
-    tx.commit().await?;
-    Ok(())
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let query = sqlx::query("UPDATE streaming_destination SET last_streamed_at = $3 WHERE id = $1 AND epoch = $2");
+        let noted = query.bind(row.id).bind(row.epoch).bind(now()).execute(&mut *tx).await?;
+        if noted.rows_affected() == 1 {
+            recovered(&mut tx, row).await?;
+        }
+        tx.commit().await
+    })
+    .await
 }
 
+/// The destination's row is locked already.
 async fn recovered(tx: &mut WriteTx, row: &Row) -> Result<()> {
     let was: Option<String> = sqlx::query_scalar("SELECT failure FROM streaming_destination WHERE id = $1")
         .bind(row.id)
@@ -74,38 +83,35 @@ async fn recovered(tx: &mut WriteTx, row: &Row) -> Result<()> {
 pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>, cause: &Cause) -> Result<()> {
     let failure = cause.failure();
     let json = serde_json::to_string(&failure)?;
-    let mut tx = engine.store().write().await?;
-    let before: Option<(Option<String>,)> =
-        sqlx::query_as("SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2")
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let query = sqlx::query_scalar::<_, Option<String>>(tx.dialect().pick(
+            "SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2",
+            "SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE",
+        ));
+        let before = query.bind(row.id).bind(row.epoch).fetch_optional(&mut *tx).await?;
+        let Some(before) = before else { return Ok(()) };
+        sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1")
             .bind(row.id)
-            .bind(row.epoch)
-            .fetch_optional(&mut *tx)
-            .await?;
-    let Some((before,)) = before else { return Ok(()) };
-    sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1")
-        .bind(row.id)
-        .bind(&json)
-        .execute(&mut *tx)
-        .await?;
-    if let Some(batch) = batch {
-        sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4 WHERE destination_id = $1 AND number = $2")
-            .bind(row.id)
-            .bind(batch.number)
             .bind(&json)
-            .bind(batch.in_doubt || cause.in_doubt)
             .execute(&mut *tx)
             .await?;
-    }
-    if before.is_none() {
-        record(
-            &mut tx,
-            &system(row)?,
-            Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure),
-        )
-        .await?;
-    }
-    tx.commit().await?;
-    Ok(())
+        if let Some(batch) = batch {
+            sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4 WHERE destination_id = $1 AND number = $2")
+                .bind(row.id)
+                .bind(batch.number)
+                .bind(&json)
+                .bind(i64::from(batch.is_in_doubt() || cause.in_doubt))
+                .execute(&mut *tx)
+                .await?;
+        }
+        if before.is_none() {
+            let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure);
+            record(&mut tx, &system(row)?, change).await?;
+        }
+        tx.commit().await
+    })
+    .await
 }
 
 fn system(row: &Row) -> Result<Actor> {

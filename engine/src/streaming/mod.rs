@@ -1,6 +1,8 @@
 //! The scheduler, and how a batch gets into a bucket.
 //!
 //! - [`schedule`]: when runs begin
+//! - [`lease`]: which server streams which destination
+//! - [`budget`]: how many bytes all runs hold
 //! - [`run`]: one pass over one destination
 //! - [`plan`]: freezes the next batch
 //! - [`encode`]: a batch's content and its compressed form
@@ -11,14 +13,15 @@
 //! Any of it may stop anywhere: what is in the database decides what comes next. A batch is frozen before its first PUT,
 //! each attempt is recorded before it is made, and the cursor moves only over what the bucket is known to hold.
 
+mod budget;
 mod confirm;
 pub mod encode;
 pub(crate) mod failure;
-mod gates;
+mod lease;
 mod plan;
 mod run;
 pub(crate) mod schedule;
 mod upload;
 
-pub(crate) use gates::Gates;
+pub(crate) use budget::Budget;
 pub use schedule::next_tick;

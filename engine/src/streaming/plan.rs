@@ -1,7 +1,7 @@
 //! Freezes the next batch: after this, its number, range, key and content can not change.
 
 use auditstream_model::destination::{Compression, Format};
-use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS};
+use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS, EVENT_BYTES};
 use auditstream_model::{EpochMillis, Sequence};
 use futures::TryStreamExt;
 use sqlx::FromRow;
@@ -10,7 +10,7 @@ use super::encode;
 use crate::Engine;
 use crate::destinations::rows::Row;
 use crate::error::{Error, Result};
-use crate::store::now;
+use crate::store::{now, retried};
 
 /// Bytes that closing adds to a payload at most: two numbers of a batch id, one sequence, the words around them.
 const CLOSING_BYTES: usize = 100;
@@ -25,12 +25,25 @@ pub(super) struct OpenBatch {
     pub(super) compression: String,
     pub(super) sha256: Vec<u8>,
     pub(super) key: String,
-    pub(super) in_doubt: bool,
+    /// Of the content.
+    pub(super) bytes: i64,
+    /// Whether the answer of an attempt was lost; 0 or 1.
+    in_doubt: i64,
 }
 
 impl OpenBatch {
     pub(super) fn format(&self) -> Result<Format> {
         Ok(serde_json::from_str(&self.format)?)
+    }
+
+    /// Whether the object may be there already.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt != 0
+    }
+
+    /// An attempt's answer was lost.
+    pub(super) fn doubt(&mut self, in_doubt: bool) {
+        self.in_doubt |= i64::from(in_doubt);
     }
 
     pub(super) fn compression(&self) -> Result<Compression> {
@@ -41,7 +54,7 @@ impl OpenBatch {
 /// The batch that is on its way, if any.
 pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<Option<OpenBatch>> {
     let query = sqlx::query_as(
-        "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, in_doubt FROM streaming_batch \
+        "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, bytes, in_doubt FROM streaming_batch \
          WHERE destination_id = $1 AND status <> 'SUCCESS'",
     );
     Ok(query.bind(destination_id).fetch_optional(engine.store().read()).await?)
@@ -81,59 +94,77 @@ pub(super) async fn read_events(
     Ok(events)
 }
 
+/// What building a batch holds in memory, given the bytes of its content: the content beside what it is made of, and
+/// then beside its compressed form.
+pub(super) fn working_bytes(content: usize) -> usize {
+    2 * content
+}
+
 /// Freezes the batch that follows the cursor, up to `up_to`; none when there is nothing to send, or when the destination
 /// was changed meanwhile.
 pub(super) async fn freeze(engine: &Engine, row: &Row, cursor: Sequence, up_to: Sequence) -> Result<bool> {
+    let waiting = usize::try_from(up_to - cursor).unwrap_or(0);
+    let most = waiting.saturating_mul(EVENT_BYTES + CLOSING_BYTES).min(BATCH_BYTES);
+    let share = engine.budget().take(working_bytes(most), row.failure.is_some()).await?;
     let events = read_events(engine, row.account_id, cursor, up_to).await?;
     let (Some(first), Some(last)) = (events.first().map(|event| event.0), events.last().map(|event| event.0)) else {
         return Ok(false);
     };
     let spec = row.spec()?;
-    let content = encode::content(&events, spec.format);
-    let mut tx = engine.store().write().await?;
-    let previous: Option<EpochMillis> =
-        sqlx::query_scalar("SELECT max(created) FROM streaming_batch WHERE destination_id = $1")
-            .bind(row.id)
-            .fetch_one(&mut *tx)
-            .await?;
-    let frozen = now().max(previous.unwrap_or(0));
-    let number: Option<i64> = sqlx::query_scalar(
-        "UPDATE streaming_destination SET last_batch = last_batch + 1 \
-         WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE' RETURNING last_batch",
-    )
-    .bind(row.id)
-    .bind(row.epoch)
-    .bind(cursor)
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(number) = number else { return Ok(false) };
-    let key = encode::key(
-        &row.account,
-        frozen,
-        number,
-        (first, last),
-        &row.uid,
-        spec.format,
-        spec.compression,
-    )?;
-    sqlx::query(
-        "INSERT INTO streaming_batch (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
-         format, compression, sha256, key, created) VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(row.id)
-    .bind(number)
-    .bind(row.account_id)
-    .bind(first)
-    .bind(last)
-    .bind(last - first + 1)
-    .bind(i64::try_from(content.len()).unwrap_or(i64::MAX))
-    .bind(serde_json::to_string(&spec.format)?)
-    .bind(serde_json::to_string(&spec.compression)?)
-    .bind(encode::sha256(content.as_bytes()).to_vec())
-    .bind(key)
-    .bind(frozen)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(true)
+    let format = spec.format;
+    let encoded = tokio::task::spawn_blocking(move || {
+        let content = encode::content(&events, format);
+        (content.len(), encode::sha256(content.as_bytes()))
+    });
+    let (bytes, sha256) = encoded.await.map_err(|error| Error::Broken(error.to_string()))?;
+    drop(share);
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let number: Option<i64> = sqlx::query_scalar(
+            "UPDATE streaming_destination SET last_batch = last_batch + 1 \
+             WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE' RETURNING last_batch",
+        )
+        .bind(row.id)
+        .bind(row.epoch)
+        .bind(cursor)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(number) = number else { return Ok(false) };
+        let previous: Option<EpochMillis> =
+            sqlx::query_scalar("SELECT max(created) FROM streaming_batch WHERE destination_id = $1")
+                .bind(row.id)
+                .fetch_one(&mut *tx)
+                .await?;
+        let frozen = now().max(previous.unwrap_or(0));
+        let key = encode::key(
+            &row.account,
+            frozen,
+            number,
+            (first, last),
+            &row.uid,
+            spec.format,
+            spec.compression,
+        )?;
+        sqlx::query(
+            "INSERT INTO streaming_batch (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
+             format, compression, sha256, key, created) VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(row.id)
+        .bind(number)
+        .bind(row.account_id)
+        .bind(first)
+        .bind(last)
+        .bind(last - first + 1)
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(serde_json::to_string(&spec.format)?)
+        .bind(serde_json::to_string(&spec.compression)?)
+        .bind(sha256.to_vec())
+        .bind(key)
+        .bind(frozen)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
+    })
+    .await
 }

@@ -1,11 +1,13 @@
 //! One pass over one destination: batch after batch until it has what the trail had when the pass began.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::budget::Share;
 use super::failure::Cause;
+use super::lease::{Lease, Replica};
 use super::plan::{self, OpenBatch};
 use super::upload::{self, Delivered, Object};
 use super::{confirm, encode};
@@ -13,6 +15,10 @@ use crate::Engine;
 use crate::connectors::{aws, rows as connectors};
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
+use crate::store::retried;
+
+/// How long a destination rests when a run ended in a fault of our own, such as a database that does not answer.
+const AFTER_A_FAULT: Duration = Duration::from_secs(1);
 
 /// How a pass goes on after a batch.
 enum Next {
@@ -20,21 +26,33 @@ enum Next {
     Stop,
 }
 
-/// Streams what a destination has yet to receive. One pass of a destination runs at a time; faults are noted on it.
-pub(super) async fn run(engine: &Engine, destination_id: i64, stopping: watch::Receiver<bool>) {
-    let gate = engine.gates().of(destination_id);
-    if gate.waits.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let _only_one = gate.run.lock().await;
-    gate.waits.store(false, Ordering::Release);
-    if let Err(error) = pass(engine, destination_id, stopping).await {
+/// Streams what a destination has yet to receive, if this server is the first to claim it. Faults are noted on it.
+pub(super) async fn run(engine: &Engine, replica: Replica, destination_id: i64, stopping: watch::Receiver<bool>) {
+    let ended = async {
+        let Some(lease) = replica.claim(engine.store(), destination_id).await? else {
+            return Ok(());
+        };
+        let passed = pass(engine, lease, stopping).await;
+        // A run that the database broke off keeps its lease, which makes it due again as soon as the database answers.
+        if !matches!(passed, Err(Error::Database(_))) {
+            replica.release(engine.store(), lease).await?;
+        }
+        passed
+    };
+    if let Err(error) = ended.await {
         tracing::error!(destination_id, %error, "a run could not go on");
+        tokio::time::sleep(AFTER_A_FAULT).await;
     }
 }
 
-async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receiver<bool>) -> Result<()> {
-    let Some(first) = rows::by_id(engine, destination_id).await? else {
+/// The destination as the run may stream it; none when it was paused, changed, or taken over by another server.
+async fn held(engine: &Engine, lease: Lease) -> Result<Option<Row>> {
+    let row = rows::by_id(engine, lease.destination_id).await?;
+    Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
+}
+
+async fn pass(engine: &Engine, lease: Lease, mut stopping: watch::Receiver<bool>) -> Result<()> {
+    let Some(first) = held(engine, lease).await? else {
         return Ok(());
     };
     let up_to: i64 = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
@@ -42,7 +60,7 @@ async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receive
         .fetch_one(engine.store().read())
         .await?;
     loop {
-        let Some(row) = rows::by_id(engine, destination_id).await?.filter(Row::is_active) else {
+        let Some(row) = held(engine, lease).await? else {
             return Ok(());
         };
         if *stopping.borrow() {
@@ -50,10 +68,11 @@ async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receive
         }
         let Some(cursor) = row.cursor else { return Ok(()) };
         let step = match plan::open_batch(engine, row.id).await? {
-            Some(batch) => deliver(engine, &row, batch, &mut stopping).await,
+            Some(batch) => deliver(engine, lease, batch, &mut stopping).await,
+            None if cursor >= up_to => return confirm::caught_up(engine, &row).await,
             None => match plan::freeze(engine, &row, cursor, up_to).await {
                 Ok(true) => Ok(Next::Batch),
-                Ok(false) => return confirm::caught_up(engine, &row).await,
+                Ok(false) => Ok(Next::Stop),
                 Err(error) => Err(error),
             },
         };
@@ -73,62 +92,44 @@ async fn pass(engine: &Engine, destination_id: i64, mut stopping: watch::Receive
     }
 }
 
-/// Sends one frozen batch, with the connector's waits between attempts.
+/// Sends one frozen batch, with the connector's waits between attempts. Nothing is held in memory while it waits.
 async fn deliver(
     engine: &Engine,
-    row: &Row,
+    lease: Lease,
     mut batch: OpenBatch,
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<Next> {
-    let events = plan::read_events(engine, row.account_id, batch.first_sequence - 1, batch.last_sequence).await?;
-    let content = encode::content(&events, batch.format()?);
-    drop(events);
-    let sha256 = encode::sha256(content.as_bytes());
-    if sha256.as_slice() != batch.sha256 {
-        return Err(Error::Broken(format!(
-            "batch {} no longer has the content that it was frozen with",
-            batch.number
-        )));
-    }
-    let body = encode::compress(content.as_bytes(), batch.compression()?)?;
-    drop(content);
     let mut retry = 0;
     loop {
         // Where it goes is read at each attempt, so that a mistyped bucket is mended by editing it.
-        let Some(current) = rows::by_id(engine, row.id)
-            .await?
-            .filter(|now| now.is_active() && now.epoch == row.epoch)
-        else {
+        let Some(row) = held(engine, lease).await? else {
             return Ok(Next::Stop);
         };
-        let Some((connector, secrets)) = connectors::unlock(engine, row.account_id, &current.connector).await? else {
-            let sentence = format!("The AWS connector “{}” does not exist.", current.connector);
-            confirm::failed(
-                engine,
-                row,
-                Some(&batch),
-                &Cause::blocked("connector", sentence, "Edit the destination and select another."),
-            )
-            .await?;
+        let Some((connector, secrets)) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
+            let sentence = format!("The AWS connector “{}” does not exist.", row.connector);
+            let cause = Cause::blocked("connector", sentence, "Edit the destination and select another.");
+            confirm::failed(engine, &row, Some(&batch), &cause).await?;
             return Ok(Next::Stop);
         };
-        let spec = current.spec()?;
+        let spec = row.spec()?;
+        let body = build(engine, &row, &batch).await?;
         let object = Object {
             key: format!("{}{}", spec.prefix.as_str(), batch.key),
             spec: &spec,
-            body: body.clone(),
+            body: body.bytes.clone(),
             format: batch.format()?,
             compression: batch.compression()?,
-            sha256,
-            in_doubt: batch.in_doubt,
+            sha256: body.sha256,
+            in_doubt: batch.is_in_doubt(),
         };
         let client = aws::s3(&connector, secrets.as_ref());
-        let Some(result) = attempt(engine, row, &batch, &client, object).await? else {
+        let Some(result) = attempt(engine, &row, &batch, &client, object).await? else {
             return Ok(Next::Stop);
         };
+        drop(body);
         let cause = match result {
             Ok(Delivered { verified }) => {
-                return Ok(if confirm::delivered(engine, row, &batch, verified).await? {
+                return Ok(if confirm::delivered(engine, &row, &batch, verified).await? {
                     Next::Batch
                 } else {
                     Next::Stop
@@ -143,8 +144,8 @@ async fn deliver(
             message = cause.message,
             "a batch was not delivered"
         );
-        confirm::failed(engine, row, Some(&batch), &cause).await?;
-        batch.in_doubt |= cause.in_doubt;
+        confirm::failed(engine, &row, Some(&batch), &cause).await?;
+        batch.doubt(cause.in_doubt);
         retry += 1;
         let backoff = connector.spec.backoff;
         if !cause.transient || retry > backoff.retry_count() {
@@ -157,7 +158,44 @@ async fn deliver(
     }
 }
 
-/// Records an attempt, then makes it; none when the destination was paused or changed first.
+/// What is sent of a batch, with the memory that it may have.
+struct Body {
+    bytes: Bytes,
+    sha256: [u8; 32],
+    _share: Share,
+}
+
+/// Builds a batch from the trail: the same bytes each time.
+async fn build(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<Body> {
+    let bytes = plan::working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
+    let mut share = engine.budget().take(bytes, row.failure.is_some()).await?;
+    let events = plan::read_events(engine, row.account_id, batch.first_sequence - 1, batch.last_sequence).await?;
+    let (format, compression) = (batch.format()?, batch.compression()?);
+    let encoded = tokio::task::spawn_blocking(move || {
+        let content = encode::content(&events, format);
+        drop(events);
+        let sha256 = encode::sha256(content.as_bytes());
+        encode::compress(content.as_bytes(), compression).map(|body| (sha256, body))
+    });
+    let (sha256, body) = encoded.await.map_err(|error| Error::Broken(error.to_string()))??;
+    if sha256.as_slice() != batch.sha256 {
+        return Err(Error::Broken(format!(
+            "batch {} no longer has the content that it was frozen with",
+            batch.number
+        )));
+    }
+    share.shrink(body.len());
+    Ok(Body {
+        bytes: body.into(),
+        sha256,
+        _share: share,
+    })
+}
+
+/// Records an attempt, then makes it; none when the destination was paused, changed or taken over first.
+///
+/// The PUT begins inside a second transaction that holds the destination's row: a pause comes either before it, and there
+/// is no PUT, or after it has begun. The PUT is waited for without the row, so that a pause never waits for S3.
 async fn attempt(
     engine: &Engine,
     row: &Row,
@@ -165,29 +203,39 @@ async fn attempt(
     client: &aws_sdk_s3::Client,
     object: Object<'_>,
 ) -> Result<Option<Result<Delivered, Cause>>> {
-    let gate = engine.gates().of(row.id);
-    let start = gate.start.lock().await;
-    let mut tx = engine.store().write().await?;
-    let recorded = sqlx::query(
-        "UPDATE streaming_batch SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
-         WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS' \
-         AND EXISTS (SELECT 1 FROM streaming_destination WHERE id = $1 AND epoch = $3 AND status = 'ACTIVE')",
-    )
-    .bind(row.id)
-    .bind(batch.number)
-    .bind(row.epoch)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    if recorded.rows_affected() != 1 {
+    if !note_attempt(engine, row, batch).await? {
         return Ok(None);
     }
     let mut put = std::pin::pin!(upload::put(client, object));
-    // Begun while the gate is held; waited for without it, so that a toggle never waits for S3.
+    let mut tx = engine.store().write().await?;
+    if !rows::hold(&mut tx, row.id, row.epoch).await? {
+        return Ok(None);
+    }
     let begun = futures::poll!(&mut put);
-    drop(start);
+    // Nothing was written. Should it fail the row is free all the same, and the PUT is under way.
+    let _ = tx.commit().await;
     Ok(Some(match begun {
         std::task::Poll::Ready(result) => result,
         std::task::Poll::Pending => put.await,
     }))
+}
+
+async fn note_attempt(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<bool> {
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        if !rows::hold(&mut tx, row.id, row.epoch).await? {
+            return Ok(false);
+        }
+        let recorded = sqlx::query(
+            "UPDATE streaming_batch SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
+             WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS'",
+        )
+        .bind(row.id)
+        .bind(batch.number)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(recorded.rows_affected() == 1)
+    })
+    .await
 }

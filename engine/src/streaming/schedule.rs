@@ -1,15 +1,21 @@
-//! When runs begin: at ticks aligned to the clock, and when somebody asks.
+//! When runs begin: at ticks aligned to the clock, and when somebody asks. Every server looks once a second for what is
+//! due, and claims its part of it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use auditstream_model::limits::STREAMING_RUNS;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::lease::{Due, Replica};
 use super::run::run;
 use crate::Engine;
-use crate::error::Result;
-use crate::store::now;
+use crate::store::{Dialect, now};
+
+/// Between two looks at what is due, and between two heartbeats.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// The scheduler while it runs.
 #[derive(Debug)]
@@ -27,15 +33,12 @@ impl Scheduler {
     }
 }
 
-/// Starts the scheduler. What was due while the server was down is sent at once.
+/// Starts the scheduler. What was due while no server ran is sent at once.
 pub(crate) fn start(engine: Engine) -> Scheduler {
     let (stopping, stop) = watch::channel(false);
     let task = tokio::spawn(async move {
-        let Some(wanted) = engine.gates().take_wanted() else {
-            return;
-        };
         if engine.streaming_enabled() {
-            schedule(engine, wanted, stop).await;
+            schedule(engine, stop).await;
         }
     });
     Scheduler { stopping, task }
@@ -50,33 +53,87 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
     (now() / interval).saturating_add(1).saturating_mul(interval)
 }
 
-async fn schedule(engine: Engine, mut wanted: mpsc::UnboundedReceiver<i64>, mut stop: watch::Receiver<bool>) {
-    let mut runs = JoinSet::new();
-    let mut tick = now();
-    loop {
-        let wait = Duration::from_millis(u64::try_from(tick - now()).unwrap_or(0));
+async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
+    let replica = Replica::new(&engine);
+    while let Err(error) = replica.register(engine.store()).await {
+        tracing::error!(%error, "this server cannot join the others on its database; tried again in a second");
         tokio::select! {
-            _ = stop.changed() => break,
-            Some(destination_id) = wanted.recv() => begin(&mut runs, &engine, destination_id, &stop),
-            Some(_) = runs.join_next() => {}
-            () = tokio::time::sleep(wait) => {
-                tick = next_tick(&engine);
-                match active(&engine).await {
-                    Ok(due) => due.into_iter().for_each(|destination_id| begin(&mut runs, &engine, destination_id, &stop)),
-                    Err(error) => tracing::error!(%error, "the destinations cannot be read; tried again at the next tick"),
-                }
-            }
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(BEAT) => {}
         }
     }
-    while runs.join_next().await.is_some() {}
+    let heart = tokio::spawn(beat(engine.clone(), replica));
+    let mut runs = Runs::default();
+    while !*stop.borrow() {
+        match replica.due(engine.store(), &runs.destinations()).await {
+            Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
+            Err(error) => tracing::error!(%error, "the destinations cannot be read; tried again in a second"),
+        }
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = engine.woken() => {}
+            // It may have been asked for again while it ran.
+            () = runs.ended() => {}
+            () = tokio::time::sleep(BEAT) => {}
+        }
+    }
+    while !runs.of.is_empty() {
+        runs.ended().await;
+    }
+    heart.abort();
+    if let Err(error) = replica.leave(engine.store()).await {
+        tracing::warn!(%error, "the other servers will notice in a few seconds that this one has gone");
+    }
 }
 
-fn begin(runs: &mut JoinSet<()>, engine: &Engine, destination_id: i64, stop: &watch::Receiver<bool>) {
-    let (engine, stop) = (engine.clone(), stop.clone());
-    runs.spawn(async move { run(&engine, destination_id, stop).await });
+/// Renews the heartbeat for as long as the server runs.
+async fn beat(engine: Engine, replica: Replica) {
+    if engine.store().dialect() == Dialect::Sqlite {
+        return;
+    }
+    loop {
+        tokio::time::sleep(BEAT).await;
+        if let Err(error) = replica.register(engine.store()).await {
+            tracing::error!(%error, "the heartbeat could not be renewed; tried again in a second");
+        }
+    }
 }
 
-async fn active(engine: &Engine) -> Result<Vec<i64>> {
-    let query = sqlx::query_scalar("SELECT id FROM streaming_destination WHERE status = 'ACTIVE' ORDER BY id");
-    Ok(query.fetch_all(engine.store().read()).await?)
+/// The runs of this server: one of a destination at a time, and so many in all. Destinations that fail have half of the
+/// places at most, so that they never keep the others waiting.
+#[derive(Default)]
+struct Runs {
+    tasks: JoinSet<()>,
+    of: HashMap<Id, Due>,
+}
+
+impl Runs {
+    fn destinations(&self) -> HashSet<i64> {
+        self.of.values().map(|run| run.destination_id).collect()
+    }
+
+    fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &watch::Receiver<bool>) {
+        let failing = self.of.values().filter(|run| run.failing).count();
+        let full = self.of.len() >= STREAMING_RUNS || due.failing && failing >= STREAMING_RUNS / 2;
+        if full {
+            return;
+        }
+        let (engine, stop) = (engine.clone(), stop.clone());
+        let task = self
+            .tasks
+            .spawn(async move { run(&engine, replica, due.destination_id, stop).await });
+        self.of.insert(task.id(), due);
+    }
+
+    /// Waits until a run ends; for ever when there is none.
+    async fn ended(&mut self) {
+        match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => drop(self.of.remove(&id)),
+            Some(Err(error)) => {
+                tracing::error!(%error, "a run ended in a panic");
+                self.of.remove(&error.id());
+            }
+            None => std::future::pending().await,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use auditstream_model::limits::BATCH_BYTES;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::encode;
@@ -20,7 +21,7 @@ const CONTENT_SHA256: &str = "content-sha256";
 pub(super) struct Object<'a> {
     pub(super) spec: &'a DestinationSpec,
     pub(super) key: String,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
     pub(super) format: Format,
     pub(super) compression: Compression,
     pub(super) sha256: [u8; 32],

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use auditstream_model::{FieldError, IngestOutcome, Sequence};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 
 use super::payload::{Prepared, same_content};
 use crate::error::Result;
-use crate::store::{WriteTx, now};
+use crate::store::{Dialect, WriteTx, now};
 
 /// Rows of one statement: enough that the round trips to the database do not count, far from its limit of parameters.
 const ROWS: usize = 200;
@@ -24,11 +24,12 @@ pub(crate) enum Appended {
 /// Appends events to an account's trail. The account's row is taken first, so that its lock orders the commits; then the
 /// ids are looked up and only the new ones numbered.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
-    let last: Sequence =
-        sqlx::query_scalar("UPDATE account SET last_sequence = last_sequence WHERE id = $1 RETURNING last_sequence")
-            .bind(account_id)
-            .fetch_one(&mut **tx)
-            .await?;
+    // SQLite has one lock for all, which the transaction holds from its start.
+    let take = tx.dialect().pick(
+        "SELECT last_sequence FROM account WHERE id = $1",
+        "SELECT last_sequence FROM account WHERE id = $1 FOR NO KEY UPDATE",
+    );
+    let last: Sequence = sqlx::query_scalar(take).bind(account_id).fetch_one(&mut **tx).await?;
     let mut known = stored_payloads(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut conflicts = Vec::new();
@@ -68,17 +69,48 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     }))
 }
 
+/// `rows` groups of so many placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite takes `?` much faster,
+/// and does not take both.
+fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
+    let group = |row: usize| {
+        let one = |column| match dialect {
+            Dialect::Sqlite => "?".to_owned(),
+            Dialect::Postgres => format!("${}", first + row * columns + column),
+        };
+        format!("({})", (0..columns).map(one).collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(group).collect::<Vec<_>>().join(", ")
+}
+
+/// Statements of every length would push the others out of the cache of prepared ones.
+fn is_kept(rows: usize) -> bool {
+    rows == ROWS || rows == 1
+}
+
 async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
     let mut known = HashMap::with_capacity(events.len());
     for chunk in events.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT id_digest, payload FROM audit_event WHERE account_id = ");
-        query.push_bind(account_id).push(" AND id_digest IN (");
-        let mut ids = query.separated(", ");
+        // Written for PostgreSQL so that no plan but a look-up of each id by its index is possible: as long as it has no
+        // statistics it would rather read all of the account.
+        let (select, end) = match tx.dialect() {
+            Dialect::Sqlite => (
+                "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
+                ")",
+            ),
+            Dialect::Postgres => (
+                "SELECT known.id_digest, known.payload FROM (VALUES ",
+                ") AS wanted (id_digest) CROSS JOIN LATERAL (SELECT id_digest, payload FROM audit_event \
+                 WHERE account_id = $1 AND id_digest = wanted.id_digest OFFSET 0) AS known",
+            ),
+        };
+        let ids = placeholders(tx.dialect(), 2, chunk.len(), 1);
+        let sql = [select, &ids, end].concat();
+        let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(is_kept(chunk.len()));
+        query = query.bind(account_id);
         for event in chunk {
-            ids.push_bind(event.id_digest.to_vec());
+            query = query.bind(event.id_digest.as_slice());
         }
-        query.push(")");
-        let rows: Vec<(Vec<u8>, String)> = query.build_query_as().fetch_all(&mut **tx).await?;
+        let rows: Vec<(Vec<u8>, String)> = query.fetch_all(&mut **tx).await?;
         known.extend(
             rows.into_iter()
                 .filter_map(|(digest, payload)| Some((<[u8; 16]>::try_from(digest).ok()?, payload))),
@@ -88,31 +120,35 @@ async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared])
 }
 
 async fn insert(tx: &mut WriteTx, account_id: i64, last: Sequence, fresh: &[&Prepared]) -> Result<()> {
+    const COLUMNS: usize = 14;
     let received = now();
     let mut sequence = last;
     for chunk in fresh.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut sql = String::from(
             "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
-             resource_type, resource, org, project, payload) ",
+             resource_type, resource, org, project, payload) VALUES ",
         );
-        query.push_values(chunk, |mut row, event| {
+        sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_kept(chunk.len()));
+        for event in chunk {
             sequence += 1;
-            row.push_bind(account_id)
-                .push_bind(sequence)
-                .push_bind(event.id_digest.to_vec())
-                .push_bind(event.time)
-                .push_bind(received)
-                .push_bind(event.principal_type.as_str())
-                .push_bind(event.principal.as_str())
-                .push_bind(event.action.as_str())
-                .push_bind(event.module.as_str())
-                .push_bind(event.resource_type.as_str())
-                .push_bind(event.resource.as_str())
-                .push_bind(event.org.as_deref())
-                .push_bind(event.project.as_deref())
-                .push_bind(event.payload.as_str());
-        });
-        query.build().execute(&mut **tx).await?;
+            query = query
+                .bind(account_id)
+                .bind(sequence)
+                .bind(event.id_digest.as_slice())
+                .bind(event.time)
+                .bind(received)
+                .bind(event.principal_type.as_str())
+                .bind(event.principal.as_str())
+                .bind(event.action.as_str())
+                .bind(event.module.as_str())
+                .bind(event.resource_type.as_str())
+                .bind(event.resource.as_str())
+                .bind(event.org.as_deref())
+                .bind(event.project.as_deref())
+                .bind(event.payload.as_str());
+        }
+        query.execute(&mut **tx).await?;
     }
     Ok(())
 }

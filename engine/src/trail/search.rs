@@ -2,22 +2,49 @@
 
 use auditstream_model::{AuditEvent, Code, EpochMillis, EventFilter, EventPage, Permission, Sequence};
 use sqlx::Row;
+use sqlx::any::{Any, AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments};
 
 use super::payload::close;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-/// What a filter says, as a condition; [`bind_filter`] gives its parameters.
-macro_rules! matches_filter {
-    () => {
-        "account_id = $1 AND time >= $2 AND time < $3 \
-         AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6) \
-         AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8) AND ($9 IS NULL OR org = $9) \
-         AND ($10 IS NULL OR project = $10) AND ($11 IS NULL OR payload LIKE $11 ESCAPE '\\') \
-         AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN')) \
-         AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')"
+/// What a filter says, as a condition; [`bind_filter`] gives its parameters. SQLite's LIKE ignores the case of ASCII
+/// letters, as PostgreSQL's ILIKE does.
+macro_rules! filtered {
+    ($before:literal, $like:literal, $behind:literal) => {
+        concat!(
+            $before,
+            " WHERE account_id = $1 AND time >= $2 AND time < $3 ",
+            "AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6) ",
+            "AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8) AND ($9 IS NULL OR org = $9) ",
+            "AND ($10 IS NULL OR project = $10) AND ($11 IS NULL OR payload ",
+            $like,
+            " $11 ESCAPE '\\') ",
+            "AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN')) ",
+            "AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM') ",
+            $behind
+        )
+    };
+}
+
+macro_rules! page_by {
+    ($like:literal) => {
+        filtered!(
+            "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event",
+            $like,
+            "AND (time, sequence) < ($13, $14) ORDER BY time DESC, sequence DESC LIMIT $15"
+        )
+    };
+}
+
+macro_rules! newer_by {
+    ($like:literal) => {
+        filtered!(
+            "SELECT count(*) FROM (SELECT 1 FROM audit_event",
+            $like,
+            "AND sequence > $13 LIMIT $14) AS newer"
+        )
     };
 }
 
@@ -40,12 +67,7 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         .bind(actor.account_id())
         .fetch_one(engine.store().read())
         .await?;
-    let query = sqlx::query(concat!(
-        "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload \
-         FROM audit_event WHERE ",
-        matches_filter!(),
-        " AND (time, sequence) < ($13, $14) ORDER BY time DESC, sequence DESC LIMIT $15",
-    ));
+    let query = sqlx::query(engine.store().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")));
     let rows = bind_filter(query, actor, filter)
         .bind(before_time)
         .bind(before_sequence)
@@ -78,11 +100,7 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
 /// No permission.
 pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
     actor.require(Permission::ViewAudit)?;
-    let query = sqlx::query(concat!(
-        "SELECT count(*) FROM (SELECT 1 FROM audit_event WHERE ",
-        matches_filter!(),
-        " AND sequence > $13 LIMIT $14) AS newer",
-    ));
+    let query = sqlx::query(engine.store().dialect().pick(newer_by!("LIKE"), newer_by!("ILIKE")));
     let row = bind_filter(query, actor, filter)
         .bind(after)
         .bind(NEWER_AT_MOST)
@@ -91,7 +109,7 @@ pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: 
     Ok(row.try_get(0)?)
 }
 
-type Filtered = Query<'static, Sqlite, SqliteArguments>;
+type Filtered = Query<'static, Any, AnyArguments>;
 
 fn bind_filter(query: Filtered, actor: &Actor, filter: &EventFilter) -> Filtered {
     let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -143,7 +161,7 @@ async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result
     Ok(count.fetch_one(engine.store().read()).await?)
 }
 
-fn event(row: &sqlx::sqlite::SqliteRow) -> Result<AuditEvent, sqlx::Error> {
+fn event(row: &AnyRow) -> Result<AuditEvent, sqlx::Error> {
     let sequence = row.try_get("sequence")?;
     let mut json = String::new();
     close(&mut json, row.try_get("payload")?, sequence, None);

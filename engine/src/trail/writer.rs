@@ -1,19 +1,23 @@
 //! Groups requests into commits: one task owns the appending, so that a sync of the disk serves all who wait.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use auditstream_model::{Code, IngestOutcome, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
 use super::payload::Prepared;
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{Dialect, Store, retried};
 
 /// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
 /// A commit takes no further request once it has this many events.
 const COMMIT_EVENTS: usize = 10_000;
+/// Commits under way at once: half of the connections to PostgreSQL.
+const COMMITS: usize = 8;
 
 struct Request {
     account_id: i64,
@@ -88,32 +92,107 @@ pub(crate) fn invalid_events(total: usize, mut errors: Vec<auditstream_model::Fi
     Error::Refused(Box::new(problem))
 }
 
-async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
-    while let Some(first) = requests.recv().await {
-        let mut events = first.events.len();
-        let mut group = vec![first];
-        while events < COMMIT_EVENTS
-            && let Ok(next) = requests.try_recv()
-        {
-            events += next.events.len();
-            group.push(next);
+/// Which requests wait for each other: on SQLite all, for there is one write lock and one sync serves all; on PostgreSQL
+/// those of one account, so that accounts do not delay one another.
+fn lane(dialect: Dialect, account_id: i64) -> i64 {
+    match dialect {
+        Dialect::Sqlite => 0,
+        Dialect::Postgres => account_id,
+    }
+}
+
+/// The requests that wait, by lane, and whose turn it is.
+#[derive(Default)]
+struct Lanes {
+    waiting: HashMap<i64, VecDeque<Request>>,
+    under_way: HashMap<Id, i64>,
+    /// Lanes with requests and without a commit under way, the one that has waited longest first.
+    turns: VecDeque<i64>,
+}
+
+impl Lanes {
+    fn add(&mut self, lane: i64, request: Request) {
+        let waiting = self.waiting.entry(lane).or_default();
+        if waiting.is_empty() && !self.under_way.values().any(|busy| *busy == lane) {
+            self.turns.push_back(lane);
         }
-        match commit(&store, &group).await {
-            Ok(results) => {
-                for (request, result) in group.into_iter().zip(results) {
-                    // Whoever no longer waits has sent its request in vain; its events are stored all the same.
-                    let _ = request.answer.send(Ok(result));
-                }
+        waiting.push_back(request);
+    }
+
+    fn next(&mut self) -> Option<(i64, Vec<Request>)> {
+        if self.under_way.len() >= COMMITS {
+            return None;
+        }
+        let lane = self.turns.pop_front()?;
+        self.waiting.get_mut(&lane).map(|waiting| (lane, next_group(waiting)))
+    }
+
+    fn ended(&mut self, commit: Id) {
+        let Some(lane) = self.under_way.remove(&commit) else {
+            return;
+        };
+        if self.waiting.get(&lane).is_some_and(|waiting| !waiting.is_empty()) {
+            self.turns.push_back(lane);
+        } else {
+            self.waiting.remove(&lane);
+        }
+    }
+}
+
+async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let lane_of = |request: &Request| lane(store.dialect(), request.account_id);
+    let mut lanes = Lanes::default();
+    let mut commits = JoinSet::new();
+    let mut open = true;
+    while open || !commits.is_empty() {
+        tokio::select! {
+            request = requests.recv(), if open => match request {
+                Some(request) => lanes.add(lane_of(&request), request),
+                None => open = false,
+            },
+            Some(ended) = commits.join_next_with_id() => {
+                lanes.ended(ended.map_or_else(|panic| panic.id(), |(commit, ())| commit));
             }
-            Err(error) => {
-                tracing::error!(%error, requests = group.len(), "events were not stored");
-                for request in group {
-                    let refusal = Error::refused(
-                        Code::Unavailable,
-                        "The events could not be written to the database. Send them again in a few seconds.",
-                    );
-                    let _ = request.answer.send(Err(refusal));
-                }
+        }
+        while let Ok(request) = requests.try_recv() {
+            lanes.add(lane_of(&request), request);
+        }
+        while let Some((lane, group)) = lanes.next() {
+            let commit = commits.spawn(commit_and_answer(store.clone(), group));
+            lanes.under_way.insert(commit.id(), lane);
+        }
+    }
+}
+
+/// What is committed together: requests in the order in which they came.
+fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
+    let mut group = Vec::new();
+    let mut events = 0;
+    while events < COMMIT_EVENTS
+        && let Some(next) = waiting.pop_front()
+    {
+        events += next.events.len();
+        group.push(next);
+    }
+    group
+}
+
+async fn commit_and_answer(store: Store, group: Vec<Request>) {
+    match retried(|| commit(&store, &group)).await {
+        Ok(results) => {
+            for (request, result) in group.into_iter().zip(results) {
+                // Whoever no longer waits has sent its request in vain; its events are stored all the same.
+                let _ = request.answer.send(Ok(result));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, requests = group.len(), "events were not stored");
+            for request in group {
+                let refusal = Error::refused(
+                    Code::Unavailable,
+                    "The events could not be written to the database. Send them again in a few seconds.",
+                );
+                let _ = request.answer.send(Err(refusal));
             }
         }
     }

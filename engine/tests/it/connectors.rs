@@ -1,14 +1,24 @@
 //! Connectors and their secrets.
 
-use auditstream_engine::{Engine, MasterKey, connectors};
+use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::{Config, Engine, MasterKey, connectors};
 use auditstream_model::connector::Outcome;
 use auditstream_model::{Code, CredentialsInput};
 
-use crate::support::{House, SECRET, Store, config, connector};
+use crate::on_both;
+use crate::postgres::address;
+use crate::store::{SECRET, Store};
+use crate::support::{House, On, config, connector};
 
-#[tokio::test]
-async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there() {
-    let (house, store) = (House::open().await, Store::start().await);
+on_both![
+    a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there,
+    a_secret_is_never_shown_again,
+    a_connector_in_use_stays_and_an_id_is_taken_once,
+    a_wrong_master_key_or_a_newer_database_is_refused,
+];
+
+async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there(house: House) {
+    let store = Store::start().await;
     house.connect(&store).await;
     let good = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(good.status, Outcome::Success, "{good:?}");
@@ -34,9 +44,8 @@ async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there() {
     );
 }
 
-#[tokio::test]
-async fn a_secret_is_never_shown_again() {
-    let (house, store) = (House::open().await, Store::start().await);
+async fn a_secret_is_never_shown_again(house: House) {
+    let store = Store::start().await;
     house.connect(&store).await;
     let shown = serde_json::to_string(&connectors::get(&house.engine, &house.admin, "aws").await.unwrap()).unwrap();
     assert!(!shown.contains(SECRET));
@@ -66,19 +75,19 @@ async fn a_secret_is_never_shown_again() {
         .unwrap();
     let still_works = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(still_works.status, Outcome::Success);
-    house.engine.close().await;
-    for entry in std::fs::read_dir(house.folder.path()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+    let mut house = house;
+    let bytes = house.whole_database().await;
+    let hexadecimal = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for secret in [SECRET, &hexadecimal] {
         assert!(
-            !bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()),
-            "a secret stands in the database file"
+            !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+            "a secret stands in the database"
         );
     }
 }
 
-#[tokio::test]
-async fn a_connector_in_use_stays_and_an_id_is_taken_once() {
-    let (house, store) = (House::open().await, Store::start().await);
+async fn a_connector_in_use_stays_and_an_id_is_taken_once(house: House) {
+    let store = Store::start().await;
     house.connect(&store).await;
     house.destination("audit-logs", serde_json::json!({})).await;
     let refused = connectors::delete(&house.engine, &house.admin, "aws")
@@ -93,38 +102,50 @@ async fn a_connector_in_use_stays_and_an_id_is_taken_once() {
     assert_eq!(again.code, Code::DuplicateField);
 }
 
-#[tokio::test]
-async fn a_wrong_master_key_or_a_newer_or_broken_database_is_refused() {
-    let house = House::open().await;
-    let file = config(house.folder.path());
+async fn a_wrong_master_key_or_a_newer_database_is_refused(house: House) {
     let wrong = MasterKey::from_base64("MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=").unwrap();
-    let refused = Engine::open(auditstream_engine::Config {
+    let refused = Engine::open(Config {
         master_key: wrong,
-        ..file.clone()
+        ..house.config.clone()
     })
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("master key"), "{refused}");
-    let broken = house.folder.path().join("broken.db");
-    std::fs::write(
-        &broken,
-        "this is a text and has been for longer than a page of a database would be",
-    )
-    .unwrap();
-    let refused = Engine::open(auditstream_engine::Config {
-        database: broken.clone(),
-        ..file.clone()
-    })
-    .await
-    .unwrap_err();
-    assert!(refused.to_string().contains("broken.db"), "{refused}");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.database.display()))
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, 'later', 1, x'00', 0)")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let refused = Engine::open(file).await.unwrap_err();
+    house
+        .sql(match house.on {
+            On::Sqlite => "UPDATE _sqlx_migrations SET checksum = x'00'",
+            On::Postgres => "UPDATE _sqlx_migrations SET checksum = '\\x00'",
+        })
+        .await;
+    let refused = Engine::open(house.config.clone()).await.unwrap_err();
+    assert!(refused.to_string().contains("not the one of this version"), "{refused}");
+    house.sql("UPDATE _sqlx_migrations SET version = 999").await;
+    let refused = Engine::open(house.config.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("newer version"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.db");
+    let text = "this is a text and has been for longer than a page of a database would be";
+    std::fs::write(&broken, text).unwrap();
+    let refused = Engine::open(config(broken.into())).await.unwrap_err();
+    assert!(refused.to_string().contains("broken.db"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
+    for (url, why) in [
+        ("postgres://audit:hush@127.0.0.1:1/audit".to_owned(), "refused"),
+        (address("nowhere"), "does not exist"),
+    ] {
+        let database = Database::Postgres(PostgresUrl::parse(&url).unwrap());
+        let refused = Engine::open(config(database)).await.unwrap_err().to_string();
+        assert!(refused.starts_with("cannot open the database postgres://"), "{refused}");
+        assert!(
+            refused.contains(why) && !refused.contains("hush") && !refused.contains('\n'),
+            "{refused}"
+        );
+    }
 }

@@ -1,213 +1,95 @@
-//! A whole engine in a folder of its own, and a store that does as it is told.
+//! A whole engine with data of its own, on either database.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 use std::time::Duration;
 
+use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{Actor, Background, Config, Engine, MasterKey, access, connectors, destinations};
 use auditstream_model::{
-    AccountName, Backoff, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome, ListQuery, Scope, Status,
+    AccountName, AggregateItem, Backoff, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome, ListQuery,
+    Scope, Status,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
-pub const SECRET: &str = "canary-secret-1f0c9a";
-pub const BUCKET: &str = "audit-logs";
+use crate::postgres;
+use crate::store::{BUCKET, SECRET, Store};
+
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// What the store does with a PUT instead of answering it well.
-#[derive(Clone, Copy, Debug)]
-pub enum Fault {
-    /// Answers 500 and stores nothing.
-    Refuse,
-    /// Stores the object, and answers 500.
-    LoseAnswer,
-    /// Answers 403.
-    Deny,
-    /// Answers after the test has said so.
-    Hold,
+/// The database of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
 }
 
-pub struct Store {
-    pub endpoint: String,
-    root: TempDir,
-    faults: Arc<Mutex<VecDeque<Fault>>>,
-    pub puts: Arc<AtomicUsize>,
-    pub release: Arc<tokio::sync::Semaphore>,
+/// Runs each of these functions on both databases, as the tests `sqlite::name` and `postgres::name`.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident,)*) => {
+        $crate::on!(sqlite, Sqlite, $($name,)*);
+        $crate::on!(postgres, Postgres, $($name,)*);
+    };
 }
 
-impl Store {
-    pub async fn start() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join(BUCKET)).unwrap();
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single("AKIATEST", SECRET));
-        let service = builder.build();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let store = Self {
-            endpoint,
-            root,
-            faults: Arc::default(),
-            puts: Arc::default(),
-            release: Arc::new(tokio::sync::Semaphore::new(0)),
-        };
-        let (faults, puts, release) = (
-            Arc::clone(&store.faults),
-            Arc::clone(&store.puts),
-            Arc::clone(&store.release),
-        );
-        let buckets = store.root.path().to_owned();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let (service, faults, puts, release) = (
-                    service.clone(),
-                    Arc::clone(&faults),
-                    Arc::clone(&puts),
-                    Arc::clone(&release),
-                );
-                let buckets = buckets.clone();
-                let answer = tower::service_fn(move |request: http::Request<_>| {
-                    let (service, release) = (service.clone(), Arc::clone(&release));
-                    let is_put = request.method() == http::Method::PUT;
-                    // The store behind would make a bucket of any name.
-                    let bucket = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
-                    let no_bucket = is_put && !buckets.join(bucket).is_dir();
-                    let fault = if is_put {
-                        puts.fetch_add(1, Ordering::SeqCst);
-                        faults.lock().unwrap().pop_front()
-                    } else {
-                        None
-                    };
-                    async move {
-                        let error = |status: u16, code: &str| {
-                            let body = format!(
-                                "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>"
-                            );
-                            http::Response::builder()
-                                .status(status)
-                                .body(s3s::Body::from(bytes::Bytes::from(body)))
-                                .unwrap()
-                        };
-                        if no_bucket {
-                            return Ok(error(404, "NoSuchBucket"));
-                        }
-                        match fault {
-                            Some(Fault::Refuse) => return Ok(error(500, "InternalError")),
-                            Some(Fault::Deny) => return Ok(error(403, "AccessDenied")),
-                            Some(Fault::Hold) => release.acquire().await.unwrap().forget(),
-                            Some(Fault::LoseAnswer) | None => {}
-                        }
-                        let answer = service.call(request.map(s3s::Body::from)).await;
-                        if matches!(fault, Some(Fault::LoseAnswer)) {
-                            Ok(error(500, "InternalError"))
-                        } else {
-                            answer
-                        }
-                    }
-                });
-                tokio::spawn(async move {
-                    let builder = Builder::new(TokioExecutor::new());
-                    let _ = builder
-                        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(answer))
-                        .await;
-                });
-            }
-        });
-        store
-    }
-
-    pub fn next(&self, faults: &[Fault]) {
-        self.faults.lock().unwrap().extend(faults);
-    }
-
-    /// Keys and bytes of a bucket's objects.
-    pub fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
-        let base = self.root.path().join(bucket);
-        let mut found = BTreeMap::new();
-        walk(&base, &mut |path| {
-            let key = path.strip_prefix(&base).unwrap().to_string_lossy().into_owned();
-            found.insert(key, std::fs::read(path).unwrap());
-        });
-        found
-    }
-
-    pub fn path(&self, bucket: &str, key: &str) -> PathBuf {
-        self.root.path().join(bucket).join(key)
-    }
-
-    /// Every event in a bucket, in the order of keys and lines; `.gz` and plain.
-    pub fn events(&self, bucket: &str) -> Vec<serde_json::Value> {
-        let mut events = Vec::new();
-        for (key, bytes) in self.objects(bucket) {
-            let mut text = String::new();
-            if key.ends_with(".gz") {
-                flate2::read::GzDecoder::new(bytes.as_slice())
-                    .read_to_string(&mut text)
-                    .unwrap();
-            } else {
-                text = String::from_utf8(bytes).unwrap();
-            }
-            events.extend(
-                text.lines()
-                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()),
-            );
+/// Runs each of these functions on one of them.
+#[macro_export]
+macro_rules! on {
+    ($module:ident, $on:ident, $($name:ident,)*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::support::House::open($crate::support::On::$on).await).await;
+                }
+            )*
         }
-        events
-    }
-
-    pub fn sequences(&self, bucket: &str) -> Vec<i64> {
-        self.events(bucket)
-            .iter()
-            .map(|event| event["auditEventMetadata"]["sequence"].as_i64().unwrap())
-            .collect()
-    }
-}
-
-fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            walk(&path, visit);
-        } else {
-            visit(&path);
-        }
-    }
+    };
 }
 
 pub struct House {
+    pub on: On,
     pub folder: TempDir,
+    pub config: Config,
+    /// Of its database.
+    url: String,
     pub engine: Engine,
     pub admin: Actor,
     pub ingester: Actor,
     background: Option<Background>,
 }
 
-pub fn config(folder: &Path) -> Config {
+pub fn config(database: Database) -> Config {
     Config {
-        database: folder.join("auditstream.db"),
+        database,
         master_key: MasterKey::from_base64(KEY).unwrap(),
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
     }
 }
 
+fn fresh_database(on: On, folder: &Path) -> (Database, String) {
+    match on {
+        On::Sqlite => {
+            let file = folder.join("auditstream.db");
+            let url = format!("sqlite://{}", file.display());
+            (Database::Sqlite(file), url)
+        }
+        On::Postgres => {
+            let url = postgres::database();
+            (Database::Postgres(PostgresUrl::parse(&url).unwrap()), url)
+        }
+    }
+}
+
 impl House {
-    pub async fn open() -> Self {
+    pub async fn open(on: On) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::open(config(folder.path())).await.unwrap();
+        let (database, url) = fresh_database(on, folder.path());
+        let config = config(database);
+        let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
             .unwrap();
@@ -217,7 +99,10 @@ impl House {
         let ingester = access::token(&engine, &token).await.unwrap().unwrap();
         let background = Some(engine.start());
         Self {
+            on,
             folder,
+            config,
+            url,
             engine,
             admin,
             ingester,
@@ -225,13 +110,50 @@ impl House {
         }
     }
 
+    /// Stops the scheduler alone: others are to stream.
+    pub async fn stop_streaming(&mut self) {
+        self.background.take().unwrap().stop().await;
+    }
+
+    /// Stops everything.
+    pub async fn stop(&mut self) {
+        if let Some(background) = self.background.take() {
+            background.stop().await;
+        }
+        self.engine.close().await;
+    }
+
     /// Stops everything and opens the same database again, as a restart does.
     pub async fn restart(mut self) -> Self {
-        self.background.take().unwrap().stop().await;
-        self.engine.close().await;
-        self.engine = Engine::open(config(self.folder.path())).await.unwrap();
+        self.stop().await;
+        self.engine = Engine::open(self.config.clone()).await.unwrap();
         self.background = Some(self.engine.start());
         self
+    }
+
+    /// Does something to the database behind the engine's back.
+    pub async fn sql(&self, statement: &'static str) {
+        let mut connection = self.connection().await;
+        connection.execute(statement).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    pub async fn connection(&self) -> AnyConnection {
+        AnyConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// All that the database keeps, as it lies there. Closes it.
+    pub async fn whole_database(&mut self) -> Vec<u8> {
+        self.stop().await;
+        match self.on {
+            On::Sqlite => {
+                let files = std::fs::read_dir(self.folder.path()).unwrap();
+                files
+                    .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
+                    .collect()
+            }
+            On::Postgres => dump(&self.url),
+        }
     }
 
     pub async fn send(&self, events: &[serde_json::Value]) -> IngestOutcome {
@@ -252,25 +174,44 @@ impl House {
             .unwrap();
     }
 
+    /// One more destination, active, under a prefix of its name.
+    pub async fn another_destination(&self, identifier: &str, connector: &str) {
+        let mut input = destination(BUCKET, serde_json::json!({"prefix": format!("{identifier}/")}));
+        input.identifier = identifier.into();
+        input.connector_ref = connector.into();
+        input.status = Status::Active;
+        destinations::create(&self.engine, &self.admin, input).await.unwrap();
+    }
+
     pub async fn toggle(&self, status: Status) {
         destinations::set_status(&self.engine, &self.admin, "siem", status)
             .await
             .unwrap();
     }
 
+    /// Waits until every destination has all that the trail has, without asking for a run.
+    pub async fn all_caught_up(&self) {
+        for _ in 0..1200 {
+            let list = destinations::aggregate(&self.engine, &self.admin, &ListQuery::default())
+                .await
+                .unwrap();
+            let done = |item: &AggregateItem| {
+                item.streaming_details.behind == Some(0) && item.streaming_details.failure.is_none()
+            };
+            if list.items.iter().all(done) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("some destinations are still behind");
+    }
+
     /// Waits until the destination is as wanted.
-    pub async fn settled(
-        &self,
-        enough: impl Fn(&auditstream_model::AggregateItem) -> bool,
-    ) -> auditstream_model::AggregateItem {
+    pub async fn settled(&self, enough: impl Fn(&AggregateItem) -> bool) -> AggregateItem {
         self.settled_by(enough, false).await
     }
 
-    async fn settled_by(
-        &self,
-        enough: impl Fn(&auditstream_model::AggregateItem) -> bool,
-        run: bool,
-    ) -> auditstream_model::AggregateItem {
+    async fn settled_by(&self, enough: impl Fn(&AggregateItem) -> bool, run: bool) -> AggregateItem {
         for _ in 0..600 {
             if run {
                 destinations::stream_now(&self.engine, &self.admin, "siem")
@@ -298,15 +239,22 @@ impl House {
 
     /// Runs until nothing is behind and nothing fails: a recovery's own event takes one more run.
     pub async fn streamed(&self) {
-        let done = |item: &auditstream_model::AggregateItem| {
-            item.streaming_details.behind == Some(0) && item.streaming_details.failure.is_none()
-        };
+        let done =
+            |item: &AggregateItem| item.streaming_details.behind == Some(0) && item.streaming_details.failure.is_none();
         self.settled_by(done, true).await;
         let batches = destinations::batches(&self.engine, &self.admin, "siem", &ListQuery::default())
             .await
             .unwrap();
         assert!(batches.items.iter().all(|batch| batch.status == BatchStatus::Success));
     }
+}
+
+/// All that a database holds, as text; bytes are in hexadecimal.
+fn dump(url: &str) -> Vec<u8> {
+    let name = url.rsplit('/').next().unwrap();
+    let dumped = postgres::program("pg_dump").arg(name).output().unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    dumped.stdout
 }
 
 pub fn connector(endpoint: &str) -> ConnectorInput {

@@ -3,11 +3,21 @@
 use auditstream_engine::trail::{BodyFormat, ingest, newer, search};
 use auditstream_model::{Code, EventFilter, Show};
 
+use crate::on_both;
 use crate::support::{House, events};
 
-#[tokio::test]
-async fn sent_again_is_counted_not_stored() {
-    let house = House::open().await;
+on_both![
+    sent_again_is_counted_not_stored,
+    the_order_of_members_makes_no_conflict_but_other_content_does,
+    one_invalid_event_refuses_its_request_and_no_other,
+    sequences_are_dense_whoever_writes,
+    bodies_that_cannot_be_read_say_where,
+    events_are_found_newest_first_page_by_page,
+    sign_ins_and_what_the_system_did_can_be_left_out,
+    what_came_after_a_page_was_read_is_counted,
+];
+
+async fn sent_again_is_counted_not_stored(house: House) {
     let events = events();
     let first = house.send(&events).await;
     assert_eq!((first.accepted as usize, first.duplicates), (events.len(), 0));
@@ -18,9 +28,7 @@ async fn sent_again_is_counted_not_stored() {
     assert_eq!(twice_in_one.duplicates, 2);
 }
 
-#[tokio::test]
-async fn the_order_of_members_makes_no_conflict_but_other_content_does() {
-    let house = House::open().await;
+async fn the_order_of_members_makes_no_conflict_but_other_content_does(house: House) {
     let event = events().remove(0);
     house.send(std::slice::from_ref(&event)).await;
     let object = event.as_object().unwrap();
@@ -49,9 +57,7 @@ async fn the_order_of_members_makes_no_conflict_but_other_content_does() {
     assert_eq!(refused.errors[0].code.as_deref(), Some("event_id_conflict"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_invalid_event_refuses_its_request_and_no_other() {
-    let house = House::open().await;
+async fn one_invalid_event_refuses_its_request_and_no_other(house: House) {
     let all = events();
     let mut bad = all[..3].to_vec();
     bad[1]["auditEventTime"] = 5.into();
@@ -74,9 +80,7 @@ async fn one_invalid_event_refuses_its_request_and_no_other() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sequences_are_dense_whoever_writes() {
-    let house = House::open().await;
+async fn sequences_are_dense_whoever_writes(house: House) {
     let requests = events().into_iter().map(|event| {
         let (engine, actor) = (house.engine.clone(), house.ingester.clone());
         tokio::spawn(async move {
@@ -94,9 +98,7 @@ async fn sequences_are_dense_whoever_writes() {
     assert_eq!(sequences, (first..first + events().len() as i64).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn bodies_that_cannot_be_read_say_where() {
-    let house = House::open().await;
+async fn bodies_that_cannot_be_read_say_where(house: House) {
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let many = format!("[{}]", vec!["{}"; 10_001].join(","));
     let large = format!(r#"{{"auditEventId":"{}"}}"#, "x".repeat(1 << 20));
@@ -126,9 +128,7 @@ async fn bodies_that_cannot_be_read_say_where() {
     }
 }
 
-#[tokio::test]
-async fn events_are_found_newest_first_page_by_page() {
-    let house = House::open().await;
+async fn events_are_found_newest_first_page_by_page(house: House) {
     house.send(&events()).await;
     let mut filter = EventFilter {
         module: Some("S3".into()),
@@ -157,9 +157,7 @@ async fn events_are_found_newest_first_page_by_page() {
     assert!(empty.events.is_empty() && empty.outside_range.unwrap() >= events().len() as i64);
 }
 
-#[tokio::test]
-async fn sign_ins_and_what_the_system_did_can_be_left_out() {
-    let house = House::open().await;
+async fn sign_ins_and_what_the_system_did_can_be_left_out(house: House) {
     let like = |id: &str, action: &str, kind: &str| {
         let mut event = events()[0].clone();
         event["auditEventId"] = id.into();
@@ -186,9 +184,7 @@ async fn sign_ins_and_what_the_system_did_can_be_left_out() {
     }
 }
 
-#[tokio::test]
-async fn what_came_after_a_page_was_read_is_counted() {
-    let house = House::open().await;
+async fn what_came_after_a_page_was_read_is_counted(house: House) {
     house.send(&events()[..3]).await;
     let filter = EventFilter {
         module: Some("S3".into()),

@@ -37,7 +37,7 @@ impl App {
     pub(crate) async fn start_with(streaming_enabled: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let engine = Engine::open(Config {
-            database: folder.path().join("auditstream.db"),
+            database: folder.path().join("auditstream.db").into(),
             master_key: MasterKey::from_base64(KEY).unwrap(),
             streaming_enabled,
             stream_interval: Duration::from_secs(3600),

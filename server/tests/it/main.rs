@@ -4,6 +4,7 @@
 //! - [`app`]: starts it on a free port with data of its own
 //! - [`ingest`], [`auth`], [`api`], [`console`]: requests
 //! - [`process`]: the binary itself
+//! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
     clippy::unwrap_used,
     reason = "a test that panics has failed, which is what it is for"
@@ -14,5 +15,8 @@ mod app;
 mod auth;
 mod console;
 mod ingest;
+#[path = "../../../engine/tests/it/postgres.rs"]
+mod postgres;
 mod process;
+mod replicas;
 mod store;

@@ -12,7 +12,7 @@ use crate::store::Store;
 
 const OTHER_KEY: &str = "//////////////////////////////////////////8=";
 
-fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_auditstream"));
     command.args(arguments).env_clear().current_dir(folder);
     command
@@ -27,9 +27,9 @@ fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// A server that is killed when the test ends.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     printed: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Server {
         Self::start_with(&mut auditstream(folder, &["serve"]))
     }
 
-    fn start_with(command: &mut Command) -> Self {
+    pub(crate) fn start_with(command: &mut Command) -> Self {
         let child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut server = Self {
             child,
@@ -55,16 +55,21 @@ impl Server {
         }
         panic!("it ended before it was ready: {:?}", server.printed);
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-fn printed(output: &Output) -> String {
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) fn printed(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap().trim().to_owned()
 }
@@ -125,13 +130,15 @@ fn a_wrong_master_key_is_refused() {
 }
 
 #[test]
-fn postgresql_is_refused_with_a_reason() {
+fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
     let folder = TempDir::new().unwrap();
-    let output = auditstream(folder.path(), &["serve"])
-        .env("AUDITSTREAM_DATABASE_URL", "postgres://db/audit")
-        .output()
-        .unwrap();
-    refused(&output, "not supported yet");
+    let mut serve = auditstream(folder.path(), &["serve"]);
+    serve.env("AUDITSTREAM_DATABASE_URL", "postgres://audit:hush@127.0.0.1:1/audit");
+    let output = serve.output().unwrap();
+    refused(&output, "cannot open the database postgres://127.0.0.1:1/audit");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("hush"));
+    let output = serve.env_remove("AUDITSTREAM_MASTER_KEY").output().unwrap();
+    refused(&output, "AUDITSTREAM_MASTER_KEY is required");
 }
 
 #[test]

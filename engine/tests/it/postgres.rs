@@ -1,0 +1,94 @@
+//! A PostgreSQL server of the tests' own: one for all tests of a program, on a socket in a folder of its own, gone with it.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+/// Starts the server, says where, and waits until nobody holds the other end of its standard input: however the tests
+/// end, the server ends with them. PostgreSQL refuses to run as root.
+const KEEPER: &str = r#"
+set -eu
+for bin in "" /usr/lib/postgresql/*/bin/; do
+  if command -v "${bin}initdb" >/dev/null && command -v "${bin}pg_ctl" >/dev/null; then found=yes; break; fi
+done
+if [ -z "${found:-}" ]; then echo "initdb and pg_ctl are neither on PATH nor in /usr/lib/postgresql/*/bin"; exit 1; fi
+folder=$(mktemp -d)
+as() { "$@"; }
+if [ "$(id -u)" = 0 ]; then
+  user=postgres
+  id "$user" >/dev/null 2>&1 || user=nobody
+  chown "$user" "$folder"
+  as() { setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"; }
+fi
+cd "$folder"
+end() { as "${bin}pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; cd /; rm -rf "$folder"; }
+trap end EXIT
+if ! as "${bin}initdb" -D "$folder/data" -U audit -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 ||
+  ! as "${bin}pg_ctl" -D "$folder/data" -l "$folder/server.log" -w start -o \
+    "-c listen_addresses='' -c unix_socket_directories='$folder' -c fsync=off -c max_connections=400" >>"$folder/log" 2>&1
+then
+  tail -n 1 "$folder/log"; exit 1
+fi
+echo "ready $bin $folder"
+read -r _ || true
+"#;
+
+struct Server {
+    bin: String,
+    folder: String,
+    /// Its standard input is closed when this program ends, in whatever way.
+    _keeper: Mutex<Child>,
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // An interrupt from the keyboard is for the tests.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let mut words = line.trim_end().splitn(3, ' ');
+        let (Some("ready"), Some(bin), Some(folder)) = (words.next(), words.next(), words.next()) else {
+            panic!("the tests need PostgreSQL: {line}");
+        };
+        Server {
+            bin: bin.to_owned(),
+            folder: folder.to_owned(),
+            _keeper: Mutex::new(keeper),
+        }
+    })
+}
+
+/// One of PostgreSQL's programs, which will talk to the server.
+pub(crate) fn program(name: &str) -> Command {
+    let server = server();
+    let mut command = Command::new(format!("{}{name}", server.bin));
+    command.args(["-h", &server.folder, "-U", "audit"]);
+    command
+}
+
+/// The address of a new, empty database.
+pub(crate) fn database() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(1);
+    let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let made = program("createdb").arg(&name).status().unwrap();
+    assert!(made.success(), "the database {name} could not be made");
+    address(&name)
+}
+
+/// The address of a database of the server.
+pub(crate) fn address(name: &str) -> String {
+    let host = server().folder.replace('/', "%2F");
+    format!("postgres://audit@{host}/{name}")
+}

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use auditstream_model::Code;
 
+use crate::connectors::AwsSettings;
+use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::streaming::{Gates, schedule};
@@ -24,6 +26,8 @@ pub struct Config {
     pub streaming_enabled: bool,
     /// Between two runs; ticks are aligned to the clock.
     pub stream_interval: Duration,
+    /// How AWS is reached, and who may use this host's own identity.
+    pub aws: AwsSettings,
 }
 
 struct Shared {
@@ -31,6 +35,7 @@ struct Shared {
     vault: Vault,
     writer: Writer,
     gates: Gates,
+    aws: Aws,
     streaming_enabled: bool,
     stream_interval: Duration,
 }
@@ -57,6 +62,7 @@ impl Engine {
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(store.clone()),
             gates: Gates::default(),
+            aws: Aws::new(config.aws),
             store,
             vault,
             streaming_enabled: config.streaming_enabled,
@@ -118,6 +124,10 @@ impl Engine {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.0.writer
+    }
+
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.0.aws
     }
 
     pub(crate) fn gates(&self) -> &Gates {

@@ -51,6 +51,7 @@ pub mod trail;
 pub mod vault;
 
 pub use actor::Actor;
+pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
 pub use vault::MasterKey;

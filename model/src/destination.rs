@@ -336,6 +336,12 @@ pub struct StreamingDetails {
     pub behind: Option<i64>,
     /// The last sequence that it has confirmed; null until its first activation.
     pub cursor: Option<crate::Sequence>,
+    /// Whether the bucket's server honours `If-None-Match`, by the last bucket check; null until there was one.
+    #[serde(default)]
+    pub conditional_writes: Option<bool>,
+    /// When that was found out, epoch ms.
+    #[serde(default)]
+    pub conditional_writes_checked: Option<EpochMillis>,
 }
 
 /// A row of the console's table.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auditstream_engine::{Config, MasterKey};
+use auditstream_engine::{AwsSettings, Config, MasterKey, Timeouts, WebIdentity};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -173,6 +173,32 @@ pub struct Settings {
         global = true
     )]
     pub streaming_enabled: bool,
+    /// Accounts whose connectors may use this host's own AWS identity (INHERIT, IRSA), with commas between them.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
+        value_name = "ACCOUNTS",
+        value_delimiter = ',',
+        default_value = "default",
+        value_parser = account_name,
+        global = true
+    )]
+    pub host_credentials_accounts: Vec<AccountName>,
+    /// AWS STS at another address than AWS's regional ones.
+    #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
+    pub sts_endpoint: Option<String>,
+    /// The token of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    #[arg(
+        long,
+        env = "AWS_WEB_IDENTITY_TOKEN_FILE",
+        value_name = "FILE",
+        global = true,
+        hide = true
+    )]
+    pub web_identity_token_file: Option<PathBuf>,
+    /// The role of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    #[arg(long, env = "AWS_ROLE_ARN", value_name = "ARN", global = true, hide = true)]
+    pub web_identity_role: Option<String>,
 }
 
 /// How often to stream unless told.
@@ -190,6 +216,24 @@ impl Settings {
             stream_interval: self.stream_interval.or(Some(DEMO_INTERVAL)),
             master_key: None,
             streaming_enabled: self.streaming_enabled,
+            host_credentials_accounts: self.host_credentials_accounts,
+            sts_endpoint: self.sts_endpoint,
+            web_identity_token_file: self.web_identity_token_file,
+            web_identity_role: self.web_identity_role,
+        }
+    }
+
+    /// How AWS is reached.
+    fn aws(&self) -> AwsSettings {
+        let not_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let token_file = self.web_identity_token_file.clone();
+        let token_file = token_file.filter(|file| !file.as_os_str().is_empty());
+        let web_identity = token_file.zip(not_empty(&self.web_identity_role));
+        AwsSettings {
+            timeouts: Timeouts::default(),
+            host_accounts: self.host_credentials_accounts.clone(),
+            sts_endpoint: not_empty(&self.sts_endpoint),
+            web_identity: web_identity.map(|(token_file, role_arn)| WebIdentity { token_file, role_arn }),
         }
     }
 
@@ -230,6 +274,7 @@ impl Settings {
             master_key,
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
+            aws: self.aws(),
         })
     }
 }

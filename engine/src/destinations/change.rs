@@ -100,6 +100,12 @@ pub async fn replace(
         .bind(now())
         .execute(&mut *tx)
         .await?;
+        if new.spec.bucket != old.spec.bucket || new.connector_ref != old.connector_ref {
+            let forget = sqlx::query(
+                "UPDATE streaming_destination SET conditional_writes = NULL, conditional_writes_checked = NULL WHERE id = $1",
+            );
+            forget.bind(row.id).execute(&mut *tx).await?;
+        }
         record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &new)).await?;
     }
     save_status(&mut tx, actor, &row, wanted).await?;

@@ -68,6 +68,8 @@ pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Res
                 failure,
                 behind: row.cursor.map(|cursor| last - cursor),
                 cursor: row.cursor,
+                conditional_writes: row.conditional_writes.map(|honoured| honoured != 0),
+                conditional_writes_checked: row.conditional_writes_checked,
             },
         });
     }
@@ -178,6 +180,8 @@ struct BatchRow {
     finished: Option<i64>,
     verified: Option<bool>,
     failure: Option<String>,
+    request_id: Option<String>,
+    remark: Option<String>,
 }
 
 /// What was streamed to a destination, newest first.
@@ -196,7 +200,7 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
         .fetch_one(engine.store().read())
         .await?;
     let found: Vec<BatchRow> = sqlx::query_as(
-        "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, created, finished, verified, failure \
+        "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, created, finished, verified, failure, request_id, remark \
          FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT $2 OFFSET $3",
     )
     .bind(id)
@@ -228,5 +232,7 @@ fn batch(row: BatchRow) -> Result<Batch> {
         finished: row.finished,
         verified: row.verified,
         error: row.failure.as_deref().map(serde_json::from_str).transpose()?,
+        request_id: row.request_id,
+        remark: row.remark,
     })
 }

@@ -10,7 +10,7 @@ use super::plan::{self, OpenBatch};
 use super::upload::{self, Delivered, Object};
 use super::{confirm, encode};
 use crate::Engine;
-use crate::connectors::{aws, rows as connectors};
+use crate::connectors::rows::{self as connectors, Unlocked};
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
 
@@ -93,6 +93,7 @@ async fn deliver(
     let body = encode::compress(content.as_bytes(), batch.compression()?)?;
     drop(content);
     let mut retry = 0;
+    let mut moved = false;
     loop {
         // Where it goes is read at each attempt, so that a mistyped bucket is mended by editing it.
         let Some(current) = rows::by_id(engine, row.id)
@@ -101,7 +102,7 @@ async fn deliver(
         else {
             return Ok(Next::Stop);
         };
-        let Some((connector, secrets)) = connectors::unlock(engine, row.account_id, &current.connector).await? else {
+        let Some(unlocked) = connectors::unlock(engine, row.account_id, &current.connector).await? else {
             let sentence = format!("The AWS connector “{}” does not exist.", current.connector);
             confirm::failed(
                 engine,
@@ -122,20 +123,38 @@ async fn deliver(
             sha256,
             in_doubt: batch.in_doubt,
         };
-        let client = aws::s3(&connector, secrets.as_ref());
-        let Some(result) = attempt(engine, row, &batch, &client, object).await? else {
-            return Ok(Next::Stop);
-        };
-        let cause = match result {
-            Ok(Delivered { verified }) => {
-                return Ok(if confirm::delivered(engine, row, &batch, verified).await? {
-                    Next::Batch
-                } else {
-                    Next::Stop
-                });
-            }
+        let bucket = spec.bucket.as_str();
+        let cause = match engine.aws().s3(&unlocked, bucket).await {
             Err(cause) => cause,
+            Ok(s3) => {
+                let Some(result) = attempt(engine, row, &batch, &s3.client, object).await? else {
+                    return Ok(Next::Stop);
+                };
+                match result {
+                    Ok(delivered) => {
+                        let remark = remark(&unlocked, bucket, &s3.region);
+                        return Ok(
+                            if confirm::delivered(engine, row, &batch, &delivered, remark.as_deref()).await? {
+                                Next::Batch
+                            } else {
+                                Next::Stop
+                            },
+                        );
+                    }
+                    Err(cause) => cause,
+                }
+            }
         };
+        if let Some(region) = cause.region.as_deref().filter(|_| cause.code == "region" && !moved) {
+            // Once a batch: two regions that each name the other would go on forever.
+            moved = engine.aws().bucket_is_in(&unlocked, bucket, region);
+            if moved {
+                continue;
+            }
+        }
+        if cause.code == "credentials" {
+            engine.aws().sign_out(&unlocked).await;
+        }
         tracing::warn!(
             destination = row.identifier,
             batch = batch.number,
@@ -146,7 +165,7 @@ async fn deliver(
         confirm::failed(engine, row, Some(&batch), &cause).await?;
         batch.in_doubt |= cause.in_doubt;
         retry += 1;
-        let backoff = connector.spec.backoff;
+        let backoff = unlocked.connector.spec.backoff;
         if !cause.transient || retry > backoff.retry_count() {
             return Ok(Next::Stop);
         }
@@ -155,6 +174,16 @@ async fn deliver(
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
+}
+
+/// What is worth a note although it was delivered.
+fn remark(unlocked: &Unlocked, bucket: &str, region: &str) -> Option<String> {
+    (region != unlocked.region()).then(|| {
+        format!(
+            "The bucket {bucket} is in {region}, and was written there; the connector says {}. Set its region to {region}.",
+            unlocked.region()
+        )
+    })
 }
 
 /// Records an attempt, then makes it; none when the destination was paused or changed first.
@@ -170,12 +199,13 @@ async fn attempt(
     let mut tx = engine.store().write().await?;
     let recorded = sqlx::query(
         "UPDATE streaming_batch SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
-         WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS' \
+         WHERE destination_id = $1 AND number = $2 AND key = $4 AND status <> 'SUCCESS' \
          AND EXISTS (SELECT 1 FROM streaming_destination WHERE id = $1 AND epoch = $3 AND status = 'ACTIVE')",
     )
     .bind(row.id)
     .bind(batch.number)
     .bind(row.epoch)
+    .bind(&batch.key)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;

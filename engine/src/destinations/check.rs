@@ -1,0 +1,428 @@
+//! The bucket check: whether a destination could stream there, and if not, what to allow. It writes one fixed key outside
+//! `account=`, reads it back, writes it again on condition that it is not there, and deletes it. It never changes what a
+//! connection test said.
+
+use auditstream_model::{BucketCheck, BucketCheckInput, DestinationInput, DestinationSpec, FieldErrors, Permission};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use serde_json::{Value, json};
+
+use super::rows::{self, KIND};
+use crate::connectors::aws::S3;
+use crate::connectors::policy::{policy, probe_key, statement};
+use crate::connectors::rows::{self as connectors, Unlocked};
+use crate::connectors::steps::Steps;
+use crate::connectors::test::who;
+use crate::error::Result;
+use crate::store::now;
+use crate::streaming::failure::{self, Cause, classify};
+use crate::streaming::upload;
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+const REACH: &str = "Reach the bucket";
+const CREDENTIALS: &str = "Check the credentials";
+const REGION: &str = "Find the bucket's region";
+const WRITE: &str = "Write an object";
+const READ: &str = "Read it back";
+const CONDITION: &str = "Write it again only if it is not there";
+const DELETE: &str = "Delete it";
+
+/// What the probe holds.
+const PROBE: &str = "Auditstream wrote this object to check that it may. It can be deleted.\n";
+
+/// Checks the bucket of a destination, and remembers on it whether the server honours `If-None-Match`.
+///
+/// # Errors
+/// No such destination; no permission. A bucket that does not work is an answer, not an error.
+pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> Result<BucketCheck> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let row = rows::require(engine.store().read(), actor.account_id(), identifier).await?;
+    let spec = row.spec()?;
+    let check = match connectors::unlock(engine, row.account_id, &row.connector).await? {
+        Some(unlocked) => check(engine, &unlocked, &spec).await,
+        None => without_connector(&row.connector),
+    };
+    let mut tx = engine.store().write().await?;
+    if let Some(honoured) = check.conditional_writes {
+        // Not when it was edited meanwhile: the check was of another bucket.
+        sqlx::query(
+            "UPDATE streaming_destination SET conditional_writes = $2, conditional_writes_checked = $3 \
+             WHERE id = $1 AND spec = $4 AND connector = $5",
+        )
+        .bind(row.id)
+        .bind(i64::from(honoured))
+        .bind(now())
+        .bind(&row.spec)
+        .bind(&row.connector)
+        .execute(&mut *tx)
+        .await?;
+    }
+    record(
+        &mut tx,
+        actor,
+        Change::of(KIND, identifier, "TEST", (), found(&spec, &check)),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(check)
+}
+
+/// Checks a bucket that no destination has yet.
+///
+/// # Errors
+/// Fields that do not follow their rules; no such connector; no permission.
+pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketCheckInput) -> Result<BucketCheck> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    // The fields that are checked, in the form that they will be saved in.
+    let whole = DestinationInput {
+        identifier: "check".into(),
+        name: "check".into(),
+        connector_ref: input.connector_ref,
+        spec: input.spec,
+        ..DestinationInput::default()
+    };
+    let destination = whole.parse(None)?;
+    let connector = destination.connector_ref.as_str();
+    let Some(unlocked) = connectors::unlock(engine, actor.account_id(), connector).await? else {
+        return Err(FieldErrors::one("connector_ref", format!("There is no connector “{connector}”.")).into());
+    };
+    let check = check(engine, &unlocked, &destination.spec).await;
+    let mut tx = engine.store().write().await?;
+    let change = Change::of(
+        connectors::KIND,
+        connector,
+        "TEST",
+        (),
+        found(&destination.spec, &check),
+    );
+    record(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(check)
+}
+
+/// What the audit event says of a check.
+fn found(spec: &DestinationSpec, check: &BucketCheck) -> Value {
+    json!({
+        "bucket": spec.bucket, "prefix": spec.prefix, "status": check.status,
+        "missing_actions": check.missing_actions, "conditional_writes": check.conditional_writes,
+    })
+}
+
+fn without_connector(identifier: &str) -> BucketCheck {
+    let mut steps = Steps::default();
+    let cause = Cause::refused(
+        "connector",
+        format!("The AWS connector “{identifier}” does not exist."),
+        "Edit the destination and select another.",
+        "Nothing can be reached without a connector.",
+    );
+    steps.fail(REACH, &cause);
+    steps.skip(&[CREDENTIALS, REGION, WRITE, READ, CONDITION, DELETE]);
+    let (status, steps, error) = steps.finish();
+    BucketCheck {
+        status,
+        steps,
+        error,
+        missing_actions: Vec::new(),
+        policy: None,
+        conditional_writes: None,
+    }
+}
+
+async fn check(engine: &Engine, unlocked: &Unlocked, spec: &DestinationSpec) -> BucketCheck {
+    let mut check = Check {
+        spec,
+        region: unlocked.region().to_owned(),
+        steps: Steps::default(),
+        missing: Vec::new(),
+        conditional_writes: None,
+    };
+    if let Some(s3) = check.find(engine, unlocked).await {
+        check.probe(&s3.client).await;
+    }
+    let (status, steps, error) = check.steps.finish();
+    BucketCheck {
+        status,
+        steps,
+        error,
+        policy: (!check.missing.is_empty()).then(|| policy(spec, &check.region)),
+        missing_actions: check.missing.into_iter().map(str::to_owned).collect(),
+        conditional_writes: check.conditional_writes,
+    }
+}
+
+struct Check<'a> {
+    spec: &'a DestinationSpec,
+    region: String,
+    steps: Steps,
+    missing: Vec<&'static str>,
+    conditional_writes: Option<bool>,
+}
+
+impl Check<'_> {
+    /// Signs in, and finds the bucket; answers a client of its region.
+    async fn find(&mut self, engine: &Engine, unlocked: &Unlocked) -> Option<S3> {
+        let bucket = self.spec.bucket.as_str();
+        let s3 = match engine.aws().s3(unlocked, bucket).await {
+            Ok(s3) => s3,
+            Err(cause) => {
+                self.steps.skip(&[REACH]);
+                self.steps.fail(CREDENTIALS, &cause);
+                self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
+                return None;
+            }
+        };
+        let head = self.head(&s3.client).await;
+        match &head {
+            Err(cause) if !cause.answered => {
+                self.steps.fail(REACH, cause);
+                self.steps.skip(&[CREDENTIALS, REGION, WRITE, READ, CONDITION, DELETE]);
+                return None;
+            }
+            _ => self.steps.pass(REACH, "The store answered."),
+        }
+        match who(engine, unlocked, &s3.credentials).await {
+            Ok(found) => self.steps.pass(CREDENTIALS, found),
+            Err(cause) => {
+                self.steps.fail(CREDENTIALS, &cause);
+                self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
+                return None;
+            }
+        }
+        self.locate(engine, unlocked, s3, head).await
+    }
+
+    /// HeadBucket: the bucket's region, if the store tells one.
+    async fn head(&self, client: &Client) -> Result<Option<String>, Cause> {
+        let head = client
+            .head_bucket()
+            .bucket(self.spec.bucket.as_str())
+            .set_expected_bucket_owner(self.spec.expected_bucket_owner.clone());
+        match head.send().await {
+            Ok(answer) => Ok(answer.bucket_region().map(str::to_owned)),
+            // An answer to HEAD has no body: only the status tells what is wrong.
+            Err(error) => match (status(&error), error.raw_response().and_then(failure::region)) {
+                (Some(404), _) => Err(Cause {
+                    message: format!("There is no bucket {}.", self.spec.bucket.as_str()),
+                    ..Cause::refused(
+                        "no_such_bucket",
+                        "",
+                        "Check the bucket's name and the connector's region, or create the bucket.",
+                        "There is no bucket of this name where the connector points.",
+                    )
+                }),
+                (Some(_), Some(region)) => Ok(Some(region)),
+                // Not allowed to list, which streaming does not need; writing will tell the rest.
+                (Some(403), None) => Ok(None),
+                _ => Err(classify(&error)),
+            },
+        }
+    }
+
+    async fn locate(
+        &mut self,
+        engine: &Engine,
+        unlocked: &Unlocked,
+        s3: S3,
+        head: Result<Option<String>, Cause>,
+    ) -> Option<S3> {
+        let bucket = self.spec.bucket.as_str();
+        let told = match head {
+            Ok(told) => told,
+            Err(cause) => {
+                self.steps.fail(REGION, &cause);
+                self.steps.skip(&[WRITE, READ, CONDITION, DELETE]);
+                return None;
+            }
+        };
+        let Some(region) = told.filter(|region| *region != s3.region) else {
+            self.region.clone_from(&s3.region);
+            self.steps
+                .pass(REGION, region_found(bucket, &s3.region, unlocked.region()));
+            return Some(s3);
+        };
+        engine.aws().bucket_is_in(unlocked, bucket, &region);
+        self.region.clone_from(&region);
+        match engine.aws().s3(unlocked, bucket).await {
+            Ok(moved) => {
+                self.steps
+                    .pass(REGION, region_found(bucket, &region, unlocked.region()));
+                Some(moved)
+            }
+            Err(cause) => {
+                self.steps.fail(REGION, &cause);
+                self.steps.skip(&[WRITE, READ, CONDITION, DELETE]);
+                None
+            }
+        }
+    }
+
+    /// Writes, reads, writes again, deletes.
+    async fn probe(&mut self, client: &Client) {
+        let key = probe_key(self.spec);
+        let mut first = write(client, self.spec, &key).await;
+        if matches!(first, Ok(Written::WasThere)) && delete(client, self.spec, &key).await.is_ok() {
+            // An earlier check could not delete it; this one can, and so sees whether a new object is taken.
+            first = write(client, self.spec, &key).await;
+        }
+        match first {
+            Ok(Written::New) => self.steps.pass(WRITE, format!("{key} was written.")),
+            Ok(Written::WasThere) => {
+                let remark = format!("{key} is there from an earlier check, and the store would have taken another.");
+                self.steps.pass(WRITE, remark);
+            }
+            Err(cause) => {
+                let action = if cause.message.contains("kms:") {
+                    "kms:GenerateDataKey"
+                } else {
+                    "s3:PutObject"
+                };
+                self.refused(WRITE, cause, action);
+                self.steps.skip(&[READ, CONDITION, DELETE]);
+                return;
+            }
+        }
+        self.read(client, &key).await;
+        self.condition(client, &key).await;
+        match delete(client, self.spec, &key).await {
+            Ok(()) => self.steps.pass(DELETE, format!("{key} was deleted.")),
+            Err(cause) => self.steps.pass(
+                DELETE,
+                format!(
+                    "Remark: {key} could not be deleted ({}). It may stay; s3:DeleteObject on it would allow that.",
+                    cause.message
+                ),
+            ),
+        }
+    }
+
+    async fn read(&mut self, client: &Client, key: &str) {
+        match read(client, self.spec, key).await {
+            Ok(body) if body == PROBE.as_bytes() => self.steps.pass(READ, "It holds what was written."),
+            Ok(_) => {
+                let cause = Cause::refused(
+                    "object_exists",
+                    format!("{key} holds something else than what was written."),
+                    "Find out who writes this key; choose a prefix that nobody else writes to.",
+                    "Somebody else writes where this destination would.",
+                );
+                self.steps.fail(READ, &cause);
+            }
+            Err(cause) => {
+                let action = if cause.message.contains("kms:") {
+                    "kms:Decrypt"
+                } else {
+                    "s3:GetObject"
+                };
+                self.refused(READ, cause, action);
+            }
+        }
+    }
+
+    async fn condition(&mut self, client: &Client, key: &str) {
+        match write(client, self.spec, key).await {
+            Ok(Written::WasThere) => {
+                self.conditional_writes = Some(true);
+                self.steps
+                    .pass(CONDITION, "The store refused to overwrite it, as it should.");
+            }
+            Ok(Written::New) => {
+                self.conditional_writes = Some(false);
+                let cause = Cause::refused(
+                    "conditional_writes",
+                    format!("The store ignores If-None-Match: it overwrote {key}."),
+                    "Use a store that honours conditional writes, or let nobody else write under this prefix.",
+                    "Streaming works, and its own objects never share a name; but an object that somebody else put under \
+                     one of them would be overwritten without a word.",
+                );
+                self.steps.fail(CONDITION, &cause);
+            }
+            Err(cause) => self.refused(CONDITION, cause, "s3:PutObject"),
+        }
+    }
+
+    /// A step that failed; one that was not allowed names the action and the statement that allows it.
+    fn refused(&mut self, step: &str, cause: Cause, action: &'static str) {
+        if cause.code != "access_denied" {
+            self.steps.fail(step, &cause);
+            return;
+        }
+        if !self.missing.contains(&action) {
+            self.missing.push(action);
+        }
+        let hint = format!(
+            "Allow {action} in the policy of the connector's identity, and see that the bucket's own policy does not deny it: {}",
+            statement(self.spec, &self.region, action)
+        );
+        self.steps.fail(
+            step,
+            &Cause {
+                message: format!("{action} is not allowed. {}", cause.message),
+                hint,
+                ..cause
+            },
+        );
+    }
+}
+
+fn region_found(bucket: &str, region: &str, connector: &str) -> String {
+    if region == connector {
+        format!("{bucket} is in {region}.")
+    } else {
+        format!(
+            "Remark: {bucket} is in {region}; the connector says {connector}. It is written to there all the same; set the \
+             connector's region to {region}."
+        )
+    }
+}
+
+/// What became of a conditional PUT that the store took.
+enum Written {
+    New,
+    /// The condition was not met.
+    WasThere,
+}
+
+async fn write(client: &Client, spec: &DestinationSpec, key: &str) -> Result<Written, Cause> {
+    let request = upload::request(client, spec, key, PROBE.as_bytes().to_vec()).content_type("text/plain");
+    match request.send().await {
+        Ok(_) => Ok(Written::New),
+        Err(error) if matches!(status(&error), Some(412 | 304 | 409)) => Ok(Written::WasThere),
+        Err(error) => Err(upload::located(client, spec, classify(&error)).await),
+    }
+}
+
+async fn read(client: &Client, spec: &DestinationSpec, key: &str) -> Result<Vec<u8>, Cause> {
+    let get = client
+        .get_object()
+        .bucket(spec.bucket.as_str())
+        .key(key)
+        .set_expected_bucket_owner(spec.expected_bucket_owner.clone());
+    let answer = get.send().await.map_err(|error| classify(&error))?;
+    let body = answer.body.collect().await.map_err(|error| {
+        Cause::refused(
+            "network",
+            error.to_string(),
+            "Check again.",
+            "The connection broke while the object was read.",
+        )
+    })?;
+    Ok(body.into_bytes().to_vec())
+}
+
+async fn delete(client: &Client, spec: &DestinationSpec, key: &str) -> Result<(), Cause> {
+    let delete = client
+        .delete_object()
+        .bucket(spec.bucket.as_str())
+        .key(key)
+        .set_expected_bucket_owner(spec.expected_bucket_owner.clone());
+    delete.send().await.map(drop).map_err(|error| classify(&error))
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}

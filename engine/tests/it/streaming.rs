@@ -8,19 +8,13 @@ use auditstream_engine::{destinations, trail};
 use auditstream_model::{BatchStatus, Code, EventFilter, ListQuery, Status};
 use serde_json::json;
 
-use crate::support::{BUCKET, Fault, House, Store, connector, destination, events};
+use crate::support::{BUCKET, Fault, House, Store, connector, dense, destination, events};
 
 async fn ready(spec: serde_json::Value) -> (House, Store) {
     let (house, store) = (House::open().await, Store::start().await);
     house.connect(&store).await;
     house.destination(BUCKET, spec).await;
     (house, store)
-}
-
-fn dense(sequences: &[i64]) -> bool {
-    let mut sorted = sequences.to_vec();
-    sorted.sort_unstable();
-    sorted.first() == Some(&1) && sorted.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 #[tokio::test]

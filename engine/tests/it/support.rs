@@ -1,21 +1,22 @@
 //! A whole engine in a folder of its own, and a store that does as it is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use auditstream_engine::trail::{BodyFormat, ingest};
-use auditstream_engine::{Actor, Background, Config, Engine, MasterKey, access, connectors, destinations};
+use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, access, connectors, destinations};
 use auditstream_model::{
-    AccountName, Backoff, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome, ListQuery, Scope, Status,
+    AccountName, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome, ListQuery, Scope, Status,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use s3s::auth::SimpleAuth;
+use s3s::S3Result;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 
@@ -36,8 +37,36 @@ pub enum Fault {
     Hold,
 }
 
+/// An access key that STS and the store know.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub secret: String,
+    /// The session token that goes with it.
+    pub token: Option<String>,
+    pub expires: Option<SystemTime>,
+    pub arn: String,
+}
+
+/// All keys, by access key.
+pub type Keys = Arc<Mutex<HashMap<String, Key>>>;
+
+struct KeyRing(Keys);
+
+#[async_trait::async_trait]
+impl S3Auth for KeyRing {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let keys = self.0.lock().unwrap();
+        let key = keys.get(access_key).ok_or_else(|| s3s::s3_error!(InvalidAccessKeyId))?;
+        if key.expires.is_some_and(|expires| expires < SystemTime::now()) {
+            return Err(s3s::s3_error!(ExpiredToken));
+        }
+        Ok(key.secret.as_str().into())
+    }
+}
+
 pub struct Store {
     pub endpoint: String,
+    pub keys: Keys,
     root: TempDir,
     faults: Arc<Mutex<VecDeque<Fault>>>,
     pub puts: Arc<AtomicUsize>,
@@ -49,12 +78,21 @@ impl Store {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single("AKIATEST", SECRET));
+        let key = Key {
+            secret: SECRET.into(),
+            token: None,
+            expires: None,
+            arn: "arn:aws:iam::123456789012:user/audit".into(),
+        };
+        let keys = Keys::default();
+        keys.lock().unwrap().insert("AKIATEST".into(), key);
+        builder.set_auth(KeyRing(Arc::clone(&keys)));
         let service = builder.build();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let store = Self {
             endpoint,
+            keys,
             root,
             faults: Arc::default(),
             puts: Arc::default(),
@@ -144,6 +182,16 @@ impl Store {
         self.root.path().join(bucket).join(key)
     }
 
+    /// Loses what the store keeps of its objects beside their bytes.
+    pub fn forget_metadata(&self) {
+        for entry in std::fs::read_dir(self.root.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
     /// Every event in a bucket, in the order of keys and lines; `.gz` and plain.
     pub fn events(&self, bucket: &str) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
@@ -170,6 +218,13 @@ impl Store {
             .map(|event| event["auditEventMetadata"]["sequence"].as_i64().unwrap())
             .collect()
     }
+}
+
+/// Whether sequences are 1, 2, 3 … each once.
+pub fn dense(sequences: &[i64]) -> bool {
+    let mut sorted = sequences.to_vec();
+    sorted.sort_unstable();
+    sorted.first() == Some(&1) && sorted.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
@@ -201,13 +256,23 @@ pub fn config(folder: &Path) -> Config {
         master_key: MasterKey::from_base64(KEY).unwrap(),
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
+        aws: AwsSettings::default(),
     }
 }
 
 impl House {
     pub async fn open() -> Self {
+        Self::open_with(AwsSettings::default()).await
+    }
+
+    pub async fn open_with(aws: AwsSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::open(config(folder.path())).await.unwrap();
+        let engine = Engine::open(Config {
+            aws,
+            ..config(folder.path())
+        })
+        .await
+        .unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
             .unwrap();
@@ -226,10 +291,18 @@ impl House {
     }
 
     /// Stops everything and opens the same database again, as a restart does.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_with(AwsSettings::default()).await
+    }
+
+    pub async fn restart_with(mut self, aws: AwsSettings) -> Self {
         self.background.take().unwrap().stop().await;
         self.engine.close().await;
-        self.engine = Engine::open(config(self.folder.path())).await.unwrap();
+        let config = Config {
+            aws,
+            ..config(self.folder.path())
+        };
+        self.engine = Engine::open(config).await.unwrap();
         self.background = Some(self.engine.start());
         self
     }
@@ -250,6 +323,14 @@ impl House {
         destinations::create(&self.engine, &self.admin, destination(bucket, spec))
             .await
             .unwrap();
+    }
+
+    /// What was streamed, newest first.
+    pub async fn batches(&self) -> Vec<Batch> {
+        destinations::batches(&self.engine, &self.admin, "siem", &ListQuery::default())
+            .await
+            .unwrap()
+            .items
     }
 
     pub async fn toggle(&self, status: Status) {

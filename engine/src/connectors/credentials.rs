@@ -156,7 +156,7 @@ pub(super) async fn assume(
                 ),
                 explanation: "AWS refuses the role: it does not exist, or its trust policy asks for something else, such as \
                               another external id."
-                    .to_owned(),
+                ,
                 ..cause
             }
         })?;

@@ -23,7 +23,7 @@ impl Steps {
         self.step(name, Outcome::Failure, cause.message.clone());
         self.error.get_or_insert_with(|| TestError {
             hint: cause.hint.clone(),
-            explanation: cause.explanation.clone(),
+            explanation: cause.explanation.to_owned(),
             message: cause.message.clone(),
         });
     }

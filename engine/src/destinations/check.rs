@@ -197,13 +197,13 @@ impl Check<'_> {
     }
 
     /// HeadBucket: the bucket's region, if the store tells one.
-    async fn head(&self, client: &Client) -> Result<Option<String>, Cause> {
+    async fn head(&self, client: &Client) -> Result<Option<Box<str>>, Cause> {
         let head = client
             .head_bucket()
             .bucket(self.spec.bucket.as_str())
             .set_expected_bucket_owner(self.spec.expected_bucket_owner.clone());
         match head.send().await {
-            Ok(answer) => Ok(answer.bucket_region().map(str::to_owned)),
+            Ok(answer) => Ok(answer.bucket_region().map(Into::into)),
             // An answer to HEAD has no body: only the status tells what is wrong.
             Err(error) => match (status(&error), error.raw_response().and_then(failure::region)) {
                 (Some(404), _) => Err(Cause {
@@ -228,7 +228,7 @@ impl Check<'_> {
         engine: &Engine,
         unlocked: &Unlocked,
         s3: S3,
-        head: Result<Option<String>, Cause>,
+        head: Result<Option<Box<str>>, Cause>,
     ) -> Option<S3> {
         let bucket = self.spec.bucket.as_str();
         let told = match head {
@@ -239,14 +239,14 @@ impl Check<'_> {
                 return None;
             }
         };
-        let Some(region) = told.filter(|region| *region != s3.region) else {
+        let Some(region) = told.filter(|region| **region != s3.region) else {
             self.region.clone_from(&s3.region);
             self.steps
                 .pass(REGION, region_found(bucket, &s3.region, unlocked.region()));
             return Some(s3);
         };
         engine.aws().bucket_is_in(unlocked, bucket, &region);
-        self.region.clone_from(&region);
+        self.region = region.to_string();
         match engine.aws().s3(unlocked, bucket).await {
             Ok(moved) => {
                 self.steps

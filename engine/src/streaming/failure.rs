@@ -26,11 +26,11 @@ pub(crate) struct Cause {
     pub(crate) blocked: bool,
     pub(crate) message: String,
     pub(crate) hint: String,
-    pub(crate) explanation: String,
+    pub(crate) explanation: &'static str,
     /// What AWS calls the request.
-    pub(crate) request_id: Option<String>,
+    pub(crate) request_id: Option<Box<str>>,
     /// The bucket's region, where the answer told it.
-    pub(crate) region: Option<String>,
+    pub(crate) region: Option<Box<str>>,
 }
 
 impl Cause {
@@ -39,7 +39,7 @@ impl Cause {
         code: &'static str,
         message: impl Into<String>,
         hint: impl Into<String>,
-        explanation: impl Into<String>,
+        explanation: &'static str,
     ) -> Self {
         Self {
             code,
@@ -49,7 +49,7 @@ impl Cause {
             blocked: false,
             message: message.into(),
             hint: hint.into(),
-            explanation: explanation.into(),
+            explanation,
             request_id: None,
             region: None,
         }
@@ -71,7 +71,7 @@ impl Cause {
     }
 
     /// The same of a bucket that is known to be elsewhere.
-    pub(crate) fn in_region(self, region: String, bucket: &str) -> Self {
+    pub(crate) fn in_region(self, region: Box<str>, bucket: &str) -> Self {
         Self {
             message: format!("{} The bucket {bucket} is in {region}.", self.message),
             hint: format!("Set the connector's region to {region}, where the bucket is."),
@@ -102,7 +102,7 @@ impl Cause {
             hint: self.hint.clone(),
             blocked: self.blocked,
             at: now(),
-            request_id: self.request_id.clone(),
+            request_id: self.request_id.as_deref().map(str::to_owned),
         }
     }
 }
@@ -147,31 +147,31 @@ where
         blocked: false,
         message,
         hint,
-        explanation: meaning.explanation.to_owned(),
+        explanation: meaning.explanation,
         request_id: response.and_then(request_id),
         region,
     }
 }
 
 /// S3's and STS's name of a request.
-fn request_id(response: &HttpResponse) -> Option<String> {
+fn request_id(response: &HttpResponse) -> Option<Box<str>> {
     let headers = response.headers();
     headers
         .get("x-amz-request-id")
         .or_else(|| headers.get("x-amzn-requestid"))
-        .map(str::to_owned)
+        .map(Into::into)
 }
 
 /// The bucket's region, by the header of an answer or by the body of an error.
-pub(crate) fn region(response: &HttpResponse) -> Option<String> {
+pub(crate) fn region(response: &HttpResponse) -> Option<Box<str>> {
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
-        return Some(region.to_owned());
+        return Some(region.into());
     }
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, rest) = body.split_once("<Region>")?;
     let (region, _) = rest.split_once("</Region>")?;
     let is_word = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    is_word.then(|| region.to_owned())
+    is_word.then(|| region.into())
 }
 
 /// How far this server's clock is from the one that an answer's `Date` header tells.

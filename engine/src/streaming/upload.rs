@@ -35,7 +35,7 @@ pub(super) struct Object<'a> {
 pub(super) struct Delivered {
     pub(super) verified: bool,
     /// What AWS calls the PUT.
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<Box<str>>,
 }
 
 /// A PUT with everything that a destination's options ask for, on condition that there is no object of its name.
@@ -69,7 +69,7 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
         Ok(answer) => {
             return Ok(Delivered {
                 verified: true,
-                request_id: answer.request_id().map(str::to_owned),
+                request_id: answer.request_id().map(Into::into),
             });
         }
         Err(error) => error,
@@ -96,7 +96,7 @@ pub(crate) async fn located(client: &Client, spec: &DestinationSpec, cause: Caus
     let region = match cause.region.clone() {
         Some(region) => Some(region),
         None => match client.head_bucket().bucket(spec.bucket.as_str()).send().await {
-            Ok(answer) => answer.bucket_region().map(str::to_owned),
+            Ok(answer) => answer.bucket_region().map(Into::into),
             Err(error) => error.raw_response().and_then(failure::region),
         },
     };

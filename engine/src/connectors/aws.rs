@@ -97,9 +97,17 @@ pub(crate) struct Aws {
 #[derive(Debug)]
 struct Known {
     version: [u8; 32],
-    signed_in: AsyncMutex<Option<SignedIn>>,
+    door: AsyncMutex<Door>,
     /// Regions of buckets that are elsewhere than the connector says.
     regions: Mutex<HashMap<String, String>>,
+}
+
+/// Where one signs in at a time.
+#[derive(Debug, Default)]
+struct Door {
+    signed_in: Option<SignedIn>,
+    /// The last refusal, and when: those who waited meanwhile take it for theirs.
+    refused: Option<(Instant, Cause)>,
 }
 
 #[derive(Debug)]
@@ -107,12 +115,18 @@ struct SignedIn {
     credentials: Credentials,
     /// When to fetch them anew; none for those of an access key.
     stale: Option<Instant>,
+    /// When they end; none when they do not.
+    ends: Option<Instant>,
     clients: HashMap<String, Client>,
 }
 
 impl SignedIn {
     fn is_fresh(&self) -> bool {
         self.stale.is_none_or(|stale| Instant::now() < stale)
+    }
+
+    fn is_good(&self) -> bool {
+        self.ends.is_none_or(|ends| Instant::now() < ends)
     }
 }
 
@@ -149,18 +163,30 @@ impl Aws {
     pub(crate) async fn s3(&self, unlocked: &Unlocked, bucket: &str) -> Result<S3, Cause> {
         let known = self.known(unlocked);
         let region = known.region(bucket).unwrap_or_else(|| unlocked.region().to_owned());
-        let mut signed_in = known.signed_in.lock().await;
-        if !signed_in.as_ref().is_some_and(SignedIn::is_fresh) {
-            // What is about to end is of no use when new ones are refused: the role may have been taken away.
-            *signed_in = None;
-            let credentials = credentials::sign_in(&self.settings, self, unlocked).await?;
-            *signed_in = Some(SignedIn {
-                stale: stale(unlocked, &credentials),
-                credentials,
-                clients: HashMap::new(),
-            });
+        let asked = Instant::now();
+        let mut door = known.door.lock().await;
+        if !door.signed_in.as_ref().is_some_and(SignedIn::is_fresh) {
+            if let Some((_, cause)) = door.refused.as_ref().filter(|(at, _)| *at >= asked) {
+                return Err(cause.clone());
+            }
+            match credentials::sign_in(&self.settings, self, unlocked).await {
+                Ok(credentials) => door.signed_in = Some(SignedIn::of(unlocked, credentials)),
+                // STS does not answer, and what there is is good for a while.
+                Err(cause) if cause.transient && door.signed_in.as_ref().is_some_and(SignedIn::is_good) => {
+                    tracing::warn!(
+                        message = cause.message,
+                        "credentials could not be refreshed ahead of time"
+                    );
+                }
+                // What is about to end is of no use when new ones are refused: the role may have been taken away.
+                Err(cause) => {
+                    door.signed_in = None;
+                    door.refused = Some((Instant::now(), cause.clone()));
+                    return Err(cause);
+                }
+            }
         }
-        let Some(signed_in) = signed_in.as_mut() else {
+        let Some(signed_in) = door.signed_in.as_mut() else {
             return Err(Cause::refused("credentials", "not signed in", "", ""));
         };
         let credentials = &signed_in.credentials;
@@ -178,7 +204,7 @@ impl Aws {
 
     /// AWS refused the credentials: the next attempt signs in anew.
     pub(crate) async fn sign_out(&self, unlocked: &Unlocked) {
-        *self.known(unlocked).signed_in.lock().await = None;
+        self.known(unlocked).door.lock().await.signed_in = None;
     }
 
     /// Remembers where a bucket is. Answers whether that is news.
@@ -202,7 +228,7 @@ impl Aws {
         }
         let fresh = Arc::new(Known {
             version: unlocked.version,
-            signed_in: AsyncMutex::default(),
+            door: AsyncMutex::default(),
             regions: Mutex::default(),
         });
         known.insert(place, Arc::clone(&fresh));
@@ -217,16 +243,26 @@ impl Known {
     }
 }
 
-/// When credentials are fetched anew: five minutes before they end, or when two thirds of a short life are over; those
-/// of the host that do not end, after a quarter of an hour.
-fn stale(unlocked: &Unlocked, credentials: &Credentials) -> Option<Instant> {
-    const AHEAD: Duration = Duration::from_secs(300);
-    const LOOK_AGAIN: Duration = Duration::from_secs(900);
-    let Some(expiry) = credentials.expiry() else {
-        return unlocked.uses_host().then(|| Instant::now() + LOOK_AGAIN);
-    };
-    let life = expiry.duration_since(SystemTime::now()).unwrap_or_default();
-    Some(Instant::now() + (life - AHEAD.min(life / 3)))
+impl SignedIn {
+    /// Credentials are fetched anew five minutes before they end, or when two thirds of a short life are over; those of the
+    /// host that do not end, after a quarter of an hour.
+    fn of(unlocked: &Unlocked, credentials: Credentials) -> Self {
+        const AHEAD: Duration = Duration::from_secs(300);
+        const LOOK_AGAIN: Duration = Duration::from_secs(900);
+        let life = credentials
+            .expiry()
+            .map(|expiry| expiry.duration_since(SystemTime::now()).unwrap_or_default());
+        let fresh = match life {
+            Some(life) => Some(life - AHEAD.min(life / 3)),
+            None => unlocked.uses_host().then_some(LOOK_AGAIN),
+        };
+        Self {
+            credentials,
+            stale: fresh.map(|fresh| Instant::now() + fresh),
+            ends: life.map(|life| Instant::now() + life),
+            clients: HashMap::new(),
+        }
+    }
 }
 
 /// A client of S3, or of the store at the connector's endpoint.

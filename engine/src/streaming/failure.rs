@@ -136,6 +136,7 @@ where
             "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key: in the identity's policy and in the key's own."
                 .to_owned()
         }
+        ("network", _) if status.is_none() => unreached(&message).unwrap_or(meaning.hint).to_owned(),
         _ => meaning.hint.to_owned(),
     };
     let in_doubt = status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error);
@@ -150,6 +151,24 @@ where
         explanation: meaning.explanation,
         request_id: response.and_then(request_id),
         region,
+    }
+}
+
+/// What to look at first, by what the network said.
+fn unreached(message: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["dns error", "failed to lookup", "Name or service not known"]) {
+        Some("Check the name in the connector's endpoint, its region, and this server's DNS.")
+    } else if says(&["Connection refused"]) {
+        Some("Nothing listens at the connector's endpoint: check its address and port, and whether the store runs.")
+    } else if says(&["certificate", "UnknownIssuer"]) {
+        Some(
+            "This server does not trust the store's certificate: check the endpoint's name, or install its authority here.",
+        )
+    } else if says(&["timeout", "timed out"]) {
+        Some("The store did not answer in time: check firewalls and proxies between this server and it.")
+    } else {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use auditstream_engine::{AwsSettings, WebIdentity, connectors};
+use auditstream_engine::{AwsSettings, WebIdentity, connectors, destinations};
 use auditstream_model::connector::Outcome;
 use auditstream_model::{AccountName, ConnectionTest, ConnectorInput, Status};
 use serde_json::json;
@@ -140,20 +140,50 @@ async fn temporary_credentials_are_refreshed_before_they_expire() {
     let street = Street::open().await;
     street.connect(manual(), Some(ROLE)).await;
     street.sts.trust(ROLE, &street.external_id().await);
-    street.sts.life(Duration::from_millis(1_500));
+    street.sts.life(Duration::from_secs(6));
     street.stream().await;
     street.house.streamed().await;
     for event in &events()[5..12] {
         street.house.send(std::slice::from_ref(event)).await;
         street.house.streamed().await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
     }
     assert!(dense(&street.store.sequences(BUCKET)));
-    assert!(street.sts.calls("AssumeRole") >= 2, "they lasted 1.5 s");
+    assert!(street.sts.calls("AssumeRole") >= 2, "they last 6 s");
     assert!(
         street.house.batches().await.iter().all(|batch| batch.attempts == 1),
         "none was refused for having expired"
     );
+}
+
+#[tokio::test]
+async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
+    let street = Street::open().await;
+    street.connect(manual(), Some(ROLE)).await;
+    street.sts.trust(ROLE, &street.external_id().await);
+    street.sts.life(Duration::from_secs(9));
+    street.stream().await;
+    street.house.streamed().await;
+    street.sts.state.lock().unwrap().down = true;
+    // Two thirds of their life are over: they would be fetched anew.
+    tokio::time::sleep(Duration::from_millis(6_100)).await;
+    street.house.send(&events()[5..9]).await;
+    street.house.streamed().await;
+    assert!(street.house.batches().await.iter().all(|batch| batch.attempts == 1));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    street.house.send(&events()[9..12]).await;
+    destinations::stream_now(&street.house.engine, &street.house.admin, "siem")
+        .await
+        .unwrap();
+    let failing = street
+        .house
+        .settled(|item| item.streaming_details.failure.is_some())
+        .await;
+    assert_eq!(failing.streaming_details.failure.unwrap().code, "network");
+    street.sts.state.lock().unwrap().down = false;
+    street.house.streamed().await;
+    street.house.streamed().await;
+    assert!(dense(&street.store.sequences(BUCKET)));
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct State {
     pub roles: HashMap<String, String>,
     /// Life of what is given out.
     pub life: Duration,
+    /// Whether it hangs up instead of answering.
+    pub down: bool,
     /// The calls that were answered well.
     pub calls: Vec<String>,
     given: usize,
@@ -47,6 +49,9 @@ impl Sts {
                 tokio::spawn(async move {
                     let mut request = wire::read_head(&mut socket).await?;
                     wire::read_body(&mut socket, &mut request).await?;
+                    if state.lock().unwrap().down {
+                        return None;
+                    }
                     let (status, body) = match state.lock().unwrap().call(&request) {
                         Ok(body) => (200, body),
                         Err((status, code, message)) => (

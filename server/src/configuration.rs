@@ -178,12 +178,10 @@ pub struct Settings {
         long,
         env = "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
         value_name = "ACCOUNTS",
-        value_delimiter = ',',
         default_value = "default",
-        value_parser = account_name,
         global = true
     )]
-    pub host_credentials_accounts: Vec<AccountName>,
+    pub host_credentials_accounts: String,
     /// AWS STS at another address than AWS's regional ones.
     #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
     pub sts_endpoint: Option<String>,
@@ -224,17 +222,26 @@ impl Settings {
     }
 
     /// How AWS is reached.
-    fn aws(&self) -> AwsSettings {
+    ///
+    /// # Errors
+    /// When what is to be the name of an account is none.
+    fn aws(&self) -> Result<AwsSettings, Fatal> {
+        let names = self.host_credentials_accounts.split(',').map(str::trim);
+        let host_accounts = names
+            .filter(|name| !name.is_empty())
+            .map(AccountName::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Fatal::new(format!("AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS cannot be used: {error}")))?;
         let not_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let token_file = self.web_identity_token_file.clone();
         let token_file = token_file.filter(|file| !file.as_os_str().is_empty());
         let web_identity = token_file.zip(not_empty(&self.web_identity_role));
-        AwsSettings {
+        Ok(AwsSettings {
             timeouts: Timeouts::default(),
-            host_accounts: self.host_credentials_accounts.clone(),
+            host_accounts,
             sts_endpoint: not_empty(&self.sts_endpoint),
             web_identity: web_identity.map(|(token_file, role_arn)| WebIdentity { token_file, role_arn }),
-        }
+        })
     }
 
     /// The SQLite file.
@@ -274,7 +281,7 @@ impl Settings {
             master_key,
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
-            aws: self.aws(),
+            aws: self.aws()?,
         })
     }
 }
@@ -381,6 +388,22 @@ mod tests {
         ] {
             assert!(public_url(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_hosts_identity_is_for_the_accounts_named_and_for_none_when_there_are_none() {
+        let accounts = |text: &str| {
+            let line = CommandLine::parse_from(["auditstream", "serve", "--host-credentials-accounts", text]);
+            line.settings.aws().map(|aws| aws.host_accounts.len()).ok()
+        };
+        assert_eq!(accounts("default, tenant"), Some(2));
+        assert_eq!(accounts(""), Some(0));
+        assert_eq!(accounts("no such name!"), None);
+        let line = CommandLine::parse_from(["auditstream", "serve"]);
+        assert_eq!(
+            line.settings.aws().unwrap().host_accounts,
+            [AccountName::default_account()]
+        );
     }
 
     #[test]

@@ -188,6 +188,7 @@ impl Check<'_> {
         match who(engine, unlocked, &s3.credentials).await {
             Ok(found) => self.steps.pass(CREDENTIALS, found),
             Err(cause) if matches!(cause.code, "credentials" | "clock_skew") => {
+                engine.aws().sign_out(unlocked).await;
                 self.steps.fail(CREDENTIALS, &cause);
                 self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
                 return None;

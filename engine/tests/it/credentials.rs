@@ -304,6 +304,33 @@ async fn the_hosts_own_identity_is_for_the_accounts_that_were_named() {
 #[tokio::test]
 async fn a_changed_connector_takes_effect_at_the_next_attempt() {
     let street = Street::open().await;
+    street.connect(manual(), None).await;
+    street.stream().await;
+    street.house.streamed().await;
+    let before = street.store.objects(BUCKET).len();
+    let other = Store::start().await;
+    connectors::replace(
+        &street.house.engine,
+        &street.house.admin,
+        "aws",
+        connector(&other.endpoint),
+    )
+    .await
+    .unwrap();
+    street.house.send(&events()[5..9]).await;
+    street.house.streamed().await;
+    assert_eq!(
+        street.store.objects(BUCKET).len(),
+        before,
+        "nothing more goes to the old one"
+    );
+    let all = [street.store.sequences(BUCKET), other.sequences(BUCKET)].concat();
+    assert!(dense(&all), "{all:?}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_stop_nothing_for_good() {
+    let street = Street::open().await;
     let wrong = json!({"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "wrong"});
     street.connect(wrong, None).await;
     street.stream().await;
@@ -319,4 +346,47 @@ async fn a_changed_connector_takes_effect_at_the_next_attempt() {
     street.house.streamed().await;
     street.house.streamed().await;
     assert!(dense(&street.store.sequences(BUCKET)));
+}
+
+#[tokio::test]
+async fn aws_itself_is_asked_who_the_credentials_are() {
+    let street = Street::open().await;
+    let mut input = street.connector(manual(), None);
+    input.spec.endpoint = None;
+    connectors::create(&street.house.engine, &street.house.admin, input.clone())
+        .await
+        .unwrap();
+    let test = street.test().await;
+    assert!(
+        step(&test, "STS")
+            .detail
+            .contains("arn:aws:iam::123456789012:user/audit"),
+        "{test:?}"
+    );
+    street.sts.trust(ROLE, &street.external_id().await);
+    input.spec.cross_account = Some(serde_json::from_value(json!({"role_arn": ROLE})).unwrap());
+    connectors::replace(&street.house.engine, &street.house.admin, "aws", input.clone())
+        .await
+        .unwrap();
+    let test = street.test().await;
+    assert!(
+        step(&test, "STS").detail.contains(&format!("{ROLE}/auditstream")),
+        "{test:?}"
+    );
+    input.spec.cross_account = None;
+    input.spec.credentials =
+        serde_json::from_value(json!({"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "wrong"})).unwrap();
+    connectors::replace(&street.house.engine, &street.house.admin, "aws", input)
+        .await
+        .unwrap();
+    let test = street.test().await;
+    assert_eq!(
+        (step(&test, "Reach").status, step(&test, "STS").status),
+        (Outcome::Success, Outcome::Failure)
+    );
+    let error = test.error.unwrap();
+    assert!(
+        error.message.contains("SignatureDoesNotMatch") && error.hint.contains("secret key"),
+        "{error:?}"
+    );
 }

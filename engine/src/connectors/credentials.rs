@@ -7,8 +7,9 @@ use auditstream_model::Credentials as Kind;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
 
-use super::aws::{Aws, AwsSettings, sts_client};
+use super::aws::{Aws, sts_client};
 use super::rows::Unlocked;
+use super::settings::AwsSettings;
 use crate::streaming::failure::{Cause, classify};
 
 /// The name under which AWS's own trail knows us.

@@ -3,13 +3,10 @@
 use auditstream_model::destination::{DestinationSpec, ServerSideEncryption};
 use serde_json::{Value, json};
 
-/// The key that a bucket check writes, reads and deletes; outside `account=`.
-pub(crate) fn probe_key(spec: &DestinationSpec) -> String {
-    format!("{}.auditstream-check", spec.prefix.as_str())
-}
+use super::probe;
 
 /// The statement that allows one action for a bucket and prefix.
-pub(crate) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
+pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
     let partition = partition(region);
     let bucket = format!("arn:{partition}:s3:::{}", spec.bucket.as_str());
     let (sid, actions, resource) = match action {
@@ -17,7 +14,7 @@ pub(crate) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
         "s3:DeleteObject" => (
             "AuditstreamDeletesItsProbe",
             json!([action]),
-            format!("{bucket}/{}", probe_key(spec)),
+            format!("{bucket}/{}", probe::key(spec)),
         ),
         "s3:GetObject" => (
             "AuditstreamReadsItsObjects",
@@ -39,7 +36,7 @@ pub(crate) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
 }
 
 /// The whole policy.
-pub(crate) fn policy(spec: &DestinationSpec, region: &str) -> String {
+pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     let mut actions = vec!["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListBucket"];
     if matches!(spec.sse, ServerSideEncryption::Kms { .. }) {
         actions.push("kms:GenerateDataKey");

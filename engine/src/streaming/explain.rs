@@ -140,3 +140,43 @@ pub(super) fn explain(status: Option<u16>, word: &str) -> Meaning {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_failure_is_told_apart_and_has_a_hint() {
+        for (status, word, code, transient) in [
+            (Some(403), "InvalidAccessKeyId", "credentials", false),
+            (Some(403), "SignatureDoesNotMatch", "credentials", false),
+            (Some(400), "ExpiredToken", "credentials", false),
+            (Some(400), "InvalidIdentityToken", "credentials", false),
+            (Some(403), "AccessDenied", "access_denied", false),
+            (Some(403), "", "access_denied", false),
+            (Some(404), "NoSuchBucket", "no_such_bucket", false),
+            (Some(404), "", "not_found", false),
+            (Some(301), "", "region", false),
+            (Some(400), "AuthorizationHeaderMalformed", "region", false),
+            (Some(503), "SlowDown", "throttling", true),
+            (Some(429), "", "throttling", true),
+            (None, "", "network", true),
+            (Some(400), "RequestTimeout", "network", true),
+            (Some(500), "InternalError", "server", true),
+            (Some(503), "ServiceUnavailable", "server", true),
+            (Some(200), "InternalError", "server", true),
+            (Some(403), "RequestTimeTooSkewed", "clock_skew", true),
+            (Some(409), "ConditionalRequestConflict", "conflict", true),
+            (Some(400), "KMS.DisabledException", "encryption", false),
+            (Some(400), "InvalidStorageClass", "refused", false),
+        ] {
+            let meaning = explain(status, word);
+            assert_eq!(
+                (meaning.code, meaning.transient),
+                (code, transient),
+                "{status:?} {word}"
+            );
+            assert!(!meaning.hint.is_empty() && !meaning.explanation.is_empty());
+        }
+    }
+}

@@ -405,6 +405,23 @@ async fn every_fault_alone_is_shown_as_what_it_is_and_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_moves_on_is_named_with_its_region() {
+    let mut scene = Scene::open().await;
+    scene.proxy.next(&[Fault::WrongSignatureRegion]);
+    let met = scene.meet(Fault::MovedAsk).await;
+    let failure = met.error.unwrap();
+    let region = scene.proxy.told.lock().unwrap().region.clone().unwrap();
+    assert_eq!((failure.code.as_str(), met.attempts), ("region", 2), "once a run");
+    assert!(
+        failure.message.contains(&format!("{BUCKET} is in {region}")),
+        "{failure:?}"
+    );
+    assert!(failure.hint.contains(&region), "{failure:?}");
+    scene.house.streamed().await;
+    scene.in_order("moved on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn any_sequence_of_faults_is_survived() {
     for seed in [1_u64, 20_261_124] {
         let mut scene = Scene::open().await;

@@ -38,7 +38,7 @@
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
 //! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
-//! | a role is taken on with the account's own external id | `it::credentials::a_role_is_taken_on_with_the_accounts_own_external_id` |
+//! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 
 pub mod access;

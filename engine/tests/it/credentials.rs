@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use auditstream_engine::{AwsSettings, WebIdentity, connectors, destinations};
+use auditstream_engine::{Actor, AwsSettings, WebIdentity, access, connectors, destinations};
 use auditstream_model::connector::Outcome;
-use auditstream_model::{AccountName, ConnectionTest, ConnectorInput, Status};
+use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Status};
 use serde_json::json;
 
 use crate::sts::{POD_ROLE, POD_TOKEN, ROLE, Sts};
@@ -133,6 +133,41 @@ async fn another_external_id_or_an_unknown_role_is_refused_with_what_to_do() {
     street.sts.trust(ROLE, &own);
     street.house.streamed().await;
     assert!(dense(&street.store.sequences(BUCKET)));
+}
+
+#[tokio::test]
+async fn no_account_takes_on_a_role_that_trusts_another_account() {
+    let street = Street::open().await;
+    let engine = &street.house.engine;
+    street.connect(manual(), Some(ROLE)).await;
+    street.sts.trust(ROLE, &street.external_id().await);
+    assert_eq!(street.test().await.status, Outcome::Success);
+    let tenant = AccountName::parse("tenant").unwrap();
+    access::create_account(engine, &tenant).await.unwrap();
+    let tenant = Actor::command_line(engine, &tenant).await.unwrap();
+    // The very same connector, its keys and all.
+    let made = connectors::create(engine, &tenant, street.connector(manual(), Some(ROLE)))
+        .await
+        .unwrap();
+    assert_ne!(made.external_id, street.external_id().await);
+    let test = connectors::test(engine, &tenant, "aws").await.unwrap();
+    assert_eq!(step(&test, "role").status, Outcome::Failure, "{test:?}");
+    let spec = serde_json::from_value(json!({"type": "AWS_S3", "bucket": BUCKET})).unwrap();
+    let input = BucketCheckInput {
+        connector_ref: "aws".into(),
+        spec,
+    };
+    let check = destinations::check_unsaved_bucket(engine, &tenant, input)
+        .await
+        .unwrap();
+    assert_eq!(check.status, Outcome::Failure);
+    assert!(check.error.unwrap().hint.contains(&made.external_id));
+    let host = street.connector(json!({"type": "INHERIT"}), None);
+    let refused = connectors::replace(engine, &tenant, "aws", host)
+        .await
+        .unwrap_err()
+        .problem();
+    assert!(refused.of("spec.credentials.type").unwrap().contains("tenant"));
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ pub async fn house(endpoint: &str) -> House {
     let settings = AwsSettings {
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            read: Duration::from_secs(1),
+            read: Duration::from_secs(2),
             whole: Duration::from_secs(20),
         },
         ..AwsSettings::default()

@@ -280,6 +280,31 @@ async fn the_hosts_own_identity_comes_from_its_environment_and_is_for_the_accoun
         test.contains("AKIAOFTHEHOST") && !test.contains("hush-hush-host"),
         "{test}"
     );
+    drop(server);
+    // The same of a pod: its token goes to the STS that the environment names.
+    std::fs::write(folder.path().join("token"), "the-pods-token").unwrap();
+    let mut command = auditstream(folder.path(), &["serve"]);
+    command
+        .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", folder.path().join("token"))
+        .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod");
+    let server = Server::start_with(&mut command);
+    let mut pod = inherit.clone();
+    (pod["identifier"], pod["spec"]["credentials"]["type"]) = ("pod".into(), "IRSA".into());
+    let made = post(server.address.clone(), "/v1/connectors")
+        .json(&pod)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let test = post(server.address.clone(), "/v1/connectors/pod/test")
+        .send()
+        .await
+        .unwrap();
+    let test: Value = test.json().await.unwrap();
+    assert_eq!(test["steps"][0]["status"], "FAILURE");
+    assert!(test["error"]["message"].as_str().unwrap().contains("refused"), "{test}");
+    assert!(!test.to_string().contains("the-pods-token"), "{test}");
 }
 
 #[test]

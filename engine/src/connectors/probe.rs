@@ -4,6 +4,7 @@ use auditstream_model::DestinationSpec;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
+use bytes::Bytes;
 
 use crate::streaming::failure::{Cause, classify};
 use crate::streaming::upload;
@@ -25,7 +26,7 @@ pub(super) enum Written {
 
 /// Writes the probe unless it is there.
 pub(super) async fn write(client: &Client, spec: &DestinationSpec, key: &str) -> Result<Written, Cause> {
-    let request = upload::request(client, spec, key, BODY.as_bytes().to_vec()).content_type("text/plain");
+    let request = upload::request(client, spec, key, Bytes::from_static(BODY.as_bytes())).content_type("text/plain");
     match request.send().await {
         Ok(_) => Ok(Written::New),
         Err(error) if matches!(status(&error), Some(412 | 304 | 409)) => Ok(Written::WasThere),

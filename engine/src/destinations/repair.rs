@@ -147,7 +147,11 @@ pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, numb
         serde_json::from_str(&batch.format)?,
         serde_json::from_str(&batch.compression)?,
     )?;
-    // An attempt records itself on the key that it will send to, so none under the old name can follow this.
+    // A run that still has the old name in hand notices, and sends nothing more.
+    sqlx::query("UPDATE streaming_destination SET epoch = epoch + 1 WHERE id = $1")
+        .bind(row.id)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "UPDATE streaming_batch SET key = $3, status = 'READY', in_doubt = 0, failure = NULL \
          WHERE destination_id = $1 AND number = $2",

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::failure::Cause;
@@ -90,7 +91,7 @@ async fn deliver(
             batch.number
         )));
     }
-    let body = encode::compress(content.as_bytes(), batch.compression()?)?;
+    let body = Bytes::from(encode::compress(content.as_bytes(), batch.compression()?)?);
     drop(content);
     let mut retry = 0;
     let mut moved = false;
@@ -114,19 +115,19 @@ async fn deliver(
             return Ok(Next::Stop);
         };
         let spec = current.spec()?;
-        let object = Object {
-            key: format!("{}{}", spec.prefix.as_str(), batch.key),
-            spec: &spec,
-            body: body.clone(),
-            format: batch.format()?,
-            compression: batch.compression()?,
-            sha256,
-            in_doubt: batch.in_doubt,
-        };
         let bucket = spec.bucket.as_str();
         let cause = match engine.aws().s3(&unlocked, bucket).await {
             Err(cause) => cause,
             Ok(s3) => {
+                let object = Object {
+                    key: format!("{}{}", spec.prefix.as_str(), batch.key),
+                    spec: &spec,
+                    body: body.clone(),
+                    format: batch.format()?,
+                    compression: batch.compression()?,
+                    sha256,
+                    in_doubt: batch.in_doubt,
+                };
                 let Some(result) = attempt(engine, row, &batch, &s3.client, object).await? else {
                     return Ok(Next::Stop);
                 };
@@ -199,13 +200,12 @@ async fn attempt(
     let mut tx = engine.store().write().await?;
     let recorded = sqlx::query(
         "UPDATE streaming_batch SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
-         WHERE destination_id = $1 AND number = $2 AND key = $4 AND status <> 'SUCCESS' \
+         WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS' \
          AND EXISTS (SELECT 1 FROM streaming_destination WHERE id = $1 AND epoch = $3 AND status = 'ACTIVE')",
     )
     .bind(row.id)
     .bind(batch.number)
     .bind(row.epoch)
-    .bind(&batch.key)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;

@@ -10,6 +10,7 @@ use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::encode;
@@ -22,7 +23,7 @@ const CONTENT_SHA256: &str = "content-sha256";
 pub(super) struct Object<'a> {
     pub(super) spec: &'a DestinationSpec,
     pub(super) key: String,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
     pub(super) format: Format,
     pub(super) compression: Compression,
     pub(super) sha256: [u8; 32],
@@ -39,7 +40,7 @@ pub(super) struct Delivered {
 }
 
 /// A PUT with everything that a destination's options ask for, on condition that there is no object of its name.
-pub(crate) fn request(client: &Client, spec: &DestinationSpec, key: &str, body: Vec<u8>) -> PutObjectFluentBuilder {
+pub(crate) fn request(client: &Client, spec: &DestinationSpec, key: &str, body: Bytes) -> PutObjectFluentBuilder {
     let request = client
         .put_object()
         .bucket(spec.bucket.as_str())

@@ -7,6 +7,8 @@ use std::time::Duration;
 use auditstream_model::Code;
 use tokio::sync::Notify;
 
+use crate::connectors::AwsSettings;
+use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
 use crate::store::{Database, Store};
 use crate::streaming::{Budget, schedule};
@@ -24,6 +26,8 @@ pub struct Config {
     pub streaming_enabled: bool,
     /// Between two runs; ticks are aligned to the clock.
     pub stream_interval: Duration,
+    /// How AWS is reached, and who may use this host's own identity.
+    pub aws: AwsSettings,
 }
 
 struct Shared {
@@ -31,6 +35,7 @@ struct Shared {
     vault: Vault,
     writer: Writer,
     budget: Budget,
+    aws: Aws,
     /// Somebody asked for a run.
     wake: Notify,
     streaming_enabled: bool,
@@ -59,6 +64,7 @@ impl Engine {
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(store.clone()),
             budget: Budget::default(),
+            aws: Aws::new(config.aws),
             wake: Notify::new(),
             store,
             vault,
@@ -121,6 +127,10 @@ impl Engine {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.0.writer
+    }
+
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.0.aws
     }
 
     pub(crate) fn budget(&self) -> &Budget {

@@ -36,13 +36,15 @@
 //! | 4 a request is whole or nothing | `it::trail::one_invalid_event_refuses_its_request_and_no_other` |
 //! | 5 a batch is frozen before its first PUT | `it::streaming::a_mistyped_bucket_is_mended_by_editing_it` |
 //! | 6 content follows from the batch alone | `streaming::encode::tests::the_same_batch_gives_the_same_bytes` |
-//! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*` |
+//! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*`, `it::bucket::an_object_of_another_compressor_is_ours_when_its_content_is`, `it::bucket::a_blocked_batch_is_sent_under_a_new_name`, `it::bucket::a_store_that_ignores_the_condition_is_found_out_and_remembered`, `it::faults::*` |
 //! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again`, `it::replicas::a_server_that_was_frozen_and_wakes_up_changes_nothing` |
 //! | 9 leases make work cheap, never safe | `it::replicas` (PostgreSQL), and the server's `it::replicas::servers_that_are_killed_in_turn_lose_and_double_nothing` |
-//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers` |
+//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::faults::any_sequence_of_faults_is_survived` |
 //! | 11 one destination never delays another | `it::fairness::destinations_that_never_answer_delay_neither_the_others_nor_ingest`, `streaming::budget::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
+//! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
+//! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 
 pub mod access;
@@ -57,6 +59,7 @@ pub mod trail;
 pub mod vault;
 
 pub use actor::Actor;
+pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
 pub use vault::MasterKey;

@@ -83,6 +83,9 @@ CREATE TABLE streaming_destination (
     last_batch       INTEGER NOT NULL DEFAULT 0,
     last_streamed_at INTEGER,
     failure          TEXT,
+    -- Whether the bucket's server honours If-None-Match (1, 0; null: unknown), and when that was found out.
+    conditional_writes         INTEGER,
+    conditional_writes_checked INTEGER,
     created          INTEGER NOT NULL,
     updated          INTEGER NOT NULL,
     status_updated   INTEGER NOT NULL,
@@ -110,6 +113,10 @@ CREATE TABLE streaming_batch (
     finished       INTEGER,
     verified       INTEGER,
     failure        TEXT,
+    -- What AWS calls the request of the last attempt; its support asks for it.
+    request_id     TEXT,
+    -- What was found on the way, though the batch was delivered.
+    remark         TEXT,
     PRIMARY KEY (destination_id, number)
 ) STRICT;
 -- At most one batch of a destination is on its way.

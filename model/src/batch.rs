@@ -42,7 +42,8 @@ impl BatchStatus {
 /// Why a delivery failed, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A stable word: `no_such_bucket`, `access_denied`, `network` …
+    /// A stable word: `credentials`, `access_denied`, `no_such_bucket`, `region`, `throttling`, `network`, `server`,
+    /// `clock_skew`, `conflict`, `object_exists` …
     pub code: String,
     /// What failed, and where.
     pub message: String,
@@ -52,6 +53,9 @@ pub struct Failure {
     pub blocked: bool,
     /// When, epoch ms.
     pub at: EpochMillis,
+    /// What AWS calls the request; its support asks for it.
+    #[serde(default)]
+    pub request_id: Option<String>,
 }
 
 /// One S3 object of a destination.
@@ -81,4 +85,10 @@ pub struct Batch {
     pub verified: Option<bool>,
     /// Why the last attempt failed.
     pub error: Option<Failure>,
+    /// What AWS calls the last attempt's request.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// What was found on the way, though it was delivered: that the bucket is in another region than the connector's.
+    #[serde(default)]
+    pub remark: Option<String>,
 }

@@ -394,6 +394,9 @@ pub struct ConnectorView {
     pub updated: EpochMillis,
     /// Identifiers of the destinations that use it.
     pub used_by: Vec<Identifier>,
+    /// What a cross-account role's trust policy must ask for (`sts:ExternalId`): the account's own, made by the server,
+    /// so that no account can have another's role taken on.
+    pub external_id: String,
 }
 
 /// How a step of a test ended.
@@ -439,6 +442,32 @@ pub struct ConnectionTest {
     pub steps: Vec<TestStep>,
     /// Why it failed.
     pub error: Option<TestError>,
+}
+
+/// A bucket that is to be checked before a destination with it is saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketCheckInput {
+    /// The connector to reach it with.
+    pub connector_ref: String,
+    /// The bucket, the prefix and how objects are stored.
+    pub spec: crate::destination::SpecInput,
+}
+
+/// The answer of a bucket check: whether a destination could stream there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketCheck {
+    /// Whether every step that streaming needs works.
+    pub status: Outcome,
+    /// What was tried, in order.
+    pub steps: Vec<TestStep>,
+    /// Why the first step that failed did.
+    pub error: Option<TestError>,
+    /// IAM actions that a step was refused for: `s3:PutObject` …
+    pub missing_actions: Vec<String>,
+    /// The IAM policy, JSON, that allows all that streaming to this bucket and prefix needs; null when nothing is missing.
+    pub policy: Option<String>,
+    /// Whether the server honours `If-None-Match`; null when the check did not come that far.
+    pub conditional_writes: Option<bool>,
 }
 
 #[cfg(test)]

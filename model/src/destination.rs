@@ -338,6 +338,12 @@ pub struct StreamingDetails {
     pub cursor: Option<crate::Sequence>,
     /// When the first of the waiting events was received, epoch ms; null when none waits.
     pub waiting_since: Option<EpochMillis>,
+    /// Whether the bucket's server honours `If-None-Match`, by the last bucket check; null until there was one.
+    #[serde(default)]
+    pub conditional_writes: Option<bool>,
+    /// When that was found out, epoch ms.
+    #[serde(default)]
+    pub conditional_writes_checked: Option<EpochMillis>,
 }
 
 /// A row of the console's table.

@@ -36,8 +36,8 @@ pub mod problem;
 pub use access::{Permission, Role, Scope, SignedIn};
 pub use batch::{Batch, BatchStatus, Failure};
 pub use connector::{
-    Backoff, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView, Credentials, CredentialsInput,
-    TestStep,
+    Backoff, BucketCheck, BucketCheckInput, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView,
+    Credentials, CredentialsInput, TestStep,
 };
 pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,

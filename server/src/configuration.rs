@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auditstream_engine::store::{Database, PostgresUrl};
-use auditstream_engine::{Config, MasterKey};
+use auditstream_engine::{AwsSettings, Config, MasterKey, Timeouts, WebIdentity};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -176,6 +176,30 @@ pub struct Settings {
         global = true
     )]
     pub streaming_enabled: bool,
+    /// Accounts whose connectors may use this host's own AWS identity (INHERIT, IRSA), with commas between them.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
+        value_name = "ACCOUNTS",
+        default_value = "default",
+        global = true
+    )]
+    pub host_credentials_accounts: String,
+    /// AWS STS at another address than AWS's regional ones.
+    #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
+    pub sts_endpoint: Option<String>,
+    /// The token of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    #[arg(
+        long,
+        env = "AWS_WEB_IDENTITY_TOKEN_FILE",
+        value_name = "FILE",
+        global = true,
+        hide = true
+    )]
+    pub web_identity_token_file: Option<PathBuf>,
+    /// The role of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    #[arg(long, env = "AWS_ROLE_ARN", value_name = "ARN", global = true, hide = true)]
+    pub web_identity_role: Option<String>,
 }
 
 /// How often to stream unless told.
@@ -193,7 +217,34 @@ impl Settings {
             stream_interval: self.stream_interval.or(Some(DEMO_INTERVAL)),
             master_key: None,
             streaming_enabled: self.streaming_enabled,
+            host_credentials_accounts: self.host_credentials_accounts,
+            sts_endpoint: self.sts_endpoint,
+            web_identity_token_file: self.web_identity_token_file,
+            web_identity_role: self.web_identity_role,
         }
+    }
+
+    /// How AWS is reached.
+    ///
+    /// # Errors
+    /// When what is to be the name of an account is none.
+    fn aws(&self) -> Result<AwsSettings, Fatal> {
+        let names = self.host_credentials_accounts.split(',').map(str::trim);
+        let host_accounts = names
+            .filter(|name| !name.is_empty())
+            .map(AccountName::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Fatal::new(format!("AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS cannot be used: {error}")))?;
+        let not_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let token_file = self.web_identity_token_file.clone();
+        let token_file = token_file.filter(|file| !file.as_os_str().is_empty());
+        let web_identity = token_file.zip(not_empty(&self.web_identity_role));
+        Ok(AwsSettings {
+            timeouts: Timeouts::default(),
+            host_accounts,
+            sts_endpoint: not_empty(&self.sts_endpoint),
+            web_identity: web_identity.map(|(token_file, role_arn)| WebIdentity { token_file, role_arn }),
+        })
     }
 
     /// Where the database is.
@@ -247,6 +298,7 @@ impl Settings {
             master_key,
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
+            aws: self.aws()?,
         })
     }
 }
@@ -353,6 +405,22 @@ mod tests {
         ] {
             assert!(public_url(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_hosts_identity_is_for_the_accounts_named_and_for_none_when_there_are_none() {
+        let accounts = |text: &str| {
+            let line = CommandLine::parse_from(["auditstream", "serve", "--host-credentials-accounts", text]);
+            line.settings.aws().map(|aws| aws.host_accounts.len()).ok()
+        };
+        assert_eq!(accounts("default, tenant"), Some(2));
+        assert_eq!(accounts(""), Some(0));
+        assert_eq!(accounts("no such name!"), None);
+        let line = CommandLine::parse_from(["auditstream", "serve"]);
+        assert_eq!(
+            line.settings.aws().unwrap().host_accounts,
+            [AccountName::default_account()]
+        );
     }
 
     #[test]

@@ -5,15 +5,18 @@ use auditstream_model::{
     Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order,
     Permission, Sort,
 };
+use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
+use super::credentials::not_permitted_sentence;
 use crate::error::{Error, Result, on_duplicate};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
-const KIND: &str = "CONNECTOR";
+/// What audit events call it.
+pub(crate) const KIND: &str = "CONNECTOR";
 
 #[derive(FromRow)]
 pub(crate) struct Row {
@@ -85,21 +88,63 @@ async fn require(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &s
         .ok_or_else(|| Error::not_found("connector", identifier))
 }
 
-/// A connector with its secrets, for those who talk to AWS; none when there is no such connector.
-pub(crate) async fn unlock(
-    engine: &Engine,
-    account_id: i64,
-    identifier: &str,
-) -> Result<Option<(Connector, Option<Secrets>)>> {
+/// A connector with its secrets, for those who talk to AWS.
+#[derive(Debug)]
+pub(crate) struct Unlocked {
+    pub(crate) account_id: i64,
+    /// The account's name.
+    pub(crate) account: String,
+    /// What the account sends when it takes on a role.
+    pub(crate) external_id: String,
+    pub(crate) connector: Connector,
+    pub(crate) secrets: Option<Secrets>,
+    /// Another one for every change that AWS would notice.
+    pub(crate) version: [u8; 32],
+}
+
+impl Unlocked {
+    pub(crate) fn region(&self) -> &str {
+        &self.connector.spec.region
+    }
+
+    /// Whether it signs in as this host rather than with a key of its own.
+    pub(crate) fn uses_host(&self) -> bool {
+        !matches!(self.connector.spec.credentials, Credentials::Manual { .. })
+    }
+}
+
+/// A connector with its secrets; none when there is no such connector.
+pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -> Result<Option<Unlocked>> {
     let Some(row) = find(engine.store().read(), account_id, identifier).await? else {
         return Ok(None);
     };
+    let (account, external_id) = account(engine, account_id).await?;
+    let mut hash = Sha256::new();
+    hash.update(&row.spec);
+    hash.update([0]);
+    hash.update(row.secrets.as_deref().unwrap_or_default());
     let connector = row.connector()?;
-    let Some(sealed) = row.secrets else {
-        return Ok(Some((connector, None)));
+    let secrets = match &row.secrets {
+        Some(sealed) => {
+            let opened = engine.vault().open_sealed(&place(account_id, identifier), sealed)?;
+            Some(serde_json::from_slice(&opened)?)
+        }
+        None => None,
     };
-    let opened = engine.vault().open_sealed(&place(account_id, identifier), &sealed)?;
-    Ok(Some((connector, Some(serde_json::from_slice(&opened)?))))
+    Ok(Some(Unlocked {
+        account_id,
+        account,
+        external_id,
+        connector,
+        secrets,
+        version: hash.finalize().into(),
+    }))
+}
+
+/// An account's name and its external id.
+async fn account(engine: &Engine, account_id: i64) -> Result<(String, String)> {
+    let query = sqlx::query_as("SELECT name, external_id FROM account WHERE id = $1").bind(account_id);
+    Ok(query.fetch_one(engine.store().read()).await?)
 }
 
 fn place(account_id: i64, identifier: &str) -> String {
@@ -123,11 +168,13 @@ async fn used_by(engine: &Engine, account_id: i64, identifier: &str) -> Result<V
 
 async fn view(engine: &Engine, account_id: i64, row: &Row) -> Result<ConnectorView> {
     let used_by = used_by(engine, account_id, &row.identifier).await?;
+    let (_, external_id) = account(engine, account_id).await?;
     Ok(ConnectorView {
         connector: row.connector()?,
         created: row.created,
         updated: row.updated,
         used_by,
+        external_id,
     })
 }
 
@@ -190,7 +237,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
     if matches!(connector.spec.credentials, Credentials::Manual { .. }) && secrets.is_none() {
         return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is needed.").into());
     }
-    check_kind(&connector)?;
+    check_host(engine, actor, &connector)?;
     let identifier = connector.identifier.as_str();
     retried(|| async {
         let mut tx = engine.store().write().await?;
@@ -225,7 +272,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
 pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: ConnectorInput) -> Result<ConnectorView> {
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
-    check_kind(&connector)?;
+    check_host(engine, actor, &connector)?;
     if connector.identifier.as_str() != identifier {
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
@@ -301,24 +348,23 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
         record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", &old, ())).await?;
         tx.commit().await
     })
-    .await
+    .await?;
+    engine.aws().forget(actor.account_id(), identifier);
+    Ok(())
 }
 
-fn check_kind(connector: &Connector) -> Result<()> {
-    let mut errors = FieldErrors::default();
-    if !matches!(connector.spec.credentials, Credentials::Manual { .. }) {
-        errors.add(
-            "spec.credentials.type",
-            "This version signs in with an access key (MANUAL) only.",
+/// This host's own identity is for the accounts that whoever runs it has named.
+fn check_host(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<()> {
+    let uses_host = !matches!(connector.spec.credentials, Credentials::Manual { .. });
+    let account = actor.account().as_str();
+    if uses_host && !engine.aws().permits_host(account) {
+        let sentence = format!(
+            "{} Enter an access key, or have whoever runs this server permit it.",
+            not_permitted_sentence(account)
         );
+        return Err(FieldErrors::one("spec.credentials.type", sentence).into());
     }
-    if connector.spec.cross_account.is_some() {
-        errors.add(
-            "spec.cross_account",
-            "This version does not take on roles of other accounts yet.",
-        );
-    }
-    if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
+    Ok(())
 }
 
 fn seal(engine: &Engine, actor: &Actor, identifier: &str, secrets: Option<&Secrets>) -> Result<Option<Vec<u8>>> {

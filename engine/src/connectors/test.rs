@@ -1,57 +1,119 @@
-//! The connection test: one harmless call that needs valid credentials. By the reference it never looks at a bucket.
+//! The connection test: sign in, and make one harmless call that needs valid credentials. By the reference it never looks
+//! at a bucket.
 
-use auditstream_model::connector::{Outcome, TestError, TestStep};
-use auditstream_model::{ConnectionTest, Permission};
+use auditstream_model::{ConnectionTest, Credentials as Kind, Permission};
+use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{aws, rows};
+use super::rows::Unlocked;
+use super::steps::Steps;
+use super::{aws, credentials, rows};
 use crate::error::{Error, Result};
 use crate::streaming::failure::{Cause, classify};
 use crate::{Actor, Engine};
 
-/// Tests a connector: STS GetCallerIdentity, or ListBuckets for a custom endpoint, which has no STS.
+const RESOLVE: &str = "Find the credentials";
+const ROLE: &str = "Take on the role";
+const REACH: &str = "Reach the endpoint";
+
+/// Tests a connector: STS GetCallerIdentity, or ListBuckets for a custom endpoint, which has no STS. Signs in anew.
 ///
 /// # Errors
 /// No permission; no such connector. A connector that does not work is an answer, not an error.
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
     actor.require(Permission::EditConnector)?;
     let unlocked = rows::unlock(engine, actor.account_id(), identifier).await?;
-    let (connector, secrets) = unlocked.ok_or_else(|| Error::not_found("connector", identifier))?;
-    let (call, result) = match &connector.spec.endpoint {
-        None => (
-            "Ask AWS STS who the credentials are",
-            identity(&aws::sts(&connector, secrets.as_ref())).await,
-        ),
-        Some(endpoint) => {
-            let result = buckets(&aws::s3(&connector, secrets.as_ref())).await;
-            return Ok(report(
-                "List the buckets",
-                format!("The store at {endpoint} answered."),
-                result,
-            ));
+    let unlocked = unlocked.ok_or_else(|| Error::not_found("connector", identifier))?;
+    let mut steps = Steps::default();
+    if let Some(credentials) = sign_in(engine, &unlocked, &mut steps).await {
+        ask(engine, &unlocked, &credentials, &mut steps).await;
+    } else {
+        steps.skip(&[REACH, call_of(&unlocked)]);
+    }
+    let (status, steps, error) = steps.finish();
+    Ok(ConnectionTest { status, steps, error })
+}
+
+async fn sign_in(engine: &Engine, unlocked: &Unlocked, steps: &mut Steps) -> Option<Credentials> {
+    let settings = engine.aws().settings();
+    let role = credentials::role(unlocked);
+    let own = match credentials::own(settings, engine.aws(), unlocked).await {
+        Ok(own) => own,
+        Err(cause) => {
+            steps.fail(RESOLVE, &cause);
+            if role.is_some() {
+                steps.skip(&[ROLE]);
+            }
+            return None;
         }
     };
-    Ok(report(
-        call,
-        format!("AWS answered from {}.", connector.spec.region),
-        result,
-    ))
+    let found = match &unlocked.connector.spec.credentials {
+        Kind::Manual { access_key } => format!("The access key {access_key} and its secret."),
+        Kind::Inherit => format!("This host's own identity: access key {}.", own.access_key_id()),
+        Kind::Irsa => format!(
+            "The pod's service account: temporary access key {}.",
+            own.access_key_id()
+        ),
+    };
+    steps.pass(RESOLVE, found);
+    let Some(role) = role else { return Some(own) };
+    match credentials::assume(settings, unlocked, &own, role).await {
+        Ok(assumed) => {
+            steps.pass(ROLE, format!("AWS gave temporary credentials of {role}."));
+            Some(assumed)
+        }
+        Err(cause) => {
+            steps.fail(ROLE, &cause);
+            None
+        }
+    }
 }
 
-async fn identity(client: &aws_sdk_sts::Client) -> Result<String, Cause> {
-    let answer = client
-        .get_caller_identity()
-        .send()
-        .await
-        .map_err(|error| classify(&error))?;
-    Ok(format!(
-        "Signed in as {}.",
-        answer.arn().unwrap_or("an identity that AWS did not name")
-    ))
+fn call_of(unlocked: &Unlocked) -> &'static str {
+    if unlocked.connector.spec.endpoint.is_some() {
+        "List the buckets"
+    } else {
+        "Ask AWS STS who the credentials are"
+    }
 }
 
-async fn buckets(client: &aws_sdk_s3::Client) -> Result<String, Cause> {
-    match client.list_buckets().send().await {
+async fn ask(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials, steps: &mut Steps) {
+    let reached = match &unlocked.connector.spec.endpoint {
+        None => format!("AWS answered from {}.", unlocked.region()),
+        Some(endpoint) => format!("The store at {endpoint} answered."),
+    };
+    let call = call_of(unlocked);
+    match who(engine, unlocked, credentials).await {
+        Ok(found) => {
+            steps.pass(REACH, reached);
+            steps.pass(call, found);
+        }
+        Err(cause) if cause.answered => {
+            steps.pass(REACH, reached);
+            steps.fail(call, &cause);
+        }
+        Err(cause) => {
+            steps.fail(REACH, &cause);
+            steps.skip(&[call]);
+        }
+    }
+}
+
+/// The one harmless call, and what it tells about the credentials.
+pub(crate) async fn who(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials) -> Result<String, Cause> {
+    let settings = engine.aws().settings();
+    if unlocked.connector.spec.endpoint.is_none() {
+        let sts = aws::sts_client(settings, unlocked, Some(credentials));
+        let answer = sts
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        let arn = answer.arn().unwrap_or("an identity that AWS did not name");
+        return Ok(format!("Signed in as {arn}."));
+    }
+    let s3 = aws::s3_client(settings, unlocked, credentials, unlocked.region());
+    match s3.list_buckets().send().await {
         Ok(answer) => Ok(format!(
             "The credentials are valid; {} bucket(s) are visible.",
             answer.buckets().len()
@@ -61,53 +123,5 @@ async fn buckets(client: &aws_sdk_s3::Client) -> Result<String, Cause> {
             Ok("The credentials are valid; they may not list buckets, which streaming does not need.".to_owned())
         }
         Err(error) => Err(classify(&error)),
-    }
-}
-
-fn report(call: &str, reached: String, result: Result<String, Cause>) -> ConnectionTest {
-    let step = |name: &str, status, detail: String| TestStep {
-        name: name.to_owned(),
-        status,
-        detail,
-    };
-    match result {
-        Ok(found) => ConnectionTest {
-            status: Outcome::Success,
-            steps: vec![
-                step("Reach the endpoint", Outcome::Success, reached),
-                step(call, Outcome::Success, found),
-            ],
-            error: None,
-        },
-        Err(cause) => {
-            let reach = if cause.answered {
-                Outcome::Success
-            } else {
-                Outcome::Failure
-            };
-            let call_status = if cause.answered {
-                Outcome::Failure
-            } else {
-                Outcome::Skipped
-            };
-            let reach_detail = if cause.answered { reached } else { cause.message.clone() };
-            let call_detail = if cause.answered {
-                cause.message.clone()
-            } else {
-                "Not tried.".to_owned()
-            };
-            ConnectionTest {
-                status: Outcome::Failure,
-                steps: vec![
-                    step("Reach the endpoint", reach, reach_detail),
-                    step(call, call_status, call_detail),
-                ],
-                error: Some(TestError {
-                    hint: cause.hint,
-                    explanation: cause.explanation,
-                    message: cause.message,
-                }),
-            }
-        }
     }
 }

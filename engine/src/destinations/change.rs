@@ -87,6 +87,9 @@ pub async fn replace(
         require_connector(&mut tx, actor, &new).await?;
         if new != old {
             save(&mut tx, &row, &new).await?;
+            if new.spec.bucket != old.spec.bucket || new.connector_ref != old.connector_ref {
+                forget_conditional_writes(&mut tx, &row).await?;
+            }
             record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &new)).await?;
         }
         save_status(&mut tx, actor, &row, wanted).await?;
@@ -169,6 +172,15 @@ async fn save(tx: &mut WriteTx, row: &Row, new: &Destination) -> Result<()> {
     .bind(now())
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// What a check found out of the bucket before says nothing of another.
+async fn forget_conditional_writes(tx: &mut WriteTx, row: &Row) -> Result<()> {
+    let forget = sqlx::query(
+        "UPDATE streaming_destination SET conditional_writes = NULL, conditional_writes_checked = NULL WHERE id = $1",
+    );
+    forget.bind(row.id).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -3,13 +3,16 @@
 //! - [`rows`]: a destination in the database
 //! - [`change`]: create, replace, activate, pause, delete
 //! - [`read`]: lists, cards, history
-//! - [`repair`]: run now, skip, replay
+//! - [`repair`]: run now, skip, replay, send under a new name
+//! - [`check`]: whether a bucket can be streamed to
 
 mod change;
+mod check;
 mod read;
 mod repair;
 pub(crate) mod rows;
 
 pub use change::{create, delete, replace, set_status};
+pub use check::{check_bucket, check_unsaved_bucket};
 pub use read::{aggregate, batches, cards, get, is_unique, list, overview};
-pub use repair::{move_cursor, stream_now};
+pub use repair::{move_cursor, rename_batch, stream_now};

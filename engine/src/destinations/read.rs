@@ -96,6 +96,8 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
             behind: row.cursor.map(|cursor| last - cursor),
             cursor: row.cursor,
             waiting_since,
+            conditional_writes: row.conditional_writes.map(|honoured| honoured != 0),
+            conditional_writes_checked: row.conditional_writes_checked,
         },
     })
 }
@@ -200,6 +202,8 @@ struct BatchRow {
     /// 0 or 1.
     verified: Option<i64>,
     failure: Option<String>,
+    request_id: Option<String>,
+    remark: Option<String>,
 }
 
 /// What was streamed to a destination, newest first.
@@ -218,7 +222,7 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
         .fetch_one(engine.store().read())
         .await?;
     let found: Vec<BatchRow> = sqlx::query_as(
-        "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, created, finished, verified, failure \
+        "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, created, finished, verified, failure, request_id, remark \
          FROM streaming_batch WHERE destination_id = $1 ORDER BY number DESC LIMIT $2 OFFSET $3",
     )
     .bind(id)
@@ -250,5 +254,7 @@ fn batch(row: BatchRow) -> Result<Batch> {
         finished: row.finished,
         verified: row.verified.map(|verified| verified != 0),
         error: row.failure.as_deref().map(serde_json::from_str).transpose()?,
+        request_id: row.request_id,
+        remark: row.remark,
     })
 }

@@ -1,11 +1,13 @@
-//! Run now, skip, replay.
+//! Run now, skip, replay, send under a new name.
 
-use auditstream_model::{Code, DestinationView, FieldErrors, Permission, Sequence};
+use auditstream_model::{Code, DestinationView, EpochMillis, Failure, FieldErrors, Permission, Sequence};
 use serde_json::json;
+use sqlx::FromRow;
 
 use super::rows::{self, KIND, new_uid, want_run};
 use crate::error::{Error, Result};
 use crate::store::{now, retried};
+use crate::streaming::encode;
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
@@ -94,4 +96,93 @@ pub async fn move_cursor(
     rows::require(engine.store().read(), actor.account_id(), identifier)
         .await?
         .view()
+}
+
+#[derive(FromRow)]
+struct Blocked {
+    status: String,
+    first_sequence: Sequence,
+    last_sequence: Sequence,
+    format: String,
+    compression: String,
+    key: String,
+    created: EpochMillis,
+    failure: Option<String>,
+}
+
+impl Blocked {
+    fn is_blocked(&self) -> Result<bool> {
+        let failure: Option<Failure> = self.failure.as_deref().map(serde_json::from_str).transpose()?;
+        Ok(
+            self.status == "FAILED"
+                && failure.is_some_and(|failure| failure.blocked && failure.code == "object_exists"),
+        )
+    }
+}
+
+/// Gives a blocked batch, whose name somebody else's object has, a name with a `uid` of its own, and starts a run. Number,
+/// range and content stay, and later batches keep the destination's `uid`. The other object is not touched.
+///
+/// # Errors
+/// [`Code::Conflict`] when the batch is not blocked by another object; no such batch; no permission.
+pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, number: i64) -> Result<()> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        let batch: Option<Blocked> = sqlx::query_as(
+            "SELECT status, first_sequence, last_sequence, format, compression, key, created, failure FROM streaming_batch \
+             WHERE destination_id = $1 AND number = $2",
+        )
+        .bind(row.id)
+        .bind(number)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let batch = batch.ok_or_else(|| Error::not_found("batch", &number.to_string()))?;
+        if !batch.is_blocked()? {
+            return Err(Error::refused(
+                Code::Conflict,
+                format!(
+                    "Batch {number} of “{identifier}” is not blocked by another object of its name, so it keeps the name."
+                ),
+            ));
+        }
+        let key = encode::key(
+            &row.account,
+            batch.created,
+            number,
+            (batch.first_sequence, batch.last_sequence),
+            &new_uid(),
+            serde_json::from_str(&batch.format)?,
+            serde_json::from_str(&batch.compression)?,
+        )?;
+        // A run that still has the old name in hand notices, and sends nothing more.
+        sqlx::query("UPDATE streaming_destination SET epoch = epoch + 1 WHERE id = $1")
+            .bind(row.id)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "UPDATE streaming_batch SET key = $3, status = 'READY', in_doubt = 0, failure = NULL \
+             WHERE destination_id = $1 AND number = $2",
+        )
+        .bind(row.id)
+        .bind(number)
+        .bind(&key)
+        .execute(&mut *tx)
+        .await?;
+        let change = Change::of(
+            KIND,
+            identifier,
+            "UPDATE",
+            json!({"batch": number, "key": batch.key}),
+            json!({"batch": number, "key": key}),
+        );
+        want_run(&mut tx, row.id).await?;
+        record(&mut tx, actor, change).await?;
+        tx.commit().await
+    })
+    .await?;
+    engine.wake();
+    Ok(())
 }

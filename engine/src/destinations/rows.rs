@@ -33,13 +33,17 @@ pub(crate) struct Row {
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) status_updated: i64,
+    /// 1 or 0 by the last bucket check; none when there was none.
+    pub(crate) conditional_writes: Option<i64>,
+    pub(crate) conditional_writes_checked: Option<i64>,
 }
 
 macro_rules! select {
     ($where:literal) => {
         concat!(
             "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.name, d.description, d.tags, d.status, d.connector, d.spec, d.uid, ",
-            "d.epoch, d.cursor, d.last_streamed_at, d.failure, d.created, d.updated, d.status_updated ",
+            "d.epoch, d.cursor, d.last_streamed_at, d.failure, d.created, d.updated, d.status_updated, ",
+            "d.conditional_writes, d.conditional_writes_checked ",
             "FROM streaming_destination d JOIN account a ON a.id = d.account_id WHERE ",
             $where
         )

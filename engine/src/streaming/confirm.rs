@@ -5,6 +5,7 @@ use auditstream_model::Failure;
 
 use super::failure::Cause;
 use super::plan::OpenBatch;
+use super::upload::Delivered;
 use crate::destinations::rows::{KIND, Row};
 use crate::error::{Error, Result};
 use crate::store::{WriteTx, now, retried};
@@ -13,7 +14,13 @@ use crate::{Actor, Engine};
 
 /// The batch is in the bucket: moves the cursor over it, if it still stands before it and the run still has its right to
 /// the destination. Answers whether it did.
-pub(super) async fn delivered(engine: &Engine, row: &Row, batch: &OpenBatch, verified: bool) -> Result<bool> {
+pub(super) async fn delivered(
+    engine: &Engine,
+    row: &Row,
+    batch: &OpenBatch,
+    delivered: &Delivered,
+    remark: Option<&str>,
+) -> Result<bool> {
     retried(|| async {
         let mut tx = engine.store().write().await?;
         let moved = sqlx::query("UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 WHERE id = $1 AND epoch = $2 AND cursor = $3")
@@ -28,13 +35,15 @@ pub(super) async fn delivered(engine: &Engine, row: &Row, batch: &OpenBatch, ver
             return Ok(false);
         }
         sqlx::query(
-            "UPDATE streaming_batch SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL \
-             WHERE destination_id = $1 AND number = $2",
+            "UPDATE streaming_batch SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL, \
+             request_id = $5, remark = $6 WHERE destination_id = $1 AND number = $2",
         )
         .bind(row.id)
         .bind(batch.number)
         .bind(now())
-        .bind(i64::from(verified))
+        .bind(i64::from(delivered.verified))
+        .bind(delivered.request_id.as_deref())
+        .bind(remark)
         .execute(&mut *tx)
         .await?;
         recovered(&mut tx, row).await?;
@@ -97,11 +106,12 @@ pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>
             .execute(&mut *tx)
             .await?;
         if let Some(batch) = batch {
-            sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4 WHERE destination_id = $1 AND number = $2")
+            sqlx::query("UPDATE streaming_batch SET status = 'FAILED', failure = $3, in_doubt = $4, request_id = $5 WHERE destination_id = $1 AND number = $2")
                 .bind(row.id)
                 .bind(batch.number)
                 .bind(&json)
                 .bind(i64::from(batch.is_in_doubt() || cause.in_doubt))
+                .bind(cause.request_id.as_deref())
                 .execute(&mut *tx)
                 .await?;
         }

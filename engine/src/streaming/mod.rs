@@ -8,7 +8,7 @@
 //! - [`encode`]: a batch's content and its compressed form
 //! - [`upload`]: one conditional PUT, and what its answer means
 //! - [`confirm`]: moves the cursor, or notes the failure
-//! - [`failure`]: what went wrong, in words that a person can act on
+//! - [`failure`]: what went wrong, in words that a person can act on; [`explain`] has the table
 //!
 //! Any of it may stop anywhere: what is in the database decides what comes next. A batch is frozen before its first PUT,
 //! each attempt is recorded before it is made, and the cursor moves only over what the bucket is known to hold.
@@ -16,12 +16,13 @@
 mod budget;
 mod confirm;
 pub mod encode;
+mod explain;
 pub(crate) mod failure;
 mod lease;
 mod plan;
 mod run;
 pub(crate) mod schedule;
-mod upload;
+pub(crate) mod upload;
 
 pub(crate) use budget::Budget;
 pub use schedule::next_tick;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auditstream_model::DestinationSpec;
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -12,7 +13,7 @@ use super::plan::{self, OpenBatch};
 use super::upload::{self, Delivered, Object};
 use super::{confirm, encode};
 use crate::Engine;
-use crate::connectors::{aws, rows as connectors};
+use crate::connectors::rows::{self as connectors, Unlocked};
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
 use crate::store::retried;
@@ -100,43 +101,48 @@ async fn deliver(
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<Next> {
     let mut retry = 0;
+    let mut moved = false;
     loop {
         // Where it goes is read at each attempt, so that a mistyped bucket is mended by editing it.
         let Some(row) = held(engine, lease).await? else {
             return Ok(Next::Stop);
         };
-        let Some((connector, secrets)) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
+        let Some(unlocked) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
             let sentence = format!("The AWS connector “{}” does not exist.", row.connector);
             let cause = Cause::blocked("connector", sentence, "Edit the destination and select another.");
             confirm::failed(engine, &row, Some(&batch), &cause).await?;
             return Ok(Next::Stop);
         };
         let spec = row.spec()?;
-        let body = build(engine, &row, &batch).await?;
-        let object = Object {
-            key: format!("{}{}", spec.prefix.as_str(), batch.key),
-            spec: &spec,
-            body: body.bytes.clone(),
-            format: batch.format()?,
-            compression: batch.compression()?,
-            sha256: body.sha256,
-            in_doubt: batch.is_in_doubt(),
-        };
-        let client = aws::s3(&connector, secrets.as_ref());
-        let Some(result) = attempt(engine, &row, &batch, &client, object).await? else {
-            return Ok(Next::Stop);
-        };
-        drop(body);
-        let cause = match result {
-            Ok(Delivered { verified }) => {
-                return Ok(if confirm::delivered(engine, &row, &batch, verified).await? {
-                    Next::Batch
-                } else {
-                    Next::Stop
-                });
-            }
+        let bucket = spec.bucket.as_str();
+        // Signed in before the batch is built: none of the budget is held meanwhile.
+        let cause = match engine.aws().s3(&unlocked, bucket).await {
             Err(cause) => cause,
+            Ok(s3) => match send(engine, &row, &batch, &spec, &s3.client).await? {
+                None => return Ok(Next::Stop),
+                Some(Ok(delivered)) => {
+                    let remark = remark(&unlocked, bucket, &s3.region);
+                    return Ok(
+                        if confirm::delivered(engine, &row, &batch, &delivered, remark.as_deref()).await? {
+                            Next::Batch
+                        } else {
+                            Next::Stop
+                        },
+                    );
+                }
+                Some(Err(cause)) => cause,
+            },
         };
+        if let Some(region) = cause.region.as_deref().filter(|_| cause.code == "region" && !moved) {
+            // Once a batch: two regions that each name the other would go on forever.
+            moved = engine.aws().bucket_is_in(&unlocked, bucket, region);
+            if moved {
+                continue;
+            }
+        }
+        if cause.code == "credentials" {
+            engine.aws().sign_out(&unlocked).await;
+        }
         tracing::warn!(
             destination = row.identifier,
             batch = batch.number,
@@ -147,7 +153,7 @@ async fn deliver(
         confirm::failed(engine, &row, Some(&batch), &cause).await?;
         batch.doubt(cause.in_doubt);
         retry += 1;
-        let backoff = connector.spec.backoff;
+        let backoff = unlocked.connector.spec.backoff;
         if !cause.transient || retry > backoff.retry_count() {
             return Ok(Next::Stop);
         }
@@ -156,6 +162,37 @@ async fn deliver(
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
+}
+
+/// Builds a batch and attempts it; its memory is given back before the answer is.
+async fn send(
+    engine: &Engine,
+    row: &Row,
+    batch: &OpenBatch,
+    spec: &DestinationSpec,
+    client: &aws_sdk_s3::Client,
+) -> Result<Option<Result<Delivered, Cause>>> {
+    let body = build(engine, row, batch).await?;
+    let object = Object {
+        key: format!("{}{}", spec.prefix.as_str(), batch.key),
+        spec,
+        body: body.bytes.clone(),
+        format: batch.format()?,
+        compression: batch.compression()?,
+        sha256: body.sha256,
+        in_doubt: batch.is_in_doubt(),
+    };
+    attempt(engine, row, batch, client, object).await
+}
+
+/// What is worth a note although it was delivered.
+fn remark(unlocked: &Unlocked, bucket: &str, region: &str) -> Option<String> {
+    (region != unlocked.region()).then(|| {
+        format!(
+            "The bucket {bucket} is in {region}, and was written there; the connector says {}. Set its region to {region}.",
+            unlocked.region()
+        )
+    })
 }
 
 /// What is sent of a batch, with the memory that it may have.

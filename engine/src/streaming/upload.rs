@@ -6,13 +6,15 @@ use std::io::Read as _;
 use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
 use auditstream_model::limits::BATCH_BYTES;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::encode;
-use super::failure::{Cause, classify};
+use super::failure::{self, Cause, classify};
 
 /// The object's user metadata: SHA-256 of the content before compression, hexadecimal.
 const CONTENT_SHA256: &str = "content-sha256";
@@ -30,42 +32,84 @@ pub(super) struct Object<'a> {
 }
 
 /// The object is in the bucket; `verified` tells whether its content is known to be ours.
+#[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) verified: bool,
+    /// What AWS calls the PUT.
+    pub(super) request_id: Option<Box<str>>,
 }
 
-/// Sends an object unless there is one of its name, and says what became of it.
-pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered, Cause> {
-    let spec = object.spec;
-    let mut request = client
+/// A PUT with everything that a destination's options ask for, on condition that there is no object of its name.
+pub(crate) fn request(client: &Client, spec: &DestinationSpec, key: &str, body: Bytes) -> PutObjectFluentBuilder {
+    let request = client
         .put_object()
         .bucket(spec.bucket.as_str())
-        .key(&object.key)
+        .key(key)
         .if_none_match("*")
-        .content_type(encode::content_type(object.format))
-        .checksum_sha256(BASE64_STANDARD.encode(Sha256::digest(&object.body)))
-        .metadata(CONTENT_SHA256, hex(&object.sha256))
+        .checksum_sha256(BASE64_STANDARD.encode(Sha256::digest(&body)))
         .set_storage_class(spec.storage_class.as_deref().map(Into::into))
-        .set_expected_bucket_owner(spec.expected_bucket_owner.clone());
-    request = match &spec.sse {
+        .set_expected_bucket_owner(spec.expected_bucket_owner.clone())
+        .body(ByteStream::from(body));
+    match &spec.sse {
         ServerSideEncryption::None => request,
         ServerSideEncryption::Aes256 => request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256),
         ServerSideEncryption::Kms { kms_key_id } => request
             .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
             .ssekms_key_id(kms_key_id),
-    };
-    let answer = request.body(ByteStream::from(object.body.clone())).send().await;
-    let Err(error) = answer else {
-        return Ok(Delivered { verified: true });
-    };
-    match error.raw_response().map(|response| response.status().as_u16()) {
-        Some(412 | 304) => compare(client, &object).await,
-        _ => Err(classify(&error)),
     }
 }
 
-/// There is an object of this name: ours, if its content is.
-async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Cause> {
+/// Sends an object unless there is one of its name, and says what became of it.
+pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered, Cause> {
+    let answer = request(client, object.spec, &object.key, object.body.clone())
+        .content_type(encode::content_type(object.format))
+        .metadata(CONTENT_SHA256, hex(&object.sha256))
+        .send()
+        .await;
+    let error = match answer {
+        Ok(answer) => {
+            return Ok(Delivered {
+                verified: true,
+                request_id: answer.request_id().map(Into::into),
+            });
+        }
+        Err(error) => error,
+    };
+    let refused = located(client, object.spec, classify(&error)).await;
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(412 | 304) => {
+            let request_id = refused.request_id;
+            let verified = compare(client, &object).await.map_err(|cause| Cause {
+                request_id: cause.request_id.or_else(|| request_id.clone()),
+                ..cause
+            })?;
+            Ok(Delivered { verified, request_id })
+        }
+        _ => Err(refused.at(object.spec)),
+    }
+}
+
+/// A wrong region with the right one, which the bucket tells to whoever asks.
+pub(crate) async fn located(client: &Client, spec: &DestinationSpec, cause: Cause) -> Cause {
+    if cause.code != "region" {
+        return cause;
+    }
+    let region = match cause.region.clone() {
+        Some(region) => Some(region),
+        None => match client.head_bucket().bucket(spec.bucket.as_str()).send().await {
+            Ok(answer) => answer.bucket_region().map(Into::into),
+            Err(error) => error.raw_response().and_then(failure::region),
+        },
+    };
+    match region {
+        Some(region) => cause.in_region(region, spec.bucket.as_str()),
+        None => cause,
+    }
+}
+
+/// There is an object of this name: ours, if its content is. Compressed by another version it has other bytes and is ours
+/// all the same. Answers whether the content was seen.
+async fn compare(client: &Client, object: &Object<'_>) -> Result<bool, Cause> {
     let spec = object.spec;
     let head = client
         .head_object()
@@ -88,7 +132,7 @@ async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Caus
         },
     };
     if found == expected {
-        return Ok(Delivered { verified: true });
+        return Ok(true);
     }
     Err(Cause::blocked(
         "object_exists",
@@ -96,18 +140,18 @@ async fn compare(client: &Client, object: &Object<'_>) -> Result<Delivered, Caus
             "Another object is already at {}: its content has the SHA-256 {found}, ours {expected}.",
             object.key
         ),
-        "Find out who wrote it, and move or delete it; streaming goes on at the next run.",
+        "Find out who wrote it. Then send the batch under a new name, or move the object; streaming goes on at the next run.",
     ))
 }
 
-fn unread(object: &Object<'_>, cause: Cause) -> Result<Delivered, Cause> {
+fn unread(object: &Object<'_>, cause: Cause) -> Result<bool, Cause> {
     match (cause.code, object.in_doubt) {
         // An attempt of ours may have stored it, and nobody else knows the name: delivered, but not seen.
-        ("access_denied", true) => Ok(Delivered { verified: false }),
+        ("access_denied", true) => Ok(false),
         ("access_denied", false) => Err(Cause::blocked(
             "object_exists",
             format!("An object is already at {} and may not be read.", object.key),
-            "Allow s3:GetObject on this prefix so that it can be compared, or move the object.",
+            "Allow s3:GetObject on this prefix so that it can be compared, or send the batch under a new name.",
         )),
         _ => Err(Cause {
             transient: true,
@@ -122,6 +166,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         .get_object()
         .bucket(object.spec.bucket.as_str())
         .key(&object.key)
+        .set_expected_bucket_owner(object.spec.expected_bucket_owner.clone())
         .send()
         .await
         .map_err(|error| classify(&error))?;
@@ -129,7 +174,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         Cause::blocked(
             "object_exists",
             format!("Another object is already at {}: {why}", object.key),
-            "Move or delete it.",
+            "Find out who wrote it. Then send the batch under a new name, or move the object.",
         )
     };
     let limit = 2 * BATCH_BYTES as u64;
@@ -137,14 +182,13 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         return Err(unreadable("it is larger than any of ours.".to_owned()));
     }
     let body = get.body.collect().await.map_err(|error| Cause {
-        code: "network",
-        answered: true,
-        in_doubt: object.in_doubt,
         transient: true,
-        blocked: false,
-        message: error.to_string(),
-        hint: "Nothing to do: it is tried again.".to_owned(),
-        explanation: "The connection broke while an object was read.".to_owned(),
+        ..Cause::refused(
+            "network",
+            error.to_string(),
+            "Nothing to do: it is tried again.",
+            "The connection broke while an object was read.",
+        )
     })?;
     let body = body.into_bytes();
     let mut content = Vec::new();

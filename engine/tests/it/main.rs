@@ -2,12 +2,17 @@
 //! a proxy that can misbehave.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
+mod bucket;
 mod connectors;
+mod credentials;
 mod fairness;
+mod faults;
 mod postgres;
 mod replica;
 mod replicas;
 mod store;
 mod streaming;
+mod sts;
 mod support;
 mod trail;
+mod wire;

@@ -1,14 +1,16 @@
 //! An S3-compatible store that does as it is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use s3s::auth::SimpleAuth;
+use s3s::S3Result;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 
@@ -32,8 +34,36 @@ pub enum Fault {
     HoldRefusal,
 }
 
+/// An access key that STS and the store know.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub secret: String,
+    /// The session token that goes with it.
+    pub token: Option<String>,
+    pub expires: Option<SystemTime>,
+    pub arn: String,
+}
+
+/// All keys, by access key.
+pub type Keys = Arc<Mutex<HashMap<String, Key>>>;
+
+struct KeyRing(Keys);
+
+#[async_trait::async_trait]
+impl S3Auth for KeyRing {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let keys = self.0.lock().unwrap();
+        let key = keys.get(access_key).ok_or_else(|| s3s::s3_error!(InvalidAccessKeyId))?;
+        if key.expires.is_some_and(|expires| expires < SystemTime::now()) {
+            return Err(s3s::s3_error!(ExpiredToken));
+        }
+        Ok(key.secret.as_str().into())
+    }
+}
+
 pub struct Store {
     pub endpoint: String,
+    pub keys: Keys,
     root: TempDir,
     faults: Arc<Mutex<VecDeque<Fault>>>,
     pub puts: Arc<AtomicUsize>,
@@ -45,12 +75,21 @@ impl Store {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single("AKIATEST", SECRET));
+        let key = Key {
+            secret: SECRET.into(),
+            token: None,
+            expires: None,
+            arn: "arn:aws:iam::123456789012:user/audit".into(),
+        };
+        let keys = Keys::default();
+        keys.lock().unwrap().insert("AKIATEST".into(), key);
+        builder.set_auth(KeyRing(Arc::clone(&keys)));
         let service = builder.build();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let store = Self {
             endpoint,
+            keys,
             root,
             faults: Arc::default(),
             puts: Arc::default(),
@@ -132,6 +171,16 @@ impl Store {
     pub async fn reached(&self, puts: usize) {
         while self.puts.load(Ordering::SeqCst) < puts {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Loses what the store keeps of its objects beside their bytes.
+    pub fn forget_metadata(&self) {
+        for entry in std::fs::read_dir(self.root.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::remove_file(path).unwrap();
+            }
         }
     }
 

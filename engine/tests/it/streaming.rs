@@ -11,19 +11,13 @@ use serde_json::json;
 
 use crate::on_both;
 use crate::store::{BUCKET, Fault, SECRET, Store, lines};
-use crate::support::{House, destination, events};
+use crate::support::{House, dense, destination, events};
 
 async fn ready(house: &House, spec: serde_json::Value) -> Store {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination(BUCKET, spec).await;
     store
-}
-
-fn dense(sequences: &[i64]) -> bool {
-    let mut sorted = sequences.to_vec();
-    sorted.sort_unstable();
-    sorted.first() == Some(&1) && sorted.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 fn later_event() -> serde_json::Value {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
-use auditstream_engine::{Actor, Background, Config, Engine, MasterKey, access, connectors, destinations};
+use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, access, connectors, destinations};
 use auditstream_model::{
-    AccountName, AggregateItem, Backoff, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome, ListQuery,
-    Scope, Status,
+    AccountName, AggregateItem, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome,
+    ListQuery, Scope, Status,
 };
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
@@ -49,6 +49,13 @@ macro_rules! on {
     };
 }
 
+/// Whether sequences are 1, 2, 3 … each once.
+pub fn dense(sequences: &[i64]) -> bool {
+    let mut sorted = sequences.to_vec();
+    sorted.sort_unstable();
+    sorted.first() == Some(&1) && sorted.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
 pub struct House {
     pub on: On,
     pub folder: TempDir,
@@ -67,6 +74,7 @@ pub fn config(database: Database) -> Config {
         master_key: MasterKey::from_base64(KEY).unwrap(),
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
+        aws: AwsSettings::default(),
     }
 }
 
@@ -86,9 +94,16 @@ fn fresh_database(on: On, folder: &Path) -> (Database, String) {
 
 impl House {
     pub async fn open(on: On) -> Self {
+        Self::open_with(on, AwsSettings::default()).await
+    }
+
+    pub async fn open_with(on: On, aws: AwsSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (database, url) = fresh_database(on, folder.path());
-        let config = config(database);
+        let config = Config {
+            aws,
+            ..config(database)
+        };
         let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
@@ -124,8 +139,14 @@ impl House {
     }
 
     /// Stops everything and opens the same database again, as a restart does.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        let aws = self.config.aws.clone();
+        self.restart_with(aws).await
+    }
+
+    pub async fn restart_with(mut self, aws: AwsSettings) -> Self {
         self.stop().await;
+        self.config.aws = aws;
         self.engine = Engine::open(self.config.clone()).await.unwrap();
         self.background = Some(self.engine.start());
         self
@@ -181,6 +202,14 @@ impl House {
         input.connector_ref = connector.into();
         input.status = Status::Active;
         destinations::create(&self.engine, &self.admin, input).await.unwrap();
+    }
+
+    /// What was streamed, newest first.
+    pub async fn batches(&self) -> Vec<Batch> {
+        destinations::batches(&self.engine, &self.admin, "siem", &ListQuery::default())
+            .await
+            .unwrap()
+            .items
     }
 
     pub async fn toggle(&self, status: Status) {

@@ -126,3 +126,23 @@ impl FromRequestParts<AppState> for Id {
         }
     }
 }
+
+/// A batch of a destination, in the path.
+#[derive(Debug)]
+pub struct BatchOf {
+    /// The destination's identifier.
+    pub destination: String,
+    /// The batch's number.
+    pub number: i64,
+}
+
+impl FromRequestParts<AppState> for BatchOf {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        match Path::<(String, i64)>::from_request_parts(parts, state).await {
+            Ok(Path((destination, number))) => Ok(Self { destination, number }),
+            Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
+        }
+    }
+}

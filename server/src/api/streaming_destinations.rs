@@ -1,7 +1,9 @@
 //! `/v1/streaming-destinations`: where to stream. Paths, fields and paging are the reference's.
 
 use auditstream_engine::destinations;
-use auditstream_model::{AggregateItem, Batch, Cards, Code, DestinationInput, DestinationView, Sequence};
+use auditstream_model::{
+    AggregateItem, Batch, BucketCheck, BucketCheckInput, Cards, Code, DestinationInput, DestinationView, Sequence,
+};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
@@ -11,7 +13,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::caller::Caller;
-use super::extract::{Id, JsonBody, Page};
+use super::extract::{BatchOf, Id, JsonBody, Page};
 use super::listing::Rows;
 use super::problem::Refusal;
 use crate::state::AppState;
@@ -30,6 +32,12 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/streaming-destinations/{id}/batches", get(batches))
         .route("/streaming-destinations/{id}/stream-now", post(stream_now))
         .route("/streaming-destinations/{id}/cursor", post(move_cursor))
+        .route("/streaming-destinations/check-bucket", post(check_unsaved_bucket))
+        .route("/streaming-destinations/{id}/check-bucket", post(check_bucket))
+        .route(
+            "/streaming-destinations/{id}/batches/{number}/rename",
+            post(rename_batch),
+        )
         .route_layer(from_fn_with_state(state.clone(), only_when_enabled))
 }
 
@@ -127,4 +135,31 @@ async fn move_cursor(
     Ok(Json(
         destinations::move_cursor(&state.engine, &actor, &id, input.sequence).await?,
     ))
+}
+
+async fn check_bucket(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Id(id): Id,
+) -> Result<Json<BucketCheck>, Refusal> {
+    Ok(Json(destinations::check_bucket(&state.engine, &actor, &id).await?))
+}
+
+async fn check_unsaved_bucket(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    JsonBody(input): JsonBody<BucketCheckInput>,
+) -> Result<Json<BucketCheck>, Refusal> {
+    Ok(Json(
+        destinations::check_unsaved_bucket(&state.engine, &actor, input).await?,
+    ))
+}
+
+async fn rename_batch(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    BatchOf { destination, number }: BatchOf,
+) -> Result<StatusCode, Refusal> {
+    destinations::rename_batch(&state.engine, &actor, &destination, number).await?;
+    Ok(StatusCode::ACCEPTED)
 }

@@ -264,3 +264,79 @@ async fn load_balancers_are_answered() {
     assert_eq!(app.get("/healthz").send().await.unwrap().status(), 200);
     assert_eq!(app.get("/readyz").send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn a_bucket_is_checked_before_and_after_it_is_saved() {
+    let app = App::start().await;
+    app.with_store().await;
+    let shown = app
+        .get("/v1/connectors/aws")
+        .bearer_auth(&app.read)
+        .send()
+        .await
+        .unwrap();
+    assert!(shown.json::<Value>().await.unwrap()["external_id"].is_string());
+    let post = |path: &str, token: &str| {
+        app.post(&format!("/v1/streaming-destinations{path}"))
+            .bearer_auth(token)
+    };
+    let unsaved = json!({"connector_ref": "aws", "spec": {"type": "AWS_S3", "bucket": "logs", "prefix": "siem/"}});
+    let check = post("/check-bucket", &app.admin).json(&unsaved).send().await.unwrap();
+    let check: Value = check.json().await.unwrap();
+    assert_eq!(
+        (check["status"].as_str(), check["conditional_writes"].as_bool()),
+        (Some("SUCCESS"), Some(true)),
+        "{check}"
+    );
+    let wrong = json!({"connector_ref": "aws", "spec": {"type": "AWS_S3", "bucket": "No"}});
+    let wrong = refused(
+        post("/check-bucket", &app.admin).json(&wrong).send().await.unwrap(),
+        422,
+        "invalid_fields",
+    )
+    .await;
+    assert_eq!(wrong["errors"][0]["field"], "spec.bucket");
+    let made = post("", &app.admin)
+        .json(&destination("siem", "INACTIVE"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let check = post("/siem/check-bucket", &app.admin).send().await.unwrap();
+    assert_eq!(
+        check.json::<Value>().await.unwrap()["steps"].as_array().unwrap().len(),
+        7
+    );
+    let all = app
+        .get("/v1/streaming-destinations/aggregate")
+        .bearer_auth(&app.read)
+        .send()
+        .await
+        .unwrap();
+    let all: Value = all.json().await.unwrap();
+    assert_eq!(all[0]["streaming_details"]["conditional_writes"], true);
+    refused(
+        post("/siem/check-bucket", &app.read).send().await.unwrap(),
+        403,
+        "forbidden",
+    )
+    .await;
+    refused(
+        post("/siem/batches/1/rename", &app.admin).send().await.unwrap(),
+        404,
+        "not_found",
+    )
+    .await;
+    refused(
+        post("/siem/batches/one/rename", &app.admin).send().await.unwrap(),
+        404,
+        "not_found",
+    )
+    .await;
+    refused(
+        post("/siem/batches/1/rename", &app.read).send().await.unwrap(),
+        403,
+        "forbidden",
+    )
+    .await;
+}

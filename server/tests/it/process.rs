@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::app::{EVENTS, KEY, PASSWORD, connector, destination};
@@ -302,6 +302,74 @@ fn a_server_that_is_asked_to_stop_ends_well() {
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
+#[tokio::test]
+async fn the_hosts_own_identity_comes_from_its_environment_and_is_for_the_accounts_named() {
+    let folder = TempDir::new().unwrap();
+    let admin = token(folder.path(), "admin");
+    let client = reqwest::Client::new();
+    let inherit = json!({"identifier": "host", "name": "Host", "spec": {"type": "AWS", "endpoint": "http://127.0.0.1:1",
+        "credentials": {"type": "INHERIT"}}});
+    let start = |accounts: &str| {
+        let mut command = auditstream(folder.path(), &["serve"]);
+        command
+            .env("AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS", accounts)
+            .env("AWS_ACCESS_KEY_ID", "AKIAOFTHEHOST")
+            .env("AWS_SECRET_ACCESS_KEY", "hush-hush-host");
+        Server::start_with(&mut command)
+    };
+    let post = |address: String, path: &str| client.post(format!("{address}{path}")).bearer_auth(&admin);
+    let server = start("tenant-a,tenant-b");
+    let refused = post(server.address.clone(), "/v1/connectors")
+        .json(&inherit)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), 422);
+    assert!(refused.text().await.unwrap().contains("spec.credentials.type"));
+    drop(server);
+    let server = start("default");
+    let made = post(server.address.clone(), "/v1/connectors")
+        .json(&inherit)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let test = post(server.address.clone(), "/v1/connectors/host/test")
+        .send()
+        .await
+        .unwrap();
+    let test = test.text().await.unwrap();
+    assert!(
+        test.contains("AKIAOFTHEHOST") && !test.contains("hush-hush-host"),
+        "{test}"
+    );
+    drop(server);
+    // The same of a pod: its token goes to the STS that the environment names.
+    std::fs::write(folder.path().join("token"), "the-pods-token").unwrap();
+    let mut command = auditstream(folder.path(), &["serve"]);
+    command
+        .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", folder.path().join("token"))
+        .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod");
+    let server = Server::start_with(&mut command);
+    let mut pod = inherit.clone();
+    (pod["identifier"], pod["spec"]["credentials"]["type"]) = ("pod".into(), "IRSA".into());
+    let made = post(server.address.clone(), "/v1/connectors")
+        .json(&pod)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let test = post(server.address.clone(), "/v1/connectors/pod/test")
+        .send()
+        .await
+        .unwrap();
+    let test: Value = test.json().await.unwrap();
+    assert_eq!(test["steps"][0]["status"], "FAILURE");
+    assert!(test["error"]["message"].as_str().unwrap().contains("refused"), "{test}");
+    assert!(!test.to_string().contains("the-pods-token"), "{test}");
+}
+
 #[test]
 fn help_explains_the_variables() {
     let folder = TempDir::new().unwrap();
@@ -315,6 +383,8 @@ fn help_explains_the_variables() {
         "AUDITSTREAM_DATA_DIR",
         "AUDITSTREAM_STREAM_INTERVAL",
         "PL_AUDIT_LOG_STREAMING_ENABLED",
+        "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
+        "AWS_ENDPOINT_URL_STS",
     ] {
         assert!(help.contains(variable), "{variable}");
     }

@@ -1,0 +1,98 @@
+//! The IAM policy that streaming to a bucket needs, to be copied by whoever may grant it.
+
+use auditstream_model::destination::{DestinationSpec, ServerSideEncryption};
+use serde_json::{Value, json};
+
+use super::probe;
+
+/// The statement that allows one action for a bucket and prefix.
+pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
+    let partition = partition(region);
+    let bucket = format!("arn:{partition}:s3:::{}", spec.bucket.as_str());
+    let (sid, actions, resource) = match action {
+        "s3:ListBucket" => ("AuditstreamFindsTheBucket", json!([action]), bucket),
+        "s3:DeleteObject" => (
+            "AuditstreamDeletesItsProbe",
+            json!([action]),
+            format!("{bucket}/{}", probe::key(spec)),
+        ),
+        "s3:GetObject" => (
+            "AuditstreamReadsItsObjects",
+            json!([action]),
+            format!("{bucket}/{}*", spec.prefix.as_str()),
+        ),
+        "kms:GenerateDataKey" | "kms:Decrypt" => (
+            "AuditstreamEncryptsItsObjects",
+            json!(["kms:GenerateDataKey", "kms:Decrypt"]),
+            key_arn(spec, partition, region),
+        ),
+        _ => (
+            "AuditstreamWritesItsObjects",
+            json!(["s3:PutObject"]),
+            format!("{bucket}/{}*", spec.prefix.as_str()),
+        ),
+    };
+    json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
+}
+
+/// The whole policy.
+pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
+    let mut actions = vec!["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListBucket"];
+    if matches!(spec.sse, ServerSideEncryption::Kms { .. }) {
+        actions.push("kms:GenerateDataKey");
+    }
+    let statements: Vec<Value> = actions.iter().map(|action| statement(spec, region, action)).collect();
+    let policy = json!({"Version": "2012-10-17", "Statement": statements});
+    serde_json::to_string_pretty(&policy).unwrap_or_default()
+}
+
+/// AWS is split into parts that know nothing of each other.
+fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// A policy takes a key's ARN or `*`: an alias is none, and the bucket's default key is not known here.
+fn key_arn(spec: &DestinationSpec, partition: &str, region: &str) -> String {
+    match &spec.sse {
+        ServerSideEncryption::Kms { kms_key_id } if kms_key_id.contains("alias/") => "*".to_owned(),
+        ServerSideEncryption::Kms { kms_key_id } if kms_key_id.starts_with("arn:") => kms_key_id.clone(),
+        ServerSideEncryption::Kms { kms_key_id } => format!("arn:{partition}:kms:{region}:*:key/{kms_key_id}"),
+        ServerSideEncryption::None | ServerSideEncryption::Aes256 => "*".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_allows_what_streaming_needs_and_no_more() {
+        let spec: DestinationSpec = serde_json::from_value(json!({
+            "type": "AWS_S3", "bucket": "logs", "prefix": "siem/", "sse": {"kms_key_id": "1234"},
+        }))
+        .unwrap();
+        let policy: Value = serde_json::from_str(&policy(&spec, "cn-north-1")).unwrap();
+        let resources: Vec<&str> = policy["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|statement| statement["Resource"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            resources,
+            [
+                "arn:aws-cn:s3:::logs/siem/*",
+                "arn:aws-cn:s3:::logs/siem/*",
+                "arn:aws-cn:s3:::logs/siem/.auditstream-check",
+                "arn:aws-cn:s3:::logs",
+                "arn:aws-cn:kms:cn-north-1:*:key/1234"
+            ]
+        );
+    }
+}

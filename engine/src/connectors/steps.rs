@@ -1,0 +1,55 @@
+//! A test's steps as they are taken: what follows a step that failed is skipped.
+
+use auditstream_model::TestStep;
+use auditstream_model::connector::{Outcome, TestError};
+
+use crate::streaming::failure::Cause;
+
+/// Steps in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    taken: Vec<TestStep>,
+    error: Option<TestError>,
+}
+
+impl Steps {
+    /// A step that works.
+    pub(crate) fn pass(&mut self, name: &str, detail: impl Into<String>) {
+        self.step(name, Outcome::Success, detail.into());
+    }
+
+    /// A step that does not; the first of them is the answer's error.
+    pub(crate) fn fail(&mut self, name: &str, cause: &Cause) {
+        self.step(name, Outcome::Failure, cause.message.clone());
+        self.error.get_or_insert_with(|| TestError {
+            hint: cause.hint.clone(),
+            explanation: cause.explanation.to_owned(),
+            message: cause.message.clone(),
+        });
+    }
+
+    /// Steps that were not tried.
+    pub(crate) fn skip(&mut self, names: &[&str]) {
+        for name in names {
+            self.step(name, Outcome::Skipped, "Not tried.".to_owned());
+        }
+    }
+
+    /// Whether all that were taken work, the steps, and why the first of them failed.
+    pub(crate) fn finish(self) -> (Outcome, Vec<TestStep>, Option<TestError>) {
+        let status = if self.error.is_none() {
+            Outcome::Success
+        } else {
+            Outcome::Failure
+        };
+        (status, self.taken, self.error)
+    }
+
+    fn step(&mut self, name: &str, status: Outcome, detail: String) {
+        self.taken.push(TestStep {
+            name: name.to_owned(),
+            status,
+            detail,
+        });
+    }
+}

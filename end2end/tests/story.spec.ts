@@ -107,6 +107,8 @@ test('configure audit streaming', async ({ page, demo }) => {
     await dialog.getByLabel('Session token (optional)').fill('');
     await dialog.getByLabel('Region').fill('us-east-1');
     await dialog.getByLabel('Cross-account role ARN (optional)').fill('arn:aws:iam::123456789012:role/audit');
+    await expect(dialog.getByText('sts:ExternalId')).toBeVisible();
+    await dialog.getByRole('button', { name: 'Copy', exact: true }).click();
     await dialog.getByLabel('Cross-account role ARN (optional)').fill('');
     await dialog.getByLabel('Endpoint (optional)').fill('not an address');
     await dialog.getByLabel('Bucket in the path (path style)').check();
@@ -134,12 +136,23 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByLabel('Format').selectOption('ndjson');
     await page.getByLabel('Compression').selectOption('gzip');
     await page.getByLabel('Start at').selectOption('oldest');
+    await page.getByLabel('Encryption').selectOption('kms');
+    await page.getByLabel('KMS key').fill('alias/audit');
+    await page.getByLabel('Encryption').selectOption('none');
+    await page.getByLabel('Storage class').selectOption('STANDARD_IA');
+    await page.getByLabel('Storage class').selectOption('');
+    await page.getByLabel('Expected bucket owner (optional)').fill('12');
+    await page.getByRole('button', { name: 'Save and Continue' }).click();
+    await expect(page.getByText("An AWS account's id has 12 digits.")).toBeVisible();
+    await page.getByLabel('Expected bucket owner (optional)').fill('');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test failed')).toBeVisible();
     await expect(page.getByText('Check the access key and the secret key of the connector')).toBeVisible();
     await expect(page.getByRole('button', { name: 'Finish' })).toBeDisabled();
     await page.getByRole('button', { name: 'Test again' }).click();
     await expect(page.getByText('Connection test failed')).toBeVisible();
+    await page.getByRole('button', { name: 'Check bucket access' }).click();
+    await expect(page.getByText('The bucket check failed')).toBeVisible();
   });
 
   await test.step('Another connector is selected; after the test is successful, Finish', async () => {
@@ -150,6 +163,8 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await expect(page.getByText('The bucket is not part of the test')).toBeVisible();
+    await page.getByRole('button', { name: 'Check bucket access' }).click();
+    await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
     await page.getByRole('button', { name: 'Finish' }).click();
     await expect(page).toHaveURL(streaming);
   });
@@ -303,6 +318,10 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('region', { name: 'Objects' }).getByText('Delivered').first()).toBeVisible();
     await page.getByRole('button', { name: 'Stream now' }).click();
     await expect(page.getByText('Run started.')).toBeVisible();
+    await page.getByText('Bucket access', { exact: true }).click();
+    await page.getByRole('button', { name: 'Check bucket access' }).click();
+    await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
+    await expect(page.getByText('The store refuses to overwrite')).toBeVisible();
     await page.getByText('Skip or replay').click();
     await expect(page.getByText('Set the status to Inactive first.')).toBeVisible();
     await toggle(page, 'Demo archive').click();

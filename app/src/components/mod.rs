@@ -1,5 +1,7 @@
 //! Parts that more than one page is made of. Each owns its markup and a CSS class of the same name.
 
+pub mod bucket_access;
+pub mod copy_button;
 pub mod field;
 pub mod icon;
 pub mod number;
@@ -10,6 +12,8 @@ pub mod tags;
 pub mod test_result;
 pub mod time;
 
+pub use bucket_access::BucketAccess;
+pub use copy_button::CopyButton;
 pub use field::{CheckField, Field, SelectField, TextField};
 pub use icon::{Icon, Shape};
 pub use page_head::PageHead;

@@ -1,7 +1,7 @@
 //! How a connection test went.
 
-use auditstream_model::ConnectionTest;
-use auditstream_model::connector::Outcome;
+use auditstream_model::connector::{Outcome, TestError};
+use auditstream_model::{ConnectionTest, TestStep};
 use leptos::prelude::*;
 
 use super::{Icon, ProblemBox, Shape};
@@ -43,9 +43,30 @@ pub fn TestResult(
 fn Steps(test: ConnectionTest) -> impl IntoView {
     let passed = test.status == Outcome::Success;
     view! {
+        <TestSteps steps=test.steps />
+        {if passed {
+            view! {
+                <div class="banner banner-good">
+                    <Icon shape=Shape::Check />
+                    <p><strong>"Connection test successful"</strong></p>
+                </div>
+            }
+                .into_any()
+        } else {
+            view! { <TestFailure title="Connection test failed" error=test.error /> }.into_any()
+        }}
+    }
+}
+
+/// The steps of a test with how each went.
+#[component]
+pub fn TestSteps(
+    /// The steps, in order.
+    steps: Vec<TestStep>,
+) -> impl IntoView {
+    view! {
         <ol class="test-steps">
-            {test
-                .steps
+            {steps
                 .into_iter()
                 .map(|step| {
                     let (class, shape, word) = match step.status {
@@ -65,38 +86,36 @@ fn Steps(test: ConnectionTest) -> impl IntoView {
                 })
                 .collect_view()}
         </ol>
-        {if passed {
-            view! {
-                <div class="banner banner-good">
-                    <Icon shape=Shape::Check />
-                    <p><strong>"Connection test successful"</strong></p>
-                </div>
-            }
-                .into_any()
-        } else {
-            view! {
-                <div class="banner banner-danger" role="alert">
-                    <Icon shape=Shape::Warning />
-                    <div>
-                        <strong>"Connection test failed"</strong>
-                        {test
-                            .error
-                            .map(|error| {
-                                view! {
-                                    <dl class="facts">
-                                        <dt>"What to do"</dt>
-                                        <dd>{error.hint}</dd>
-                                        <dt>"Why"</dt>
-                                        <dd>{error.explanation}</dd>
-                                        <dt>"The server's message"</dt>
-                                        <dd class="mono">{error.message}</dd>
-                                    </dl>
-                                }
-                            })}
-                    </div>
-                </div>
-            }
-                .into_any()
-        }}
+    }
+}
+
+/// Why a test failed: what to do, what it means and what the server said.
+#[component]
+pub fn TestFailure(
+    /// What failed.
+    title: &'static str,
+    /// Why.
+    error: Option<TestError>,
+) -> impl IntoView {
+    view! {
+        <div class="banner banner-danger" role="alert">
+            <Icon shape=Shape::Warning />
+            <div>
+                <strong>{title}</strong>
+                {error
+                    .map(|error| {
+                        view! {
+                            <dl class="facts">
+                                <dt>"What to do"</dt>
+                                <dd>{error.hint}</dd>
+                                <dt>"Why"</dt>
+                                <dd>{error.explanation}</dd>
+                                <dt>"The server's message"</dt>
+                                <dd class="mono">{error.message}</dd>
+                            </dl>
+                        }
+                    })}
+            </div>
+        </div>
     }
 }

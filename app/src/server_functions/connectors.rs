@@ -20,6 +20,13 @@ pub async fn get_connector(id: String) -> Result<ConnectorView, ConsoleError> {
     Ok(auditstream_engine::connectors::get(&engine, &actor, &id).await?)
 }
 
+/// What the trust policy of a cross-account role must ask for: the account's own, and no secret.
+#[server(endpoint = "connector/external-id", input = Json, output = Json)]
+pub async fn external_id() -> Result<String, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::connectors::external_id(&engine, &actor).await?)
+}
+
 /// Makes a connector.
 #[server(endpoint = "connector/create", input = Json, output = Json)]
 pub async fn create_connector(connector: ConnectorInput) -> Result<ConnectorView, ConsoleError> {

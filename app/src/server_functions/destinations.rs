@@ -1,7 +1,8 @@
 //! Streaming destinations.
 
 use auditstream_model::{
-    AggregateItem, Batch, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing, Sequence, Status,
+    AggregateItem, Batch, BucketCheck, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing,
+    Sequence, Status,
 };
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -77,6 +78,20 @@ pub async fn list_batches(id: String, query: ListQuery) -> Result<Listing<Batch>
 pub async fn stream_now(id: String) -> Result<(), ConsoleError> {
     let (engine, actor) = super::who_asks()?;
     Ok(auditstream_engine::destinations::stream_now(&engine, &actor, &id).await?)
+}
+
+/// Writes, reads and deletes a probe object in a destination's bucket.
+#[server(endpoint = "destination/check-bucket", input = Json, output = Json)]
+pub async fn check_bucket(id: String) -> Result<BucketCheck, ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::check_bucket(&engine, &actor, &id).await?)
+}
+
+/// Gives a blocked object a new name.
+#[server(endpoint = "destination/rename-batch", input = Json, output = Json)]
+pub async fn rename_batch(id: String, number: i64) -> Result<(), ConsoleError> {
+    let (engine, actor) = super::who_asks()?;
+    Ok(auditstream_engine::destinations::rename_batch(&engine, &actor, &id, number).await?)
 }
 
 /// Moves the cursor of an inactive destination: forward skips, back sends again.

@@ -217,6 +217,15 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     })
 }
 
+/// What the trust policy of a cross-account role must ask for (`sts:ExternalId`): the account's own, made by the server.
+///
+/// # Errors
+/// No permission.
+pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
+    actor.require(Permission::ViewConnector)?;
+    Ok(account(engine, actor.account_id()).await?.1)
+}
+
 /// One connector.
 ///
 /// # Errors

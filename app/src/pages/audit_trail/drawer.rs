@@ -3,7 +3,7 @@
 use auditstream_model::AuditEvent;
 use leptos::prelude::*;
 
-use crate::components::{Icon, Shape, TimeAgo};
+use crate::components::{CopyButton, Icon, Shape, TimeAgo};
 
 /// A drawer with the event that is chosen; closing it chooses none.
 #[component]
@@ -12,11 +12,9 @@ pub fn Drawer(
     chosen: RwSignal<Option<AuditEvent>>,
 ) -> impl IntoView {
     let node = NodeRef::<leptos::html::Dialog>::new();
-    let copied = RwSignal::new(None::<bool>);
     Effect::new(move |_| {
         let open = chosen.with(Option::is_some);
         if let Some(dialog) = node.get() {
-            copied.set(None);
             if open && !dialog.open() {
                 drop(dialog.show_modal());
             }
@@ -27,14 +25,9 @@ pub fn Drawer(
             dialog.close();
         }
     };
-    let copy = move |_| {
-        let Some(event) = chosen.get_untracked() else { return };
-        let text = pretty(&event.json);
-        leptos::task::spawn_local(async move {
-            let writing = window().navigator().clipboard().write_text(&text);
-            copied.set(Some(wasm_bindgen_futures::JsFuture::from(writing).await.is_ok()));
-        });
-    };
+    let text = Signal::derive(move || {
+        chosen.with(|event| event.as_ref().map(|event| pretty(&event.json)).unwrap_or_default())
+    });
     view! {
         <dialog class="drawer" node_ref=node aria-labelledby="drawer-title" on:close=move |_| chosen.set(None)>
             <header class="dialog-head">
@@ -45,14 +38,7 @@ pub fn Drawer(
             </header>
             {move || chosen.get().map(|event| view! { <Summary event=event /> })}
             <footer class="dialog-foot">
-                <span class="muted" role="status">
-                    {move || match copied.get() {
-                        None => "",
-                        Some(true) => "Copied.",
-                        Some(false) => "The browser did not allow copying. Select the text instead.",
-                    }}
-                </span>
-                <button type="button" class="button primary" on:click=copy>"Copy as JSON"</button>
+                {move || chosen.with(Option::is_some).then(|| view! { <CopyButton text=text label="Copy as JSON" primary=true /> })}
             </footer>
         </dialog>
     }

@@ -10,8 +10,8 @@ use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
 use crate::ConsoleError;
-use crate::components::{CheckField, Field, ProblemBox, SelectField, TextField};
-use crate::server_functions::connectors::{create_connector, replace_connector};
+use crate::components::{CheckField, CopyButton, Field, ProblemBox, SelectField, TextField};
+use crate::server_functions::connectors::{create_connector, external_id, replace_connector};
 
 const CREDENTIALS: &[(&str, &str)] = &[
     ("MANUAL", "AWS access key"),
@@ -235,6 +235,7 @@ pub fn ConnectorForm(
                     error=of("spec.cross_account.role_arn")
                     help="A role of another AWS account that is assumed after signing in."
                 />
+                <ExternalId role=role.value />
                 <TextField
                     label="Endpoint"
                     name="endpoint"
@@ -268,4 +269,36 @@ pub fn ConnectorForm(
         </form>
     }
     .into_any()
+}
+
+/// What the role's trust policy must ask for, as soon as a role is named.
+#[component]
+fn ExternalId(role: RwSignal<String>) -> impl IntoView {
+    let load = Action::new(|(): &()| external_id());
+    let named = Memo::new(move |_| role.with(|role| !role.trim().is_empty()));
+    Effect::new(move |_| {
+        if named.get() && load.value().with_untracked(Option::is_none) {
+            load.dispatch(());
+        }
+    });
+    move || {
+        named.get().then(|| match load.value().get() {
+            None => view! { <p class="field-note">"Loading the external id…"</p> }.into_any(),
+            Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
+            Some(Ok(id)) => {
+                view! {
+                    <div class="external-id">
+                        <p class="field-note">
+                            "The role's trust policy must require this external id, so that nobody else can have the role taken on (sts:ExternalId):"
+                        </p>
+                        <div class="chosen">
+                            <span class="mono">{id.clone()}</span>
+                            <CopyButton text=Signal::stored(id) label="Copy" />
+                        </div>
+                    </div>
+                }
+                    .into_any()
+            }
+        })
+    }
 }

@@ -51,6 +51,8 @@ fn Line(batch: Batch) -> impl IntoView {
             <td class="mono key">
                 {batch.key}
                 {batch.error.map(|error| view! { <span class="block batch-error">{error.message}</span> })}
+                {batch.remark.map(|remark| view! { <span class="block batch-remark">{remark}</span> })}
+                {batch.request_id.map(|id| view! { <span class="block muted">"AWS request "{id}</span> })}
             </td>
             <td class="end nowrap">{format!("{}–{}", grouped(batch.first_sequence), grouped(batch.last_sequence))}</td>
             <td class="end">{grouped(batch.events)}</td>

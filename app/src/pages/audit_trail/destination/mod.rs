@@ -2,6 +2,7 @@
 
 mod batches;
 mod chart;
+mod rename;
 mod repair;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::{NotEnabled, failure};
 use crate::ConsoleError;
 use crate::components::number::{counted, duration, grouped};
 use crate::components::time::{Now, clock};
-use crate::components::{PageHead, ProblemBox, TimeAgo};
+use crate::components::{BucketAccess, Icon, PageHead, ProblemBox, Shape, TimeAgo};
 use crate::layout::{denied, signed_in};
 use crate::server_functions::destinations::{get_destination, list_batches, next_run, stream_now};
 
@@ -127,12 +128,13 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
                 None => view! { <a class="button" href=edit>"Edit"</a> }.into_any(),
                 Some(reason) => view! { <button type="button" class="button" disabled title=reason>"Edit"</button> }.into_any(),
             }}
-            <StreamNow id=id item=item.into() refused=refused refresh=refresh />
+            <StreamNow id=of.get_value() item=item.into() refused=refused refresh=refresh />
         </PageHead>
         <Show when=move || stale.get()>
             <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
         </Show>
         <failure::FailureBox item=item.into() />
+        <rename::Rename id=of.get_value() objects=objects.into() refused=refused on_renamed=refresh />
         <Figures item=item.into() next=next person=person refresh=refresh />
         {move || {
             let objects = objects.get();
@@ -147,6 +149,10 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
             }
             view! { <Objects objects=objects /> }.into_any()
         }}
+        <details class="more repair">
+            <summary>"Bucket access"</summary>
+            <BucketAccess id=Signal::stored(of.get_value()) refused=refused on_checked=refresh />
+        </details>
         <repair::Repair item=item.into() refused=refused on_moved=refresh />
     }
     .into_any()
@@ -293,6 +299,20 @@ fn Figures(
                         view! { <a href=format!("/settings/connectors/{id}/edit")>{name}</a> }.into_any()
                     }
                     None => "None".into_any(),
+                }}
+            </dd>
+            <dt>"Conditional writes"</dt>
+            <dd>
+                {move || match details().conditional_writes {
+                    None => view! { <span class="muted">"Not checked yet"</span> }.into_any(),
+                    Some(true) => {
+                        view! { <span class="status status-good"><Icon shape=Shape::Check />"The store refuses to overwrite"</span> }
+                            .into_any()
+                    }
+                    Some(false) => {
+                        view! { <span class="status status-warn"><Icon shape=Shape::Warning />"The store ignores If-None-Match"</span> }
+                            .into_any()
+                    }
                 }}
             </dd>
         </dl>

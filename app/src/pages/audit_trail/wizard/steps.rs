@@ -1,8 +1,7 @@
 //! The three steps. All stay in the page, so that nothing typed is lost by going back.
 
-use auditstream_model::bucket::{BucketName, Prefix};
 use auditstream_model::connector::Outcome;
-use auditstream_model::destination::DestinationKind;
+use auditstream_model::destination::{DestinationKind, ServerSideEncryption};
 use auditstream_model::{
     AggregateItem, Code, Compression, Description, DestinationInput, FieldErrors, Format, Identifier, Name, SpecInput,
     StartAt, Status, Tags,
@@ -15,13 +14,34 @@ use leptos_router::hooks::use_navigate;
 use super::picker::Picker;
 use crate::ConsoleError;
 use crate::components::tags::add_typed;
-use crate::components::{Field, Icon, ProblemBox, SelectField, Shape, TagsField, TestResult, TextField};
+use crate::components::{BucketAccess, Field, Icon, ProblemBox, SelectField, Shape, TagsField, TestResult, TextField};
 use crate::server_functions::connectors::test_connector;
 use crate::server_functions::destinations::{create_destination, destination_id_is_unique, replace_destination};
 
 const STEPS: [&str; 3] = ["Overview", "Streaming Connector", "Connection Test"];
 const FORMATS: &[(&str, &str)] = &[("ndjson", "NDJSON: one event a line"), ("json_array", "JSON array")];
 const COMPRESSIONS: &[(&str, &str)] = &[("gzip", "gzip"), ("zstd", "Zstandard"), ("none", "None")];
+const ENCRYPTIONS: &[(&str, &str)] = &[
+    ("none", "As the bucket has it"),
+    ("AES256", "Keys of S3 (AES256)"),
+    ("kms", "A key of AWS KMS"),
+];
+const CLASSES: &[(&str, &str)] = &[
+    ("", "As the store has it"),
+    ("STANDARD_IA", "Standard, infrequent access"),
+    ("ONEZONE_IA", "One zone, infrequent access"),
+    ("INTELLIGENT_TIERING", "Intelligent tiering"),
+    ("GLACIER_IR", "Glacier, instant retrieval"),
+    ("GLACIER", "Glacier, flexible retrieval"),
+    ("DEEP_ARCHIVE", "Glacier, deep archive"),
+];
+/// Fields under "More options", which opens when one of them is wrong.
+const OPTIONS: [&str; 4] = [
+    "spec.prefix",
+    "spec.sse.kms_key_id",
+    "spec.storage_class",
+    "spec.expected_bucket_owner",
+];
 const STARTS: &[(&str, &str)] = &[
     ("now", "Now: what happens from then on"),
     ("oldest", "The oldest event of the trail"),
@@ -57,6 +77,20 @@ pub fn Wizard(
     let format = RwSignal::new(word(spec.as_ref().map(|spec| spec.format).unwrap_or_default()));
     let compression = RwSignal::new(word(spec.as_ref().map(|spec| spec.compression).unwrap_or_default()));
     let start_at = RwSignal::new(word(spec.as_ref().map(|spec| spec.start_at).unwrap_or_default()));
+
+    let (sse_word, key) = match spec.as_ref().map(|spec| &spec.sse) {
+        None | Some(ServerSideEncryption::None) => ("none", None),
+        Some(ServerSideEncryption::Aes256) => ("AES256", None),
+        Some(ServerSideEncryption::Kms { kms_key_id }) => ("kms", Some(kms_key_id.clone())),
+    };
+    let sse = RwSignal::new(sse_word.to_owned());
+    let kms_key = text(key);
+    let storage_class = RwSignal::new(
+        spec.as_ref()
+            .and_then(|spec| spec.storage_class.clone())
+            .unwrap_or_default(),
+    );
+    let owner = text(spec.as_ref().and_then(|spec| spec.expected_bucket_owner.clone()));
 
     let step = RwSignal::new(0_usize);
     let saved = RwSignal::new(initial.is_some());
@@ -145,22 +179,9 @@ pub fn Wizard(
             problem.set(Some(error));
         }
     });
-    let rest = spec;
     let keep = move |event: SubmitEvent| {
         event.prevent_default();
-        let mut errors = FieldErrors::default();
         let connector_ref = connector.get_untracked().map(|(id, _)| id).unwrap_or_default();
-        if connector_ref.is_empty() {
-            errors.add("connector_ref", "Select a connector.");
-        }
-        errors.take("spec.bucket", BucketName::parse(bucket.now().trim()));
-        errors.take("spec.prefix", Prefix::parse(prefix.now().trim()));
-        let fits = errors.is_empty();
-        wrong.set(errors);
-        problem.set(None);
-        if !fits || save.pending().get_untracked() {
-            return;
-        }
         let input = DestinationInput {
             identifier: id.now(),
             name: name.now(),
@@ -175,12 +196,27 @@ pub fn Wizard(
                 format: parsed::<Format>(format),
                 compression: parsed::<Compression>(compression),
                 start_at: parsed::<StartAt>(start_at),
-                sse: rest.as_ref().map(|rest| rest.sse.clone()),
-                storage_class: rest.as_ref().and_then(|rest| rest.storage_class.clone()),
-                expected_bucket_owner: rest.as_ref().and_then(|rest| rest.expected_bucket_owner.clone()),
+                sse: Some(match sse.get_untracked().as_str() {
+                    "AES256" => ServerSideEncryption::Aes256,
+                    "kms" => ServerSideEncryption::Kms {
+                        kms_key_id: kms_key.now().trim().to_owned(),
+                    },
+                    _ => ServerSideEncryption::None,
+                }),
+                storage_class: Some(storage_class.get_untracked()),
+                expected_bucket_owner: Some(owner.now().trim().to_owned()),
             },
         };
-        save.dispatch((saved.get_untracked(), input));
+        problem.set(None);
+        // By the rules that the server has, too.
+        match input.clone().parse(None) {
+            Err(errors) => wrong.set(errors),
+            Ok(_) if save.pending().get_untracked() => {}
+            Ok(_) => {
+                wrong.set(FieldErrors::default());
+                save.dispatch((saved.get_untracked(), input));
+            }
+        }
     };
 
     // Connection Test → the table.
@@ -268,7 +304,7 @@ pub fn Wizard(
                         error=of("spec.bucket")
                         help="Where all streaming records are written: the bucket's name alone."
                     />
-                    <details class="more" open=move || of("spec.prefix").get().is_some()>
+                    <details class="more" open=move || wrong.with(|wrong| OPTIONS.iter().any(|field| wrong.of(field).is_some()))>
                         <summary>"More options"</summary>
                         <div class="stack">
                             <TextField
@@ -294,6 +330,27 @@ pub fn Wizard(
                                     "Where the first activation begins; fixed from then on."
                                 }
                             />
+                            <SelectField label="Encryption" name="sse" value=sse options=ENCRYPTIONS help="How S3 encrypts objects at rest." />
+                            <div hidden=move || sse.get() != "kms">
+                                <TextField
+                                    label="KMS key"
+                                    name="kms-key"
+                                    field=kms_key
+                                    mono=true
+                                    error=of("spec.sse.kms_key_id")
+                                    help="The key's id or ARN."
+                                />
+                            </div>
+                            <SelectField label="Storage class" name="storage-class" value=storage_class options=CLASSES />
+                            <TextField
+                                label="Expected bucket owner"
+                                name="owner"
+                                field=owner
+                                mono=true
+                                optional=true
+                                error=of("spec.expected_bucket_owner")
+                                help="The 12 digits of the AWS account that must own the bucket: nothing is written to anybody else's."
+                            />
                         </div>
                     </details>
                     <div class="form-actions">
@@ -309,6 +366,7 @@ pub fn Wizard(
                         "The test signs in with the connector. The bucket is not part of the test: it is first used when the destination is active."
                     </p>
                     <TestResult pending=test.pending() result=test.value() />
+                    <BucketAccess id=id.value />
                     <div class="form-actions">
                         <button type="button" class="button" on:click=move |_| step.set(1)>"Back"</button>
                         <button

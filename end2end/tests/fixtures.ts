@@ -55,3 +55,9 @@ export async function signIn(page: Page, demo: Demo, next: string): Promise<void
   await expect(page).toHaveURL(next);
   await hydrated(page);
 }
+
+/** Keeps a picture of the page for people to look at, in the folder that AUDITSTREAM_SCREENSHOTS names. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env.AUDITSTREAM_SCREENSHOTS;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}

@@ -1,6 +1,6 @@
 // Every screen in both themes, wide and narrow: accessible, and nothing wider than the window.
 import AxeBuilder from '@axe-core/playwright';
-import { expect, hydrated, signIn, test } from './fixtures.ts';
+import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
 import { connectors, logs, streaming } from './server.ts';
 
 const screens = [
@@ -36,10 +36,7 @@ for (const theme of ['light', 'dark'] as const) {
         expect(violations.map((found) => `${path}: ${found.id} ${found.nodes[0]?.html}`)).toEqual([]);
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(wider, path).toBeLessThanOrEqual(0);
-        if (process.env.AUDITSTREAM_SCREENSHOTS) {
-          const name = path.replace(/[^a-z_-]+/gi, '_');
-          await page.screenshot({ path: `${process.env.AUDITSTREAM_SCREENSHOTS}/${name}-${theme}-${width}.png`, fullPage: true });
-        }
+        await picture(page, `${path.replace(/[^a-z_-]+/gi, '_')}-${theme}-${width}`);
       }
     });
   }

@@ -1,6 +1,6 @@
 // States that a person meets when something is not as it should be.
 import type { Page } from '@playwright/test';
-import { expect, hydrated, signIn, test } from './fixtures.ts';
+import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
 import { connectors, type Demo, logs, streaming } from './server.ts';
 
 const viewer = { email: 'viewer@demo.local', password: 'looks but does not touch' };
@@ -76,9 +76,7 @@ test.describe('a destination that fails', () => {
     await expect(page.getByText('Errors in 1 destination(s)')).toBeVisible();
     await page.getByRole('button', { name: 'Details of Demo archive' }).click();
     await expect(page.getByText('Check the bucket\'s name')).toBeVisible();
-    if (process.env.AUDITSTREAM_SCREENSHOTS) {
-      await page.screenshot({ path: `${process.env.AUDITSTREAM_SCREENSHOTS}/failing.png`, fullPage: true });
-    }
+    await picture(page, 'failing');
     await page.goto(`${streaming}/demo_archive/edit`);
     await hydrated(page);
     await bucket('audit-logs');

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Locator, Page } from '@playwright/test';
 import { dense, read } from './bucket.ts';
 import { controls } from './controls.ts';
-import { expect, hydrated, signIn, test } from './fixtures.ts';
+import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
 import { connectors, type Demo, logs, streaming } from './server.ts';
 
 test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
@@ -122,6 +122,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await dialog.getByLabel('Endpoint (optional)').fill(demo.store.endpoint);
     await dialog.getByRole('button', { name: 'Save connector' }).click();
     await expect(dialog.getByRole('radio', { name: /SIEM writer/ })).toBeChecked();
+    await picture(page, 'picker');
     await dialog.getByRole('button', { name: 'Apply Selected' }).click();
     await expect(page.getByRole('group', { name: 'Connector' }).getByText('siem_writer')).toBeVisible();
   });
@@ -165,6 +166,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByText('The bucket is not part of the test')).toBeVisible();
     await page.getByRole('button', { name: 'Check bucket access' }).click();
     await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
+    await picture(page, 'wizard-test');
     await page.getByRole('button', { name: 'Finish' }).click();
     await expect(page).toHaveURL(streaming);
   });
@@ -195,6 +197,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await details.getByRole('button', { name: 'Stream now' }).click();
     await expect(details.getByText('Run started.')).toBeVisible();
     await expect(details.getByText('Delivered').first()).toBeVisible();
+    await picture(page, 'streaming');
     await page.getByRole('button', { name: 'Details of 2nd SIEM' }).click();
   });
 
@@ -267,6 +270,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     await (await menu(page, 'EU SIEM')).getByRole('menuitem', { name: 'Delete' }).click();
     await dialog.getByRole('textbox').fill('EU SIEM');
+    await picture(page, 'delete');
     await dialog.getByRole('button', { name: 'Delete' }).click();
     await expect(row(page, 'EU SIEM')).toHaveCount(0);
     expect(dense(read(demo, 'siem/').sequences)).toBe(true);
@@ -293,6 +297,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await drawer.getByRole('button', { name: 'Copy as JSON' }).click();
     await expect(drawer.getByText('Copied.')).toBeVisible();
+    await picture(page, 'drawer');
     await drawer.getByRole('button', { name: 'Close' }).click();
     const exported = page.waitForEvent('download');
     await page.getByRole('link', { name: 'Export' }).click();
@@ -322,6 +327,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Check bucket access' }).click();
     await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
     await expect(page.getByText('The store refuses to overwrite')).toBeVisible();
+    await picture(page, 'destination');
     await page.getByText('Skip or replay').click();
     await expect(page.getByText('Set the status to Inactive first.')).toBeVisible();
     await toggle(page, 'Demo archive').click();

@@ -92,9 +92,10 @@ pub fn Wizard(
     );
     let owner = text(spec.as_ref().and_then(|spec| spec.expected_bucket_owner.clone()));
 
+    let exists = initial.is_some();
     let step = RwSignal::new(0_usize);
-    let saved = RwSignal::new(initial.is_some());
-    let id_edited = RwSignal::new(initial.is_some());
+    let saved = RwSignal::new(exists);
+    let id_edited = RwSignal::new(exists);
     let wrong = RwSignal::new(FieldErrors::default());
     let problem = RwSignal::new(None::<ConsoleError>);
     let of = move |field: &'static str| Signal::derive(move || wrong.with(|wrong| wrong.of(field).map(str::to_owned)));
@@ -263,7 +264,7 @@ pub fn Wizard(
                         readonly=saved
                         error=of("identifier")
                         on_type=own_id
-                        help="It follows the name until you change it, and is fixed once saved."
+                        help=if exists { "Fixed once saved." } else { "It follows the name until you change it, and is fixed once saved." }
                     />
                     <TextField label="Description" name="description" field=description optional=true error=of("description") />
                     <TagsField tags=tags typed=typed_tag />

@@ -34,15 +34,14 @@ pub fn SessionDialog(
             drop(dialog.show_modal());
         }
     });
-    Effect::new(move |_| match enter.value().get() {
-        Some(Ok(())) => {
+    Effect::new(move |_| {
+        if enter.value().get() == Some(Ok(())) {
             if let Some(input) = password.get_untracked() {
                 input.set_value("");
             }
             enter.value().set(None);
             close();
         }
-        Some(Err(_)) | None => {}
     });
     let submit = move |event: SubmitEvent| {
         event.prevent_default();

@@ -14,10 +14,11 @@ pub fn Drawer(
     let node = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         let open = chosen.with(Option::is_some);
-        if let Some(dialog) = node.get() {
-            if open && !dialog.open() {
-                drop(dialog.show_modal());
-            }
+        if let Some(dialog) = node.get()
+            && open
+            && !dialog.open()
+        {
+            drop(dialog.show_modal());
         }
     });
     let close = move |_| {

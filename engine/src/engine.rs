@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::connectors::AwsSettings;
 use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
+use crate::retention::{self, Counted, Retention};
 use crate::store::{Database, Store};
 use crate::streaming::{Budget, schedule};
 use crate::trail::writer::Writer;
@@ -28,6 +29,8 @@ pub struct Config {
     pub stream_interval: Duration,
     /// How AWS is reached, and who may use this host's own identity.
     pub aws: AwsSettings,
+    /// How long events are kept.
+    pub retention: Retention,
 }
 
 struct Shared {
@@ -40,6 +43,8 @@ struct Shared {
     wake: Notify,
     streaming_enabled: bool,
     stream_interval: Duration,
+    retention: Retention,
+    counted: Counted,
 }
 
 /// A handle to everything; cheap to clone.
@@ -70,13 +75,19 @@ impl Engine {
             vault,
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
+            retention: config.retention,
+            counted: Counted::default(),
         })))
     }
 
-    /// Starts the scheduler, which shares the work with those of other servers on the same database.
+    /// Starts what runs by itself: the scheduler, and what removes old events. Both share the work with those of other
+    /// servers on the same database.
     #[must_use]
     pub fn start(&self) -> Background {
-        Background(schedule::start(self.clone()))
+        Background {
+            scheduler: schedule::start(self.clone()),
+            keeper: retention::start(self.clone()),
+        }
     }
 
     /// Whether audit log streaming is enabled on this server.
@@ -137,6 +148,14 @@ impl Engine {
         &self.0.budget
     }
 
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.0.retention
+    }
+
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.0.counted
+    }
+
     /// Has the scheduler look at once for what is due. Nothing happens where none runs, as in a command beside the server.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
@@ -148,13 +167,17 @@ impl Engine {
     }
 }
 
-/// The scheduler while it runs.
+/// What runs by itself, while it does.
 #[derive(Debug)]
-pub struct Background(schedule::Scheduler);
+pub struct Background {
+    scheduler: schedule::Scheduler,
+    keeper: retention::Keeper,
+}
 
 impl Background {
     /// Starts no further PUT, and returns when those in flight are done.
     pub async fn stop(self) {
-        self.0.stop().await;
+        self.scheduler.stop().await;
+        self.keeper.stop().await;
     }
 }

@@ -6,6 +6,9 @@ CREATE TABLE account (
     name          TEXT    NOT NULL UNIQUE,
     -- The last sequence given. Taken in the transaction that inserts the events, so that its lock orders commits.
     last_sequence BIGINT  NOT NULL DEFAULT 0,
+    -- When its event was received. Later ones count as received no earlier, whatever the clock says, so that the oldest
+    -- events are the first by sequence.
+    last_received BIGINT  NOT NULL DEFAULT 0,
     -- Shown to those who set up a cross-account role; made by the server.
     external_id   TEXT    NOT NULL UNIQUE,
     created       BIGINT  NOT NULL

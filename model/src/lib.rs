@@ -41,7 +41,7 @@ pub use connector::{
 };
 pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
-    SpecInput, StartAt, Status,
+    HeldBack, SpecInput, StartAt, Status,
 };
 pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome, Show, TimeRange};
 pub use field::{FieldError, FieldErrors};

@@ -10,6 +10,7 @@ mod faults;
 mod postgres;
 mod replica;
 mod replicas;
+mod retention;
 mod store;
 mod streaming;
 mod sts;

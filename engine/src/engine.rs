@@ -1,7 +1,7 @@
 //! The engine: what every part shares.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use auditstream_model::Code;
@@ -10,17 +10,24 @@ use tokio::sync::Notify;
 use crate::connectors::AwsSettings;
 use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::notify::{self, Client, Notify as Pace};
 use crate::retention::{self, Counted, Retention};
-use crate::store::{Database, Store};
+use crate::store::{Database, Limits, Store, now};
 use crate::streaming::{Budget, schedule};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
+
+/// How long a server that could not write events says that it is not ready, ms.
+const UNREADY_AFTER_FAILURE: i64 = 5_000;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where everything is kept.
     pub database: Database,
+    /// What it may take.
+    pub limits: Limits,
     /// What opens the secrets in it.
     pub master_key: MasterKey,
     /// The reference's feature flag: off, nothing is streamed and streaming is not to be seen.
@@ -31,6 +38,8 @@ pub struct Config {
     pub aws: AwsSettings,
     /// How long events are kept.
     pub retention: Retention,
+    /// At which pace the webhook is told what goes wrong.
+    pub notify: Pace,
 }
 
 struct Shared {
@@ -45,6 +54,9 @@ struct Shared {
     stream_interval: Duration,
     retention: Retention,
     counted: Counted,
+    metrics: Metrics,
+    notify: Pace,
+    webhook_client: OnceLock<Client>,
 }
 
 /// A handle to everything; cheap to clone.
@@ -63,11 +75,12 @@ impl Engine {
     /// # Errors
     /// [`Error::Opening`] with what is wrong and what to do.
     pub async fn open(config: Config) -> Result<Self> {
-        let store = Store::open(&config.database).await?;
+        let store = Store::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&store, &config.master_key).await?;
         crate::access::ensure_default_account(&store).await?;
+        let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
-            writer: Writer::start(store.clone()),
+            writer: Writer::start(store.clone(), metrics.clone()),
             budget: Budget::default(),
             aws: Aws::new(config.aws),
             wake: Notify::new(),
@@ -77,16 +90,20 @@ impl Engine {
             stream_interval: config.stream_interval,
             retention: config.retention,
             counted: Counted::default(),
+            metrics,
+            notify: config.notify,
+            webhook_client: OnceLock::new(),
         })))
     }
 
-    /// Starts what runs by itself: the scheduler, and what removes old events. Both share the work with those of other
-    /// servers on the same database.
+    /// Starts what runs by itself: the scheduler, what removes old events and what tells the webhooks. All share the work
+    /// with those of other servers on the same database.
     #[must_use]
     pub fn start(&self) -> Background {
         Background {
             scheduler: schedule::start(self.clone()),
             keeper: retention::start(self.clone()),
+            messenger: notify::start(self.clone()),
         }
     }
 
@@ -114,12 +131,19 @@ impl Engine {
         ))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and took the last events that were to be written. Some seconds after a failure it
+    /// may be tried again.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(self.store().read()).await?;
+        if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
+            return Err(Error::refused(
+                Code::Unavailable,
+                "Events could not be written a moment ago: the server's log says why.",
+            ));
+        }
         Ok(())
     }
 
@@ -152,6 +176,23 @@ impl Engine {
         &self.0.retention
     }
 
+    pub(crate) fn notify(&self) -> &Pace {
+        &self.0.notify
+    }
+
+    /// What speaks to webhooks; made when it is first needed.
+    pub(crate) fn webhook_client(&self) -> Result<&Client> {
+        if let Some(client) = self.0.webhook_client.get() {
+            return Ok(client);
+        }
+        let client = Client::new()?;
+        Ok(self.0.webhook_client.get_or_init(|| client))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     pub(crate) fn counted(&self) -> &Counted {
         &self.0.counted
     }
@@ -172,6 +213,7 @@ impl Engine {
 pub struct Background {
     scheduler: schedule::Scheduler,
     keeper: retention::Keeper,
+    messenger: notify::Messenger,
 }
 
 impl Background {
@@ -179,5 +221,6 @@ impl Background {
     pub async fn stop(self) {
         self.scheduler.stop().await;
         self.keeper.stop().await;
+        self.messenger.stop().await;
     }
 }

@@ -21,6 +21,8 @@
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
 //! - [`retention`]: how long the trail keeps events
+//! - [`metrics`]: what operators watch
+//! - [`notify`]: the webhook that is told what goes wrong
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
 //!
 //! # What must always hold, and the test that proves it
@@ -47,6 +49,8 @@
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
 //! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
+//! | a full, locked or lost database is survived and told | `it::unavailable::*` |
+//! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 
 pub mod access;
@@ -55,6 +59,8 @@ pub mod connectors;
 pub mod destinations;
 mod engine;
 pub mod error;
+pub mod metrics;
+pub mod notify;
 pub mod retention;
 pub mod store;
 pub mod streaming;
@@ -65,5 +71,6 @@ pub use actor::Actor;
 pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
+pub use notify::Notify;
 pub use retention::Retention;
 pub use vault::MasterKey;

@@ -84,6 +84,7 @@ pub(crate) fn start(engine: Engine) -> Keeper {
             if let Err(error) = sweep(&engine, &mut stop).await {
                 tracing::error!(%error, "old events could not be removed; tried again later");
             }
+            engine.metrics().fold();
             tokio::select! {
                 _ = stop.changed() => {}
                 () = tokio::time::sleep(engine.retention().every) => {}
@@ -106,6 +107,7 @@ async fn sweep(engine: &Engine, stop: &mut watch::Receiver<bool>) -> Result<()> 
                 break;
             }
             removed += step;
+            engine.metrics().removed(step.unsigned_abs());
             tokio::select! {
                 _ = stop.changed() => {}
                 () = tokio::time::sleep(engine.retention().pause) => {}

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, PostgresUrl};
-use auditstream_engine::{AwsSettings, Config, MasterKey, Retention, Timeouts, WebIdentity};
+use auditstream_engine::store::{Database, Limits, PostgresUrl};
+use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Retention, Timeouts, WebIdentity};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -58,6 +58,15 @@ pub struct Serve {
     /// origin check behind a proxy. [default: http:// and the address listened on]
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// What Prometheus sends as a Bearer token to read /metrics. [default: none; then /metrics answers this host alone, and
+    /// nothing that comes through a proxy]
+    #[arg(
+        long,
+        env = "AUDITSTREAM_METRICS_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub metrics_token: Option<String>,
     /// E-mail address of the first admin, made when there is no user yet. Without it, a one-time link is printed.
     #[arg(
         long,
@@ -308,6 +317,8 @@ impl Settings {
                 keep: self.retention,
                 ..Retention::default()
             },
+            notify: Notify::default(),
+            limits: Limits::default(),
         })
     }
 }

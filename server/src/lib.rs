@@ -4,7 +4,8 @@
 //!            ┌─ /v1/…            api        tokens, JSON, problems
 //!  request ──┼─ /settings, /sign-in, /api   console    pages, server functions, forms; session cookie
 //!            ├─ /pkg/…, /favicon.ico        site       files embedded in the binary
-//!            └─ /healthz, /readyz           health
+//!            ├─ /healthz, /readyz           health
+//!            └─ /metrics                    metrics
 //! ```
 //!
 //! In reading order:
@@ -19,6 +20,7 @@
 //! - [`site`]: the files that pages load
 //! - [`protection`]: what guards browsers: headers, and requests from other sites
 //! - [`health`]: for load balancers
+//! - [`metrics`]: for Prometheus
 
 pub mod api;
 pub mod commands;
@@ -27,6 +29,7 @@ pub mod console;
 pub mod demo;
 pub mod fatal;
 pub mod health;
+pub mod metrics;
 pub mod protection;
 pub mod serve;
 pub mod site;
@@ -42,6 +45,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .nest("/v1", api::router(&state))
         .merge(health::router())
+        .merge(metrics::router())
         .merge(console::router(&state))
         .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
         .layer(from_fn(protection::security_headers))

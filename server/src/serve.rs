@@ -63,7 +63,12 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         None => first_admin(&engine, &options, &public_url).await?,
     }
     announce(&format!("listening on http://{address}"));
-    serve(listener, state(engine.clone(), &public_url), stop).await?;
+    let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
+    let state = AppState {
+        metrics_token: metrics_token.map(Into::into),
+        ..state(engine.clone(), &public_url)
+    };
+    serve(listener, state, stop).await?;
     if let Some(demo) = demo {
         demo.stop();
     }
@@ -123,6 +128,7 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     AppState {
         engine,
         public_url: public_url.into(),
+        metrics_token: None,
         leptos,
         pages: pages::list(),
     }

@@ -16,6 +16,8 @@ pub struct AppState {
     pub engine: Engine,
     /// What browsers see in front of every path: `https://audit.example.com`.
     pub public_url: Arc<str>,
+    /// What those who read the metrics send; without it only this host may.
+    pub metrics_token: Option<Arc<str>>,
     /// How pages refer to the site's files.
     pub leptos: LeptosOptions,
     /// The console's pages.

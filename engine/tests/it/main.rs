@@ -16,4 +16,6 @@ mod streaming;
 mod sts;
 mod support;
 mod trail;
+mod unavailable;
+mod webhook;
 mod wire;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::store::{Database, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Config, Engine, MasterKey, Retention, access, connectors, destinations,
+    Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access, connectors, destinations,
 };
 use auditstream_model::{
     AccountName, AggregateItem, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome,
@@ -77,7 +77,9 @@ pub fn config(database: Database) -> Config {
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
         aws: AwsSettings::default(),
+        limits: Limits::default(),
         retention: Retention::default(),
+        notify: Notify::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod app;
 mod auth;
 mod console;
 mod ingest;
+mod metrics;
 #[path = "../../../engine/tests/it/postgres.rs"]
 mod postgres;
 mod process;

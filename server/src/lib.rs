@@ -14,6 +14,7 @@
 //! - [`commands`]: accounts, tokens and users from the command line
 //! - [`serve`]: start, ready, stop
 //! - [`demo`]: data, a store and events to try the product with
+//! - [`connections`]: who speaks to us, and for how long
 //! - [`state`]: what every handler can reach
 //! - [`api`]: the HTTP API under `/v1`
 //! - [`console`]: the pages and their forms
@@ -25,6 +26,7 @@
 pub mod api;
 pub mod commands;
 pub mod configuration;
+pub mod connections;
 pub mod console;
 pub mod demo;
 pub mod fatal;

@@ -3,11 +3,13 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`caller`] | who calls, by API token |
+//! | [`bodies`] | bodies, bounded by bytes and time |
 //! | [`extract`] | bodies, parameters and identifiers, or a problem |
 //! | [`problem`], [`listing`] | answers |
 //! | [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
 
 pub mod audit_events;
+pub mod bodies;
 pub mod caller;
 pub mod connectors;
 pub mod extract;

@@ -27,7 +27,7 @@ pub(crate) struct App {
     pub(crate) admin: String,
     client: Client,
     _background: Background,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl App {

@@ -18,6 +18,7 @@ mod ingest;
 mod metrics;
 #[path = "../../../engine/tests/it/postgres.rs"]
 mod postgres;
+mod pressure;
 mod process;
 mod replicas;
 mod store;

@@ -1,7 +1,7 @@
 //! The engine: what every part shares.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use auditstream_model::Code;
@@ -10,16 +10,24 @@ use tokio::sync::Notify;
 use crate::connectors::AwsSettings;
 use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
-use crate::store::{Database, Store};
+use crate::metrics::Metrics;
+use crate::notify::{self, Client, Notify as Pace};
+use crate::retention::{self, Counted, Retention};
+use crate::store::{Database, Limits, Store, now};
 use crate::streaming::{Budget, schedule};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
+
+/// How long a server that could not write events says that it is not ready, ms.
+const UNREADY_AFTER_FAILURE: i64 = 5_000;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where everything is kept.
     pub database: Database,
+    /// What it may take.
+    pub limits: Limits,
     /// What opens the secrets in it.
     pub master_key: MasterKey,
     /// The reference's feature flag: off, nothing is streamed and streaming is not to be seen.
@@ -28,6 +36,10 @@ pub struct Config {
     pub stream_interval: Duration,
     /// How AWS is reached, and who may use this host's own identity.
     pub aws: AwsSettings,
+    /// How long events are kept.
+    pub retention: Retention,
+    /// At which pace the webhook is told what goes wrong.
+    pub notify: Pace,
 }
 
 struct Shared {
@@ -40,6 +52,11 @@ struct Shared {
     wake: Notify,
     streaming_enabled: bool,
     stream_interval: Duration,
+    retention: Retention,
+    counted: Counted,
+    metrics: Metrics,
+    notify: Pace,
+    webhook_client: OnceLock<Client>,
 }
 
 /// A handle to everything; cheap to clone.
@@ -58,11 +75,12 @@ impl Engine {
     /// # Errors
     /// [`Error::Opening`] with what is wrong and what to do.
     pub async fn open(config: Config) -> Result<Self> {
-        let store = Store::open(&config.database).await?;
+        let store = Store::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&store, &config.master_key).await?;
         crate::access::ensure_default_account(&store).await?;
+        let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
-            writer: Writer::start(store.clone()),
+            writer: Writer::start(store.clone(), metrics.clone()),
             budget: Budget::default(),
             aws: Aws::new(config.aws),
             wake: Notify::new(),
@@ -70,13 +88,23 @@ impl Engine {
             vault,
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
+            retention: config.retention,
+            counted: Counted::default(),
+            metrics,
+            notify: config.notify,
+            webhook_client: OnceLock::new(),
         })))
     }
 
-    /// Starts the scheduler, which shares the work with those of other servers on the same database.
+    /// Starts what runs by itself: the scheduler, what removes old events and what tells the webhooks. All share the work
+    /// with those of other servers on the same database.
     #[must_use]
     pub fn start(&self) -> Background {
-        Background(schedule::start(self.clone()))
+        Background {
+            scheduler: schedule::start(self.clone()),
+            keeper: retention::start(self.clone()),
+            messenger: notify::start(self.clone()),
+        }
     }
 
     /// Whether audit log streaming is enabled on this server.
@@ -103,12 +131,19 @@ impl Engine {
         ))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and took the last events that were to be written. Some seconds after a failure it
+    /// may be tried again.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(self.store().read()).await?;
+        if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
+            return Err(Error::refused(
+                Code::Unavailable,
+                "Events could not be written a moment ago: the server's log says why.",
+            ));
+        }
         Ok(())
     }
 
@@ -137,6 +172,31 @@ impl Engine {
         &self.0.budget
     }
 
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.0.retention
+    }
+
+    pub(crate) fn notify(&self) -> &Pace {
+        &self.0.notify
+    }
+
+    /// What speaks to webhooks; made when it is first needed.
+    pub(crate) fn webhook_client(&self) -> Result<&Client> {
+        if let Some(client) = self.0.webhook_client.get() {
+            return Ok(client);
+        }
+        let client = Client::new()?;
+        Ok(self.0.webhook_client.get_or_init(|| client))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.0.counted
+    }
+
     /// Has the scheduler look at once for what is due. Nothing happens where none runs, as in a command beside the server.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
@@ -148,13 +208,19 @@ impl Engine {
     }
 }
 
-/// The scheduler while it runs.
+/// What runs by itself, while it does.
 #[derive(Debug)]
-pub struct Background(schedule::Scheduler);
+pub struct Background {
+    scheduler: schedule::Scheduler,
+    keeper: retention::Keeper,
+    messenger: notify::Messenger,
+}
 
 impl Background {
     /// Starts no further PUT, and returns when those in flight are done.
     pub async fn stop(self) {
-        self.0.stop().await;
+        self.scheduler.stop().await;
+        self.keeper.stop().await;
+        self.messenger.stop().await;
     }
 }

@@ -13,7 +13,7 @@ pub enum Error {
     Refused(Box<Problem>),
     /// The database failed.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The database can not be opened; the text says why and what to do.
     #[error("{0}")]
     Opening(String),
@@ -52,6 +52,10 @@ impl Error {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Refused(problem) => (**problem).clone(),
+            Self::Database(error) if is_full(error) => Problem::new(
+                Code::Unavailable,
+                "The disk of the database is full. Nothing that was stored is lost; try again when its operator has made room.",
+            ),
             Self::Database(error) if is_busy(error) => Problem::new(
                 Code::Unavailable,
                 "The database did not answer in time. Try again in a few seconds.",
@@ -60,6 +64,15 @@ impl Error {
                 Problem::new(Code::Internal, "Something went wrong on the server. Its log says more.")
             }
         }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if !is_lost_race(&error) {
+            crate::metrics::database_error();
+        }
+        Self::Database(error)
     }
 }
 
@@ -84,13 +97,29 @@ fn is_busy(error: &sqlx::Error) -> bool {
     /// many connections.
     const POSTGRES_BUSY: [&str; 6] = ["55P03", "57P01", "57P02", "57P03", "25P03", "53300"];
     match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            POSTGRES_BUSY.contains(&code.as_ref())
-                || code.len() < 5 && code.parse::<i32>().is_ok_and(|code| code & 0xff == SQLITE_BUSY)
-        }),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| POSTGRES_BUSY.contains(&code.as_ref()) || sqlite_code(&code) == Some(SQLITE_BUSY)),
         _ => is_lost_race(error),
     }
+}
+
+/// Whether there is no room for what was to be written. SQLite tells a full disk as such, or as a write that failed.
+fn is_full(error: &sqlx::Error) -> bool {
+    const SQLITE_IOERR: i32 = 10;
+    const SQLITE_FULL: i32 = 13;
+    const POSTGRES_DISK_FULL: &str = "53100";
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| {
+        code == POSTGRES_DISK_FULL || matches!(sqlite_code(&code), Some(SQLITE_FULL | SQLITE_IOERR))
+    })
+}
+
+/// The primary result code of SQLite; PostgreSQL's codes have five characters.
+fn sqlite_code(code: &str) -> Option<i32> {
+    let number = code.parse::<i32>().ok().filter(|_| code.len() < 5);
+    number.map(|code| code & 0xff)
 }
 
 /// Whether a transaction of PostgreSQL failed for another one alone, so that the same made again will do.

@@ -20,6 +20,9 @@
 //! - [`trail`]: audit events in and out
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
+//! - [`retention`]: how long the trail keeps events
+//! - [`metrics`]: what operators watch
+//! - [`notify`]: the webhook that is told what goes wrong
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
 //!
 //! # What must always hold, and the test that proves it
@@ -42,9 +45,12 @@
 //! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::faults::any_sequence_of_faults_is_survived` |
 //! | 11 one destination never delays another | `it::fairness::destinations_that_never_answer_delay_neither_the_others_nor_ingest`, `streaming::budget::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
+//! | 13 retention never removes what a destination has yet to receive | `it::retention::*` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again` |
 //! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
+//! | a full, locked or lost database is survived and told | `it::unavailable::*` |
+//! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 
 pub mod access;
@@ -53,6 +59,9 @@ pub mod connectors;
 pub mod destinations;
 mod engine;
 pub mod error;
+pub mod metrics;
+pub mod notify;
+pub mod retention;
 pub mod store;
 pub mod streaming;
 pub mod trail;
@@ -62,4 +71,6 @@ pub use actor::Actor;
 pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
+pub use notify::Notify;
+pub use retention::Retention;
 pub use vault::MasterKey;

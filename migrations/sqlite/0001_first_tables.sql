@@ -6,6 +6,9 @@ CREATE TABLE account (
     name          TEXT    NOT NULL UNIQUE,
     -- The last sequence given. Taken in the transaction that inserts the events, so that its lock orders commits.
     last_sequence INTEGER NOT NULL DEFAULT 0,
+    -- When its event was received. Later ones count as received no earlier, whatever the clock says, so that the oldest
+    -- events are the first by sequence.
+    last_received INTEGER NOT NULL DEFAULT 0,
     -- Shown to those who set up a cross-account role; made by the server.
     external_id   TEXT    NOT NULL UNIQUE,
     created       INTEGER NOT NULL
@@ -83,6 +86,8 @@ CREATE TABLE streaming_destination (
     last_batch       INTEGER NOT NULL DEFAULT 0,
     last_streamed_at INTEGER,
     failure          TEXT,
+    -- Whether the account's webhook was told that it stays behind, and not yet that it no longer does.
+    told_behind      INTEGER NOT NULL DEFAULT 0,
     -- Whether the bucket's server honours If-None-Match (1, 0; null: unknown), and when that was found out.
     conditional_writes         INTEGER,
     conditional_writes_checked INTEGER,
@@ -121,6 +126,29 @@ CREATE TABLE streaming_batch (
 ) STRICT;
 -- At most one batch of a destination is on its way.
 CREATE UNIQUE INDEX streaming_batch_open ON streaming_batch (destination_id) WHERE status <> 'SUCCESS';
+
+-- Who is told what goes wrong with an account's destinations.
+CREATE TABLE webhook (
+    account_id        INTEGER PRIMARY KEY REFERENCES account (id),
+    data_key_id       INTEGER NOT NULL REFERENCES data_key (id),
+    -- Address and secret.
+    sealed            BLOB    NOT NULL,
+    lag_limit_seconds INTEGER NOT NULL,
+    created           INTEGER NOT NULL,
+    updated           INTEGER NOT NULL
+) STRICT;
+
+-- What it has yet to be told; written in the transaction of what it is about.
+CREATE TABLE webhook_message (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id   INTEGER NOT NULL REFERENCES webhook (account_id) ON DELETE CASCADE,
+    -- The same at every try.
+    message_id   TEXT    NOT NULL,
+    body         TEXT    NOT NULL,
+    created      INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    next_attempt INTEGER NOT NULL
+) STRICT;
 
 -- The servers on this database. On PostgreSQL each renews its heartbeat by the database's clock.
 CREATE TABLE replica (

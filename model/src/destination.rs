@@ -321,6 +321,15 @@ pub struct ConnectorInfo {
     pub tags: Tags,
 }
 
+/// What a destination has yet to receive of events that are older than the retention, and are kept for that alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// How many.
+    pub events: i64,
+    /// Of their payloads.
+    pub bytes: i64,
+}
+
 /// How the streaming to a destination goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamingDetails {
@@ -338,6 +347,9 @@ pub struct StreamingDetails {
     pub cursor: Option<crate::Sequence>,
     /// When the first of the waiting events was received, epoch ms; null when none waits.
     pub waiting_since: Option<EpochMillis>,
+    /// What it makes the trail keep for longer than the retention; null when nothing.
+    #[serde(default)]
+    pub held_back: Option<HeldBack>,
     /// Whether the bucket's server honours `If-None-Match`, by the last bucket check; null until there was one.
     #[serde(default)]
     pub conditional_writes: Option<bool>,

@@ -18,6 +18,7 @@
 //! - [`destination`]: where to stream
 //! - [`bucket`]: the rules that AWS has for buckets and keys
 //! - [`batch`]: what was streamed
+//! - [`webhook`]: whom an account tells of what goes wrong
 //! - [`page`]: paging, sorting and search of lists
 //! - [`limits`]: every limit in one place
 
@@ -32,6 +33,7 @@ pub mod identifier;
 pub mod limits;
 pub mod page;
 pub mod problem;
+pub mod webhook;
 
 pub use access::{Permission, Role, Scope, SignedIn};
 pub use batch::{Batch, BatchStatus, Failure};
@@ -41,7 +43,7 @@ pub use connector::{
 };
 pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
-    SpecInput, StartAt, Status,
+    HeldBack, SpecInput, StartAt, Status,
 };
 pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome, Show, TimeRange};
 pub use field::{FieldError, FieldErrors};

@@ -58,6 +58,8 @@ codes! {
     FeatureDisabled = "feature_disabled", 404, "Not enabled";
     /// The method is not one that the address knows.
     MethodNotAllowed = "method_not_allowed", 405, "Method not allowed";
+    /// The body came too slowly.
+    RequestTimeout = "request_timeout", 408, "The request took too long";
     /// The identifier is already in use.
     DuplicateField = "duplicate_field", 409, "Already in use";
     /// The thing's state does not allow it: an active destination deleted, an inactive one streamed.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, PostgresUrl};
-use auditstream_engine::{AwsSettings, Config, MasterKey, Timeouts, WebIdentity};
+use auditstream_engine::store::{Database, Limits, PostgresUrl};
+use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Retention, Timeouts, WebIdentity};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -58,6 +58,15 @@ pub struct Serve {
     /// origin check behind a proxy. [default: http:// and the address listened on]
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// What Prometheus sends as a Bearer token to read /metrics. [default: none; then /metrics answers this host alone, and
+    /// nothing that comes through a proxy]
+    #[arg(
+        long,
+        env = "AUDITSTREAM_METRICS_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub metrics_token: Option<String>,
     /// E-mail address of the first admin, made when there is no user yet. Without it, a one-time link is printed.
     #[arg(
         long,
@@ -155,6 +164,10 @@ pub struct Settings {
     /// How often to stream: 10s, 5m, 1h. Ticks are aligned to the clock. [default: 30m; with --demo: 10s]
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
     pub stream_interval: Option<Duration>,
+    /// For how long events are kept after they were received: 730d, 8760h; at least a day. What a destination that was
+    /// ever active has yet to receive is kept for longer.
+    #[arg(long, env = "AUDITSTREAM_RETENTION", value_name = "DURATION", value_parser = retention, default_value = "730d", global = true)]
+    pub retention: Duration,
     /// What the stored secrets are encrypted with: base64 of 32 bytes, the same for all servers on one database. Required
     /// with PostgreSQL. [default with SQLite: made once, in DATA_DIR/master.key]
     #[arg(
@@ -215,6 +228,7 @@ impl Settings {
             data_dir: self.data_dir.join("demo"),
             database_url: None,
             stream_interval: self.stream_interval.or(Some(DEMO_INTERVAL)),
+            retention: self.retention,
             master_key: None,
             streaming_enabled: self.streaming_enabled,
             host_credentials_accounts: self.host_credentials_accounts,
@@ -299,6 +313,12 @@ impl Settings {
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
             aws: self.aws()?,
+            retention: Retention {
+                keep: self.retention,
+                ..Retention::default()
+            },
+            notify: Notify::default(),
+            limits: Limits::default(),
         })
     }
 }
@@ -340,8 +360,22 @@ fn scope(text: &str) -> Result<Scope, String> {
     Scope::from_word(text.trim()).ok_or_else(|| "a scope is ingest, read or admin".to_owned())
 }
 
-/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
-fn duration(text: &str) -> Result<Duration, String> {
+/// `730d`, `8760h`: from a day to a hundred years.
+fn retention(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 86_400;
+    let refused = || "it must look like 730d or 8760h".to_owned();
+    if !text.trim().ends_with(['d', 'h']) {
+        return Err(refused());
+    }
+    match seconds(text) {
+        Some(seconds) if (DAY..=36_500 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err("it must be between 1d and 36500d".to_owned()),
+        None => Err(refused()),
+    }
+}
+
+/// A number and a unit, in seconds.
+fn seconds(text: &str) -> Option<u64> {
     let split = text.trim().find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.trim().split_at(split.unwrap_or(text.trim().len()));
     let seconds_in = match unit {
@@ -349,15 +383,17 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
-        _ => return Err("it must look like 10s, 5m or 1h".to_owned()),
+        _ => return None,
     };
-    let seconds = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(seconds_in));
-    match seconds {
+    number.parse::<u64>().ok()?.checked_mul(seconds_in)
+}
+
+/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
+fn duration(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
         Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        _ => Err("it must be between 1s and 24h".to_owned()),
+        Some(_) => Err("it must be between 1s and 24h".to_owned()),
+        None => Err("it must look like 10s, 5m or 1h".to_owned()),
     }
 }
 
@@ -388,6 +424,16 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_retention_is_a_day_or_more() {
+        for (text, hours) in [("730d", 17_520), ("24h", 24), ("1d", 24)] {
+            assert_eq!(retention(text), Ok(Duration::from_secs(hours * 3_600)), "{text}");
+        }
+        for text in ["", "23h", "0d", "730", "90000s", "d", "36501d", "99999999999999999999d"] {
+            assert!(retention(text).is_err(), "{text}");
         }
     }
 

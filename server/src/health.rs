@@ -1,5 +1,7 @@
-//! `/healthz`: the process answers. `/readyz`: its database does, too.
+//! `/healthz`: the process answers. `/readyz`: its database does, too, and takes what is written.
 
+use auditstream_engine::Error;
+use auditstream_model::Code;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -19,10 +21,11 @@ async fn ready(State(state): State<AppState>) -> Result<&'static str, Refusal> {
         Ok(()) => Ok("ready\n"),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            Err(Refusal::new(
-                auditstream_model::Code::Unavailable,
-                "The database does not answer.",
-            ))
+            let detail = match error {
+                Error::Refused(problem) => problem.detail,
+                _ => "The database does not answer.".to_owned(),
+            };
+            Err(Refusal::new(Code::Unavailable, detail))
         }
     }
 }

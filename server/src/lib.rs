@@ -4,7 +4,8 @@
 //!            ┌─ /v1/…            api        tokens, JSON, problems
 //!  request ──┼─ /settings, /sign-in, /api   console    pages, server functions, forms; session cookie
 //!            ├─ /pkg/…, /favicon.ico        site       files embedded in the binary
-//!            └─ /healthz, /readyz           health
+//!            ├─ /healthz, /readyz           health
+//!            └─ /metrics                    metrics
 //! ```
 //!
 //! In reading order:
@@ -13,20 +14,24 @@
 //! - [`commands`]: accounts, tokens and users from the command line
 //! - [`serve`]: start, ready, stop
 //! - [`demo`]: data, a store and events to try the product with
+//! - [`connections`]: who speaks to us, and for how long
 //! - [`state`]: what every handler can reach
 //! - [`api`]: the HTTP API under `/v1`
 //! - [`console`]: the pages and their forms
 //! - [`site`]: the files that pages load
 //! - [`protection`]: what guards browsers: headers, and requests from other sites
 //! - [`health`]: for load balancers
+//! - [`metrics`]: for Prometheus
 
 pub mod api;
 pub mod commands;
 pub mod configuration;
+pub mod connections;
 pub mod console;
 pub mod demo;
 pub mod fatal;
 pub mod health;
+pub mod metrics;
 pub mod protection;
 pub mod serve;
 pub mod site;
@@ -42,6 +47,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .nest("/v1", api::router(&state))
         .merge(health::router())
+        .merge(metrics::router())
         .merge(console::router(&state))
         .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
         .layer(from_fn(protection::security_headers))

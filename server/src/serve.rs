@@ -10,12 +10,13 @@ use std::time::Duration;
 use auditstream_engine::store::Database;
 use auditstream_engine::{Actor, Engine, access};
 use auditstream_model::{AccountName, Code, Role};
-use axum::serve::ListenerExt;
 use leptos::prelude::LeptosOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::api::bodies::Bodies;
 use crate::configuration::{Serve, Settings};
+use crate::connections;
 use crate::console::pages;
 use crate::demo::Demo;
 use crate::fatal::Fatal;
@@ -63,7 +64,12 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         None => first_admin(&engine, &options, &public_url).await?,
     }
     announce(&format!("listening on http://{address}"));
-    serve(listener, state(engine.clone(), &public_url), stop).await?;
+    let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
+    let state = AppState {
+        metrics_token: metrics_token.map(Into::into),
+        ..state(engine.clone(), &public_url)
+    };
+    serve(listener, state, stop).await;
     if let Some(demo) = demo {
         demo.stop();
     }
@@ -73,19 +79,7 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
 }
 
 /// Serves until told to stop, and then until requests in flight have ended.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: AppState,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Fatal> {
-    let service = crate::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|connection| {
-        // Answers are small and whole: waiting to fill a packet only delays them.
-        let _ = connection.set_nodelay(true);
-    });
+pub async fn serve(listener: TcpListener, state: AppState, stop: impl Future<Output = ()> + Send + 'static) {
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let told = async move {
         stop.await;
@@ -93,17 +87,16 @@ pub async fn serve(
         let _ = stopping.send(());
     };
     let impatient = async move {
-        let _ = stopped.await;
-        tokio::time::sleep(PATIENCE).await;
+        // Fails when the server has ended by itself.
+        if stopped.await.is_ok() {
+            tokio::time::sleep(PATIENCE).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
     };
     tokio::select! {
-        ended = axum::serve(listener, service).with_graceful_shutdown(told) => {
-            ended.map_err(|error| Fatal::new(format!("cannot serve: {error}")))
-        }
-        () = impatient => {
-            tracing::warn!("some requests did not end in time");
-            Ok(())
-        }
+        () = connections::serve(listener, crate::router(state), connections::HEAD, told) => {}
+        () = impatient => tracing::warn!("some requests did not end in time"),
     }
 }
 
@@ -123,6 +116,8 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     AppState {
         engine,
         public_url: public_url.into(),
+        metrics_token: None,
+        bodies: Bodies::default(),
         leptos,
         pages: pages::list(),
     }

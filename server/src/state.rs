@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::api::bodies::Bodies;
 use auditstream_engine::Engine;
 use axum::extract::{ConnectInfo, FromRef};
 use axum::http::Extensions;
@@ -16,6 +17,10 @@ pub struct AppState {
     pub engine: Engine,
     /// What browsers see in front of every path: `https://audit.example.com`.
     pub public_url: Arc<str>,
+    /// What those who read the metrics send; without it only this host may.
+    pub metrics_token: Option<Arc<str>>,
+    /// The room that bodies of requests have.
+    pub bodies: Bodies,
     /// How pages refer to the site's files.
     pub leptos: LeptosOptions,
     /// The console's pages.

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 
 use super::rows::{self, Row};
 use crate::error::{Error, Result};
-use crate::{Actor, Engine};
+use crate::{Actor, Engine, retention};
 
 /// The destinations of the actor's account.
 ///
@@ -84,6 +84,7 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
             .bind(row.cursor.unwrap_or(last))
             .fetch_optional(engine.store().read())
             .await?;
+    let held_back = retention::held_by(engine, row.account_id, row.id, row.cursor).await?;
     let failure = row.failure()?;
     Ok(AggregateItem {
         streaming_destination: row.destination()?,
@@ -96,6 +97,7 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
             behind: row.cursor.map(|cursor| last - cursor),
             cursor: row.cursor,
             waiting_since,
+            held_back,
             conditional_writes: row.conditional_writes.map(|honoured| honoured != 0),
             conditional_writes_checked: row.conditional_writes_checked,
         },

@@ -18,13 +18,45 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use auditstream_model::EpochMillis;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 
 use crate::error::{Error, Result, is_lost_race};
 pub use address::{Database, PostgresUrl};
 
-/// How long a write waits for another one: of a command beside the server, or of another replica.
-const BUSY: Duration = Duration::from_secs(10);
+/// What the database may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a write waits for another one: of a command beside the server, or of another replica.
+    pub busy: Duration,
+    /// Pages of the SQLite file, of 4 KiB; beyond it the database is as full as one whose disk is.
+    pub sqlite_pages: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            busy: Duration::from_secs(10),
+            sqlite_pages: None,
+        }
+    }
+}
+
+impl Limits {
+    /// What a connection is told when it is made: `setup`, and these. Only numbers of ours go into the text.
+    fn setup(&self, dialect: Dialect, setup: &str) -> String {
+        let busy = self.busy.as_millis();
+        match dialect {
+            Dialect::Sqlite => {
+                let pages = self
+                    .sqlite_pages
+                    .map(|pages| format!("; PRAGMA max_page_count = {pages}"));
+                format!("{setup}; PRAGMA busy_timeout = {busy}{}", pages.unwrap_or_default())
+            }
+            Dialect::Postgres => format!("{setup}; SET lock_timeout = {busy}"),
+        }
+    }
+}
+
 /// Connections of one server to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How often a transaction that lost against another is made, at most.
@@ -35,12 +67,12 @@ static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-    PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
-const SQLITE_READER: &str = "PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384";
+    PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
+const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
 /// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds,
 /// sooner than those who wait for them give up.
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
-    SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'";
+    SET idle_in_transaction_session_timeout = '5s'";
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,17 +144,17 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Opening`] with what is wrong: not there, not a database, not ours, made by a newer version.
-    pub async fn open(database: &Database) -> Result<Self> {
+    pub async fn open(database: &Database, limits: &Limits) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
         let store = match database {
             Database::Sqlite(file) => {
                 let url = |mode| address::sqlite_url(file, mode).map_err(|error| refuse(error.to_string()));
                 let (readwrite, readonly) = (url("rwc")?, url("ro")?);
-                let writers = pool(&readwrite, 1, SQLITE_WRITER);
+                let writers = pool(&readwrite, 1, limits, Dialect::Sqlite, SQLITE_WRITER);
                 let writers = writers.await.map_err(|error| refuse(error.to_string()))?;
                 migrate(&SQLITE_MIGRATIONS, &writers).await.map_err(refuse)?;
-                let readers = pool(&readonly, 4, SQLITE_READER);
+                let readers = pool(&readonly, 4, limits, Dialect::Sqlite, SQLITE_READER);
                 Self {
                     dialect: Dialect::Sqlite,
                     pulse: writers.clone(),
@@ -131,10 +163,10 @@ impl Store {
                 }
             }
             Database::Postgres(url) => {
-                let all = pool(url.secret(), POSTGRES_CONNECTIONS, POSTGRES);
+                let all = pool(url.secret(), POSTGRES_CONNECTIONS, limits, Dialect::Postgres, POSTGRES);
                 let all = all.await.map_err(|error| refuse(error.to_string()))?;
                 migrate(&POSTGRES_MIGRATIONS, &all).await.map_err(refuse)?;
-                let pulse = pool(url.secret(), 1, POSTGRES);
+                let pulse = pool(url.secret(), 1, limits, Dialect::Postgres, POSTGRES);
                 Self {
                     dialect: Dialect::Postgres,
                     writers: all.clone(),
@@ -207,14 +239,24 @@ where
 }
 
 /// Connects once, for a fault to be told at once and by its own words, and then makes the pool.
-async fn pool(url: &str, connections: u32, setup: &'static str) -> Result<AnyPool, sqlx::Error> {
+async fn pool(
+    url: &str,
+    connections: u32,
+    limits: &Limits,
+    dialect: Dialect,
+    setup: &'static str,
+) -> Result<AnyPool, sqlx::Error> {
+    let setup = limits.setup(dialect, setup);
     let mut first = AnyConnection::connect(url).await?;
-    first.execute(setup).await?;
+    first.execute(AssertSqlSafe(setup.clone())).await?;
     first.close().await?;
     let options = AnyPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(BUSY)
-        .after_connect(move |connection, _| Box::pin(async move { connection.execute(setup).await.map(drop) }));
+        .acquire_timeout(limits.busy)
+        .after_connect(move |connection, _| {
+            let setup = AssertSqlSafe(setup.clone());
+            Box::pin(async move { connection.execute(setup).await.map(drop) })
+        });
     let options = if connections == 1 {
         options.idle_timeout(None).max_lifetime(None)
     } else {

@@ -2,12 +2,14 @@
 
 use auditstream_model::AccountName;
 use auditstream_model::Failure;
+use serde_json::json;
 
 use super::failure::Cause;
 use super::plan::OpenBatch;
 use super::upload::Delivered;
 use crate::destinations::rows::{KIND, Row};
 use crate::error::{Error, Result};
+use crate::notify::outbox::{self, Word};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
@@ -21,7 +23,7 @@ pub(super) async fn delivered(
     delivered: &Delivered,
     remark: Option<&str>,
 ) -> Result<bool> {
-    retried(|| async {
+    let moved = retried(|| async {
         let mut tx = engine.store().write().await?;
         let moved = sqlx::query("UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 WHERE id = $1 AND epoch = $2 AND cursor = $3")
             .bind(row.id)
@@ -50,7 +52,12 @@ pub(super) async fn delivered(
         tx.commit().await?;
         Ok(true)
     })
-    .await
+    .await?;
+    if moved {
+        let events = batch.last_sequence - batch.first_sequence + 1;
+        engine.metrics().delivered(events, batch.bytes);
+    }
+    Ok(moved)
 }
 
 /// A run that found nothing more to send.
@@ -79,9 +86,11 @@ async fn recovered(tx: &mut WriteTx, row: &Row) -> Result<()> {
         .execute(&mut **tx)
         .await?;
     let was: Failure = serde_json::from_str(&was)?;
+    let system = system(row)?;
+    outbox::recovered(tx, row.account_id, system.account(), row.id, &row.identifier).await?;
     record(
         tx,
-        &system(row)?,
+        &system,
         Change::of(KIND, &row.identifier, "STREAMING_RECOVERED", &was, ()),
     )
     .await?;
@@ -116,6 +125,8 @@ pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>
                 .await?;
         }
         if before.is_none() {
+            let data = json!({"failure": failure});
+            outbox::tell(&mut tx, row.account_id, &row.account, &row.identifier, Word::Failing, data).await?;
             let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure);
             record(&mut tx, &system(row)?, change).await?;
         }

@@ -51,7 +51,8 @@ macro_rules! due {
 macro_rules! select_due {
     ($clock:expr, $lives:expr) => {
         concat!(
-            "SELECT id, CASE WHEN failure IS NULL THEN 0 ELSE 1 END, (SELECT count(*) FROM replica WHERE ",
+            "SELECT id, CASE WHEN failure IS NULL THEN 0 ELSE 1 END, ",
+            "CASE WHEN lease_replica IS NULL OR lease_replica = $1 THEN 0 ELSE 1 END, (SELECT count(*) FROM replica WHERE ",
             $lives,
             ") FROM streaming_destination WHERE ",
             due!($clock, $lives),
@@ -86,6 +87,8 @@ pub(super) struct Due {
     pub(super) destination_id: i64,
     /// Whether its last attempt failed.
     pub(super) failing: bool,
+    /// Whether a server that has gone left a run of it unfinished.
+    pub(super) abandoned: bool,
 }
 
 /// The right to one run.
@@ -143,7 +146,7 @@ impl Replica {
             select_due!(sqlite_clock!(), "TRUE"),
             select_due!(postgres_clock!(), postgres_lives!()),
         );
-        let mut found: Vec<(i64, i64, i64)> = sqlx::query_as(query)
+        let mut found: Vec<(i64, i64, i64, i64)> = sqlx::query_as(query)
             .bind(self.id)
             .bind(self.interval)
             .fetch_all(store.read())
@@ -151,12 +154,16 @@ impl Replica {
         found.retain(|(destination_id, ..)| !running.contains(destination_id));
         let replicas = found
             .first()
-            .map_or(1, |row| usize::try_from(row.2).unwrap_or(1).max(1));
+            .map_or(1, |row| usize::try_from(row.3).unwrap_or(1).max(1));
         let part = found.len().div_ceil(replicas);
-        let due = found.into_iter().take(part).map(|(destination_id, failing, _)| Due {
-            destination_id,
-            failing: failing != 0,
-        });
+        let due = found
+            .into_iter()
+            .take(part)
+            .map(|(destination_id, failing, abandoned, _)| Due {
+                destination_id,
+                failing: failing != 0,
+                abandoned: abandoned != 0,
+            });
         Ok(due.collect())
     }
 

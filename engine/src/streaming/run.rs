@@ -1,6 +1,6 @@
 //! One pass over one destination: batch after batch until it has what the trail had when the pass began.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auditstream_model::DestinationSpec;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::budget::Share;
 use super::failure::Cause;
-use super::lease::{Lease, Replica};
+use super::lease::{Due, Lease, Replica};
 use super::plan::{self, OpenBatch};
 use super::upload::{self, Delivered, Object};
 use super::{confirm, encode};
@@ -28,11 +28,13 @@ enum Next {
 }
 
 /// Streams what a destination has yet to receive, if this server is the first to claim it. Faults are noted on it.
-pub(super) async fn run(engine: &Engine, replica: Replica, destination_id: i64, stopping: watch::Receiver<bool>) {
+pub(super) async fn run(engine: &Engine, replica: Replica, due: Due, stopping: watch::Receiver<bool>) {
+    let destination_id = due.destination_id;
     let ended = async {
         let Some(lease) = replica.claim(engine.store(), destination_id).await? else {
             return Ok(());
         };
+        engine.metrics().run(due.abandoned);
         let passed = pass(engine, lease, stopping).await;
         // A run that the database broke off keeps its lease, which makes it due again as soon as the database answers.
         if !matches!(passed, Err(Error::Database(_))) {
@@ -243,6 +245,7 @@ async fn attempt(
     if !note_attempt(engine, row, batch).await? {
         return Ok(None);
     }
+    let began = Instant::now();
     let mut put = std::pin::pin!(upload::put(client, object));
     let mut tx = engine.store().write().await?;
     if !rows::hold(&mut tx, row.id, row.epoch).await? {
@@ -251,10 +254,17 @@ async fn attempt(
     let begun = futures::poll!(&mut put);
     // Nothing was written. Should it fail the row is free all the same, and the PUT is under way.
     let _ = tx.commit().await;
-    Ok(Some(match begun {
+    let answer = match begun {
         std::task::Poll::Ready(result) => result,
         std::task::Poll::Pending => put.await,
-    }))
+    };
+    let outcome = match &answer {
+        Ok(delivered) if delivered.verified => "delivered",
+        Ok(_) => "unverified",
+        Err(cause) => cause.code,
+    };
+    engine.metrics().put(outcome, began.elapsed());
+    Ok(Some(answer))
 }
 
 async fn note_attempt(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<bool> {

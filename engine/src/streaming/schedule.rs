@@ -119,9 +119,7 @@ impl Runs {
             return;
         }
         let (engine, stop) = (engine.clone(), stop.clone());
-        let task = self
-            .tasks
-            .spawn(async move { run(&engine, replica, due.destination_id, stop).await });
+        let task = self.tasks.spawn(async move { run(&engine, replica, due, stop).await });
         self.of.insert(task.id(), due);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auditstream_model::{FieldError, IngestOutcome, Sequence};
+use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::AssertSqlSafe;
 
 use super::payload::{Prepared, same_content};
@@ -26,10 +26,11 @@ pub(crate) enum Appended {
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
     // SQLite has one lock for all, which the transaction holds from its start.
     let take = tx.dialect().pick(
-        "SELECT last_sequence FROM account WHERE id = $1",
-        "SELECT last_sequence FROM account WHERE id = $1 FOR NO KEY UPDATE",
+        "SELECT last_sequence, last_received FROM account WHERE id = $1",
+        "SELECT last_sequence, last_received FROM account WHERE id = $1 FOR NO KEY UPDATE",
     );
-    let last: Sequence = sqlx::query_scalar(take).bind(account_id).fetch_one(&mut **tx).await?;
+    let (last, last_received): (Sequence, EpochMillis) =
+        sqlx::query_as(take).bind(account_id).fetch_one(&mut **tx).await?;
     let mut known = stored_payloads(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut conflicts = Vec::new();
@@ -52,12 +53,15 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     if !conflicts.is_empty() {
         return Ok(Appended::Conflicts(conflicts));
     }
-    insert(tx, account_id, last, &fresh).await?;
+    // Never earlier than the event before it: retention removes the first by sequence.
+    let received = now().max(last_received);
+    insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
     let new_last = last + i64::from(accepted);
-    sqlx::query("UPDATE account SET last_sequence = $2 WHERE id = $1")
+    sqlx::query("UPDATE account SET last_sequence = $2, last_received = $3 WHERE id = $1")
         .bind(account_id)
         .bind(new_last)
+        .bind(if accepted > 0 { received } else { last_received })
         .execute(&mut **tx)
         .await?;
     let numbered = accepted > 0;
@@ -119,9 +123,14 @@ async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared])
     Ok(known)
 }
 
-async fn insert(tx: &mut WriteTx, account_id: i64, last: Sequence, fresh: &[&Prepared]) -> Result<()> {
+async fn insert(
+    tx: &mut WriteTx,
+    account_id: i64,
+    last: Sequence,
+    received: EpochMillis,
+    fresh: &[&Prepared],
+) -> Result<()> {
     const COLUMNS: usize = 14;
-    let received = now();
     let mut sequence = last;
     for chunk in fresh.chunks(ROWS) {
         let mut sql = String::from(

@@ -25,6 +25,12 @@ pub enum BodyFormat {
 /// What is wrong with the body (where), with its events (which), or that there is no room right now.
 pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     actor.require(Permission::IngestAudit)?;
+    let result = store(engine, actor, format, body).await;
+    engine.metrics().ingested(&result);
+    result
+}
+
+async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     let account = actor.account().clone();
     // Parsing sixteen megabytes takes longer than a task may hold its thread.
     let parsed = tokio::task::spawn_blocking(move || parse(format, &body, account.as_str())).await;

@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
-use auditstream_model::{Code, IngestOutcome, Problem};
+use auditstream_model::{Code, EpochMillis, IngestOutcome, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
 use super::payload::Prepared;
 use crate::error::{Error, Result};
-use crate::store::{Dialect, Store, retried};
+use crate::metrics::Metrics;
+use crate::store::{Dialect, Store, now, retried};
 
 /// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -31,17 +34,30 @@ struct Request {
 pub(crate) struct Writer {
     queue: mpsc::UnboundedSender<Request>,
     room: Arc<Semaphore>,
+    failed_at: Arc<AtomicI64>,
 }
 
 impl Writer {
     /// Starts the task. It ends when the last handle is gone.
-    pub(crate) fn start(store: Store) -> Self {
+    pub(crate) fn start(store: Store, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
-        tokio::spawn(write(store, requests));
+        let failed_at = Arc::new(AtomicI64::new(0));
+        tokio::spawn(write(store, metrics, Arc::clone(&failed_at), requests));
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            failed_at,
         }
+    }
+
+    /// When the last commit failed, epoch ms; 0 when it did not.
+    pub(crate) fn failed_at(&self) -> EpochMillis {
+        self.failed_at.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of events that wait, or are being written.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        QUEUE_BYTES.saturating_sub(self.room.available_permits())
     }
 
     /// Appends, and answers after the commit is on disk.
@@ -139,7 +155,12 @@ impl Lanes {
     }
 }
 
-async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn write(
+    store: Store,
+    metrics: Metrics,
+    failed_at: Arc<AtomicI64>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) {
     let lane_of = |request: &Request| lane(store.dialect(), request.account_id);
     let mut lanes = Lanes::default();
     let mut commits = JoinSet::new();
@@ -158,7 +179,12 @@ async fn write(store: Store, mut requests: mpsc::UnboundedReceiver<Request>) {
             lanes.add(lane_of(&request), request);
         }
         while let Some((lane, group)) = lanes.next() {
-            let commit = commits.spawn(commit_and_answer(store.clone(), group));
+            let commit = commits.spawn(commit_and_answer(
+                store.clone(),
+                metrics.clone(),
+                Arc::clone(&failed_at),
+                group,
+            ));
             lanes.under_way.insert(commit.id(), lane);
         }
     }
@@ -177,21 +203,28 @@ fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
     group
 }
 
-async fn commit_and_answer(store: Store, group: Vec<Request>) {
+async fn commit_and_answer(store: Store, metrics: Metrics, failed_at: Arc<AtomicI64>, group: Vec<Request>) {
+    let began = Instant::now();
     match retried(|| commit(&store, &group)).await {
         Ok(results) => {
+            failed_at.store(0, Ordering::Relaxed);
+            metrics.committed(group.len(), began.elapsed());
             for (request, result) in group.into_iter().zip(results) {
                 // Whoever no longer waits has sent its request in vain; its events are stored all the same.
                 let _ = request.answer.send(Ok(result));
             }
         }
         Err(error) => {
+            failed_at.store(now(), Ordering::Relaxed);
             tracing::error!(%error, requests = group.len(), "events were not stored");
+            let known = error.problem();
+            let detail = if known.code == Code::Unavailable {
+                known.detail
+            } else {
+                "The events could not be written to the database. Send them again in a few seconds.".to_owned()
+            };
             for request in group {
-                let refusal = Error::refused(
-                    Code::Unavailable,
-                    "The events could not be written to the database. Send them again in a few seconds.",
-                );
+                let refusal = Error::refused(Code::Unavailable, detail.clone());
                 let _ = request.answer.send(Err(refusal));
             }
         }

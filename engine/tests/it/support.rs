@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::store::{Database, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
-use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, access, connectors, destinations};
+use auditstream_engine::{
+    Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access, connectors, destinations,
+};
 use auditstream_model::{
     AccountName, AggregateItem, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome,
     ListQuery, Scope, Status,
@@ -75,6 +77,9 @@ pub fn config(database: Database) -> Config {
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
         aws: AwsSettings::default(),
+        limits: Limits::default(),
+        retention: Retention::default(),
+        notify: Notify::default(),
     }
 }
 
@@ -145,8 +150,13 @@ impl House {
     }
 
     pub async fn restart_with(mut self, aws: AwsSettings) -> Self {
-        self.stop().await;
         self.config.aws = aws;
+        self.reopen().await
+    }
+
+    /// The same with whatever was changed in its configuration.
+    pub async fn reopen(mut self) -> Self {
+        self.stop().await;
         self.engine = Engine::open(self.config.clone()).await.unwrap();
         self.background = Some(self.engine.start());
         self

@@ -1,11 +1,8 @@
 //! `/v1/audit-events`: events in, events out.
 
-use std::io::Read;
-
 use auditstream_engine::trail::{self, BodyFormat};
 use auditstream_model::limits::REQUEST_BYTES;
 use auditstream_model::{Code, EventFilter, IngestOutcome};
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
@@ -15,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::caller::Caller;
-use super::extract::{Parameters, media_type, read, too_large};
+use super::extract::{Parameters, media_type};
 use super::problem::Refusal;
 use crate::state::AppState;
 
@@ -31,12 +28,15 @@ async fn ingest(
 ) -> Result<Json<IngestOutcome>, Refusal> {
     let format = format(request.headers())?;
     let encoding = encoding(request.headers())?;
-    let sent = read(request.into_body(), REQUEST_BYTES).await?;
+    let sent = state.bodies.read(request.into_body(), REQUEST_BYTES).await?;
     let body = match encoding {
         Encoding::Identity => sent,
-        Encoding::Gzip => decompress(sent).await?,
+        Encoding::Gzip => sent.gunzip(REQUEST_BYTES).await?,
     };
-    Ok(Json(trail::ingest(&state.engine, &actor, format, body).await?))
+    // The room is held until the answer: the events are about as large as the body that they were read from.
+    Ok(Json(
+        trail::ingest(&state.engine, &actor, format, body.bytes.clone()).await?,
+    ))
 }
 
 fn format(headers: &HeaderMap) -> Result<BodyFormat, Refusal> {
@@ -66,27 +66,6 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
         _ => Err(Refusal::new(
             Code::UnsupportedMedia,
             "Send Content-Encoding: gzip, or none.",
-        )),
-    }
-}
-
-/// Decompresses away from the tasks' threads, and never more than a request may have.
-async fn decompress(sent: Bytes) -> Result<Bytes, Refusal> {
-    let work = tokio::task::spawn_blocking(move || {
-        let mut plain = Vec::new();
-        let mut reader = flate2::bufread::MultiGzDecoder::new(&*sent).take(REQUEST_BYTES as u64 + 1);
-        reader.read_to_end(&mut plain).map(|_| plain)
-    });
-    match work.await {
-        Ok(Ok(plain)) if plain.len() > REQUEST_BYTES => Err(too_large(REQUEST_BYTES)),
-        Ok(Ok(plain)) => Ok(plain.into()),
-        Ok(Err(error)) => Err(Refusal::new(
-            Code::MalformedBody,
-            format!("The body is not complete gzip: {error}."),
-        )),
-        Err(_) => Err(Refusal::new(
-            Code::Internal,
-            "Something went wrong on the server. Its log says more.",
         )),
     }
 }

@@ -1,7 +1,6 @@
 //! What a request says, or a problem that says what and where it is wrong.
 
 use auditstream_model::{Code, FieldErrors, ListQuery};
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -21,14 +20,14 @@ pub struct JsonBody<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &AppState) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Refusal> {
         let kind = media_type(request.headers());
         if kind != "application/json" {
             let sentence = format!("Send Content-Type: application/json, not “{kind}”.");
             return Err(Refusal::new(Code::UnsupportedMedia, sentence));
         }
-        let body = read(request.into_body(), JSON_BYTES).await?;
-        parse(&body).map(Self)
+        let body = state.bodies.read(request.into_body(), JSON_BYTES).await?;
+        parse(&body.bytes).map(Self)
     }
 }
 
@@ -39,22 +38,6 @@ pub fn media_type(headers: &HeaderMap) -> String {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// The whole body.
-///
-/// # Errors
-/// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] when it ends early.
-pub async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let too_long =
-            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
-        if too_long {
-            too_large(limit)
-        } else {
-            Refusal::new(Code::MalformedBody, "The body ended before it was complete.")
-        }
-    })
 }
 
 /// A body beyond its limit.

@@ -3,17 +3,20 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`caller`] | who calls, by API token |
+//! | [`bodies`] | bodies, bounded by bytes and time |
 //! | [`extract`] | bodies, parameters and identifiers, or a problem |
 //! | [`problem`], [`listing`] | answers |
-//! | [`audit_events`], [`connectors`], [`streaming_destinations`] | the nouns |
+//! | [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
 
 pub mod audit_events;
+pub mod bodies;
 pub mod caller;
 pub mod connectors;
 pub mod extract;
 pub mod listing;
 pub mod problem;
 pub mod streaming_destinations;
+pub mod webhook;
 
 use auditstream_model::Code;
 use axum::Router;
@@ -28,6 +31,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .merge(audit_events::router())
         .merge(connectors::router())
         .merge(streaming_destinations::router(state))
+        .merge(webhook::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
 }

@@ -32,8 +32,10 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let problem = error.problem();
-        if problem.code == Code::Internal {
-            tracing::error!(%error, "a request failed");
+        match (problem.code, &error) {
+            (Code::Internal, _) => tracing::error!(%error, "a request failed"),
+            (Code::Unavailable, Error::Database(_)) => tracing::warn!(%error, "a request could not be served"),
+            _ => {}
         }
         Self(problem)
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, access};
+use auditstream_engine::store::Limits;
+use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access};
 use auditstream_model::{AccountName, Role, Scope};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ pub(crate) struct App {
     pub(crate) admin: String,
     client: Client,
     _background: Background,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl App {
@@ -42,6 +43,9 @@ impl App {
             streaming_enabled,
             stream_interval: Duration::from_secs(3600),
             aws: AwsSettings::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            notify: Notify::default(),
         })
         .await
         .unwrap();

@@ -15,8 +15,10 @@ mod app;
 mod auth;
 mod console;
 mod ingest;
+mod metrics;
 #[path = "../../../engine/tests/it/postgres.rs"]
 mod postgres;
+mod pressure;
 mod process;
 mod replicas;
 mod store;

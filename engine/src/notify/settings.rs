@@ -1,0 +1,254 @@
+//! Where the webhook of an account goes, and what signs it. Both are sealed: an address may be a secret itself.
+
+use auditstream_model::connector::Outcome;
+use auditstream_model::webhook::{LAG_LIMIT_SECONDS, Webhook, WebhookInput, WebhookTest};
+use auditstream_model::{FieldErrors, Permission};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::FromRow;
+use sqlx::any::AnyExecutor;
+
+use super::outbox::{Word, message};
+use super::send::{Receiver, is_refused, literal};
+use crate::error::{Error, Result};
+use crate::store::{now, retried};
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine};
+
+/// What audit events call it.
+const KIND: &str = "WEBHOOK";
+const IDENTIFIER: &str = "webhook";
+/// The longest address.
+const URL_BYTES: usize = 2048;
+/// Destinations may stay behind for 30 days at most.
+const LAG_LIMITS: std::ops::RangeInclusive<u32> = 1..=30 * 86_400;
+
+#[derive(FromRow)]
+struct Row {
+    sealed: Vec<u8>,
+    lag_limit_seconds: i64,
+    created: i64,
+    updated: i64,
+}
+
+/// What is sealed.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    url: String,
+    /// Base64.
+    secret: String,
+}
+
+fn place(account_id: i64) -> String {
+    format!("webhook {account_id}")
+}
+
+impl Row {
+    fn open(&self, engine: &Engine, account_id: i64) -> Result<Sealed> {
+        let opened = engine.vault().open_sealed(&place(account_id), &self.sealed)?;
+        Ok(serde_json::from_slice(&opened)?)
+    }
+
+    fn view(&self, url: String) -> Webhook {
+        Webhook {
+            url,
+            lag_limit_seconds: u32::try_from(self.lag_limit_seconds).unwrap_or(LAG_LIMIT_SECONDS),
+            created: self.created,
+            updated: self.updated,
+        }
+    }
+}
+
+async fn find(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Option<Row>> {
+    let query = sqlx::query_as("SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1");
+    Ok(query.bind(account_id).fetch_optional(executor).await?)
+}
+
+fn missing() -> Error {
+    Error::refused(
+        auditstream_model::Code::NotFound,
+        "This account has no webhook. Set one with PUT.",
+    )
+}
+
+/// Where an account's messages go; none when it has no webhook.
+pub(super) async fn receiver(engine: &Engine, account_id: i64) -> Result<Option<Receiver>> {
+    let Some(row) = find(engine.store().read(), account_id).await? else {
+        return Ok(None);
+    };
+    let sealed = row.open(engine, account_id)?;
+    Ok(Some(Receiver {
+        url: url(&sealed.url)?,
+        secret: secret(&sealed.secret)?,
+    }))
+}
+
+/// The account's webhook, without its secret.
+///
+/// # Errors
+/// There is none; no permission.
+pub async fn get(engine: &Engine, actor: &Actor) -> Result<Webhook> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let row = find(engine.store().read(), actor.account_id()).await?;
+    let row = row.ok_or_else(missing)?;
+    let sealed = row.open(engine, actor.account_id())?;
+    Ok(row.view(sealed.url))
+}
+
+/// Sets the account's webhook. Another address needs the secret again.
+///
+/// # Errors
+/// Fields that do not follow their rules; no permission.
+pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<Webhook> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let account_id = actor.account_id();
+    let to = url(&input.url)?;
+    let limit = input.lag_limit_seconds.unwrap_or(LAG_LIMIT_SECONDS);
+    if !LAG_LIMITS.contains(&limit) {
+        return Err(FieldErrors::one(
+            "lag_limit_seconds",
+            format!("It must be between {} and {}.", LAG_LIMITS.start(), LAG_LIMITS.end()),
+        )
+        .into());
+    }
+    let sent = input.secret.as_deref().map(secret).transpose()?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let query = sqlx::query_as::<_, Row>(tx.dialect().pick(
+            "SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
+            "SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
+        ));
+        let before = query.bind(account_id).fetch_optional(&mut *tx).await?;
+        let old = before.as_ref().map(|row| row.open(engine, account_id)).transpose()?;
+        let same_url = old.as_ref().is_some_and(|old| old.url == input.url);
+        let kept = old.as_ref().filter(|_| same_url).map(|old| old.secret.clone());
+        let Some(secret) = sent.as_ref().map(|secret| BASE64_STANDARD.encode(secret)).or(kept) else {
+            let sentence = if old.is_some() {
+                "Another address needs the secret again."
+            } else {
+                "A secret is needed: whsec_ and base64 of 24 to 64 bytes."
+            };
+            return Err(FieldErrors::one("secret", sentence).into());
+        };
+        let content = Sealed {
+            url: input.url.clone(),
+            secret,
+        };
+        let sealed = engine
+            .vault()
+            .seal(&place(account_id), &serde_json::to_vec(&content)?)?;
+        sqlx::query(
+            "INSERT INTO webhook (account_id, data_key_id, sealed, lag_limit_seconds, created, updated) \
+             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account_id) DO UPDATE SET data_key_id = excluded.data_key_id, \
+             sealed = excluded.sealed, lag_limit_seconds = excluded.lag_limit_seconds, updated = excluded.updated",
+        )
+        .bind(account_id)
+        .bind(engine.vault().data_key_id())
+        .bind(sealed)
+        .bind(i64::from(limit))
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+        let old_shown = before.as_ref().zip(old.as_ref()).map(|(row, old)| {
+            let before = old.url.parse().unwrap_or_default();
+            shown_of(&before, row.lag_limit_seconds)
+        });
+        let action = if before.is_some() { "UPDATE" } else { "CREATE" };
+        let mut new = shown_of(&to, i64::from(limit));
+        new["url_changed"] = (!same_url).into();
+        new["secret_changed"] = sent.is_some().into();
+        record(&mut tx, actor, Change::of(KIND, IDENTIFIER, action, old_shown, new)).await?;
+        tx.commit().await
+    })
+    .await?;
+    get(engine, actor).await
+}
+
+/// What the trail says of it: neither the secret nor what of the address may be one.
+fn shown_of(url: &Uri, lag_limit_seconds: i64) -> Value {
+    let scheme = url.scheme_str().unwrap_or_default();
+    let authority = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    json!({"endpoint": format!("{scheme}://{authority}"), "lag_limit_seconds": lag_limit_seconds})
+}
+
+/// Removes the webhook, with the messages that it has yet to get.
+///
+/// # Errors
+/// There is none; no permission.
+pub async fn remove(engine: &Engine, actor: &Actor) -> Result<()> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let before = find(&mut *tx, actor.account_id()).await?.ok_or_else(missing)?;
+        let old = before.open(engine, actor.account_id())?;
+        sqlx::query("DELETE FROM webhook WHERE account_id = $1")
+            .bind(actor.account_id())
+            .execute(&mut *tx)
+            .await?;
+        let shown = shown_of(&old.url.parse().unwrap_or_default(), before.lag_limit_seconds);
+        record(&mut tx, actor, Change::of(KIND, IDENTIFIER, "DELETE", shown, ())).await?;
+        tx.commit().await
+    })
+    .await
+}
+
+/// Sends a message of its own kind, once, and says what came of it.
+///
+/// # Errors
+/// There is no webhook; no permission. A receiver that does not take it is an answer, not an error.
+pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
+    engine.require_streaming()?;
+    actor.require(Permission::EditDestination)?;
+    let receiver = receiver(engine, actor.account_id()).await?.ok_or_else(missing)?;
+    let message = message(Word::Test, actor.account().as_str(), json!({}));
+    let (status, detail) = match engine.webhook_client()?.post(&receiver, &message).await {
+        Ok(()) => (Outcome::Success, "The receiver took the message.".to_owned()),
+        Err(why) => (Outcome::Failure, why),
+    };
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        let change = Change::of(KIND, IDENTIFIER, "TEST", (), json!({"status": status}));
+        record(&mut tx, actor, change).await?;
+        tx.commit().await
+    })
+    .await?;
+    Ok(WebhookTest { status, detail })
+}
+
+fn url(text: &str) -> Result<Uri, FieldErrors> {
+    let wrong = |sentence: &str| FieldErrors::one("url", sentence.to_owned());
+    let form = "It must look like https://hooks.example.com/auditstream.";
+    if text.len() > URL_BYTES || text.contains('#') {
+        return Err(wrong(form));
+    }
+    let url: Uri = text.parse().map_err(|_| wrong(form))?;
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    if !matches!(url.scheme_str(), Some("http" | "https")) || !has_host {
+        return Err(wrong(form));
+    }
+    if url
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
+        return Err(wrong(
+            "Leave user and password out of the address: messages are signed.",
+        ));
+    }
+    if literal(&url).is_some_and(is_refused) {
+        return Err(wrong("Link-local and metadata addresses are not spoken to."));
+    }
+    Ok(url)
+}
+
+fn secret(text: &str) -> Result<Vec<u8>, FieldErrors> {
+    let encoded = text.strip_prefix("whsec_").unwrap_or(text);
+    let decoded = BASE64_STANDARD.decode(encoded).ok();
+    decoded
+        .filter(|secret| (24..=64).contains(&secret.len()))
+        .ok_or_else(|| FieldErrors::one("secret", "It must be whsec_ and base64 of 24 to 64 bytes."))
+}

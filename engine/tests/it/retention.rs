@@ -1,0 +1,243 @@
+//! Rule 13: retention never removes what a destination has yet to receive, and of the rest the oldest first.
+
+use std::time::Duration;
+
+use auditstream_engine::{Retention, destinations, retention};
+use auditstream_model::{HeldBack, Status};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+
+use crate::store::{BUCKET, Store};
+use crate::support::{House, destination, events};
+use crate::{on, on_both};
+
+on_both![
+    what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it,
+    an_inactive_destination_that_was_active_holds_and_one_that_never_was_does_not,
+    the_oldest_go_first_while_ingest_goes_on,
+    a_replay_begins_at_the_oldest_that_is_kept,
+    receipt_never_goes_back_whatever_the_clock_says,
+];
+on!(postgres_servers, Postgres, two_servers_remove_without_a_hole,);
+
+/// Everything that was received on the first day of 1970 is old enough; steps are small, and follow each other at once.
+async fn short(mut house: House) -> House {
+    house.config.retention = Retention {
+        keep: Duration::from_secs(86_400),
+        step: 7,
+        pause: Duration::from_millis(1),
+        every: Duration::from_millis(20),
+    };
+    house.reopen().await
+}
+
+async fn kept(house: &House) -> (Option<i64>, i64) {
+    let mut connection = house.connection().await;
+    let found = sqlx::query_as("SELECT min(sequence), count(*) FROM audit_event")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    found
+}
+
+async fn last(house: &House) -> i64 {
+    let mut connection = house.connection().await;
+    let last = sqlx::query_scalar("SELECT last_sequence FROM account")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    last
+}
+
+/// Waits until so many are kept, and says which is the first.
+async fn comes_down_to(house: &House, events: i64) -> Option<i64> {
+    let mut seen = (None, 0);
+    for _ in 0..400 {
+        seen = kept(house).await;
+        if seen.1 == events {
+            return seen.0;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{seen:?} are kept, not {events}");
+}
+
+/// Long enough for several sweeps.
+async fn sweeps() {
+    tokio::time::sleep(Duration::from_millis(400)).await;
+}
+
+fn many(name: &str, count: usize) -> Vec<Value> {
+    let mut event = events().remove(0);
+    let one = |number| {
+        event["auditEventId"] = format!("{name}-{number}").into();
+        event.clone()
+    };
+    (0..count).map(one).collect()
+}
+
+async fn what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it(house: House) {
+    let house = short(house).await;
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination("no-such-bucket", json!({})).await;
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    house.send(&many("old", 50)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let all = last(&house).await;
+    sweeps().await;
+    assert_eq!(kept(&house).await, (Some(1), all), "nothing was received by the bucket");
+    let holders = retention::held_back(&house.engine, &house.admin).await.unwrap();
+    let [holder] = holders.as_slice() else {
+        panic!("{holders:?}")
+    };
+    assert_eq!((holder.identifier.as_str(), holder.held_back.events), ("siem", all));
+    let mut connection = house.connection().await;
+    let bytes: i64 = sqlx::query_scalar("SELECT CAST(sum(octet_length(payload)) AS BIGINT) FROM audit_event")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(holder.held_back, HeldBack { events: all, bytes });
+    let shown = house.settled(|_| true).await.streaming_details.held_back;
+    assert_eq!(shown, Some(holder.held_back), "the console's table shows it");
+
+    let mut mended = destination(BUCKET, json!({}));
+    mended.status = Status::Active;
+    destinations::replace(&house.engine, &house.admin, "siem", mended)
+        .await
+        .unwrap();
+    house.streamed().await;
+    let received: Vec<i64> = store.sequences(BUCKET);
+    assert!(
+        (1..=all).all(|sequence| received.contains(&sequence)),
+        "none went unseen"
+    );
+    assert_eq!(comes_down_to(&house, last(&house).await - all).await, Some(all + 1));
+    assert_eq!(retention::held_back(&house.engine, &house.admin).await.unwrap(), []);
+    assert_eq!(house.settled(|_| true).await.streaming_details.held_back, None);
+}
+
+async fn an_inactive_destination_that_was_active_holds_and_one_that_never_was_does_not(house: House) {
+    let house = short(house).await;
+    let store = Store::start().await;
+    house.connect(&store).await;
+    let mut never = destination(BUCKET, json!({"prefix": "never/"}));
+    never.identifier = "never".into();
+    destinations::create(&house.engine, &house.admin, never).await.unwrap();
+    house.send(&many("first", 20)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let before = last(&house).await;
+    comes_down_to(&house, 0).await;
+
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    house.streamed().await;
+    house.toggle(Status::Inactive).await;
+    let cursor = house.settled(|_| true).await.streaming_details.cursor.unwrap();
+    assert!(cursor > before, "it began at the oldest event that was kept: {cursor}");
+    house.send(&many("second", 20)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let all = last(&house).await;
+    assert_eq!(comes_down_to(&house, all - cursor).await, Some(cursor + 1));
+    sweeps().await;
+    assert_eq!(
+        kept(&house).await,
+        (Some(cursor + 1), all - cursor),
+        "it was active once"
+    );
+    destinations::delete(&house.engine, &house.admin, "siem").await.unwrap();
+    assert_eq!(
+        comes_down_to(&house, 1).await,
+        Some(all + 1),
+        "the deletion's own event"
+    );
+}
+
+async fn the_oldest_go_first_while_ingest_goes_on(house: House) {
+    let house = short(house).await;
+    house.send(&many("old", 600)).await;
+    let old = last(&house).await;
+    house.send(&many("young", 100)).await;
+    let mut connection = house.connection().await;
+    sqlx::query("UPDATE audit_event SET received = 1 WHERE sequence <= $1")
+        .bind(old)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let mut during = 0;
+    for number in 0.. {
+        assert_eq!(house.send(&many(&format!("meanwhile-{number}"), 1)).await.accepted, 1);
+        let (oldest, count) = kept(&house).await;
+        assert_eq!(count, last(&house).await - oldest.unwrap() + 1, "no hole at any time");
+        if oldest == Some(old + 1) {
+            break;
+        }
+        during += i64::from(oldest > Some(1));
+    }
+    assert!(during > 0, "events were taken in between two steps");
+    sweeps().await;
+    assert_eq!(kept(&house).await.0, Some(old + 1), "what is young stays");
+    assert_eq!(
+        house.send(&many("young", 100)).await.duplicates,
+        100,
+        "kept, and so known"
+    );
+    assert_eq!(house.send(&many("old", 1)).await.accepted, 1, "gone, and so new");
+}
+
+async fn a_replay_begins_at_the_oldest_that_is_kept(house: House) {
+    let house = short(house).await;
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination(BUCKET, json!({})).await;
+    house.send(&many("old", 20)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let gone = last(&house).await;
+    comes_down_to(&house, 0).await;
+    house.send(&many("young", 20)).await;
+    let move_to = async |sequence| {
+        destinations::move_cursor(&house.engine, &house.admin, "siem", sequence)
+            .await
+            .map_err(|error| error.problem())
+    };
+    let refused = move_to(gone - 1).await.unwrap_err();
+    let range = format!("from {gone} to {}", gone + 20);
+    assert!(
+        refused.of("sequence").is_some_and(|why| why.contains(&range)),
+        "{refused:?}"
+    );
+    move_to(gone).await.unwrap();
+    house.toggle(Status::Active).await;
+    house.streamed().await;
+    assert_eq!(store.sequences(BUCKET).into_iter().min(), Some(gone + 1));
+}
+
+async fn receipt_never_goes_back_whatever_the_clock_says(house: House) {
+    house.sql("UPDATE account SET last_received = 4000000000000").await;
+    house.send(&many("later", 2)).await;
+    let mut connection = house.connection().await;
+    let received: Vec<i64> = sqlx::query_scalar("SELECT received FROM audit_event ORDER BY sequence")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(received[received.len() - 2..], [4_000_000_000_000; 2]);
+    assert!(received.is_sorted());
+}
+
+async fn two_servers_remove_without_a_hole(house: House) {
+    let house = short(house).await;
+    let other = auditstream_engine::Engine::open(house.config.clone()).await.unwrap();
+    let background = other.start();
+    house.send(&many("old", 400)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let old = last(&house).await;
+    house.send(&many("young", 10)).await;
+    assert_eq!(comes_down_to(&house, 10).await, Some(old + 1));
+    background.stop().await;
+    other.close().await;
+}

@@ -1,0 +1,332 @@
+//! The account's webhook: told once each when a destination begins to fail, stays behind, recovers; signed, tried again,
+//! kept over a restart (rule 15 for its own changes, rule 14 for its secret).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use auditstream_engine::trail::search;
+use auditstream_engine::{Notify, destinations, notify};
+use auditstream_model::connector::Outcome;
+use auditstream_model::webhook::WebhookInput;
+use auditstream_model::{Code, EventFilter, Status};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::on_both;
+use crate::store::{BUCKET, Store};
+use crate::support::{House, destination, events};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+on_both![
+    a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each,
+    a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_caught_up,
+    a_message_that_is_not_taken_is_sent_again_also_after_a_restart,
+    a_message_that_is_never_taken_is_dropped_after_its_last_try,
+    its_secret_is_never_shown_and_its_changes_are_audit_events,
+    a_redirect_is_not_followed_and_metadata_addresses_are_refused,
+];
+
+/// What came in: headers and body.
+type Taken = Arc<Mutex<Vec<(HeaderMap, String)>>>;
+
+/// Answers with what it is told, and then with 200.
+struct Receiver {
+    url: String,
+    taken: Taken,
+    answers: Arc<Mutex<VecDeque<StatusCode>>>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let (taken, answers) = (Taken::default(), Arc::<Mutex<VecDeque<StatusCode>>>::default());
+        let receiver = Self {
+            url,
+            taken: Arc::clone(&taken),
+            answers: Arc::clone(&answers),
+        };
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (taken, answers) = (Arc::clone(&taken), Arc::clone(&answers));
+                let service = tower::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                    let (taken, answers) = (Arc::clone(&taken), Arc::clone(&answers));
+                    async move {
+                        let (parts, body) = request.into_parts();
+                        let body = body.collect().await.unwrap().to_bytes();
+                        let text = String::from_utf8(body.to_vec()).unwrap();
+                        taken.lock().unwrap().push((parts.headers, text));
+                        let status = answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
+                        let answer = Response::builder().status(status).header("location", "/elsewhere");
+                        answer.body(Full::new(bytes::Bytes::new()))
+                    }
+                });
+                tokio::spawn(async move {
+                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let served = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+                    drop(served.await);
+                });
+            }
+        });
+        receiver
+    }
+
+    fn answers(&self, statuses: &[u16]) {
+        let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
+        self.answers.lock().unwrap().extend(statuses);
+    }
+
+    fn messages(&self) -> Vec<Value> {
+        let taken = self.taken.lock().unwrap();
+        taken
+            .iter()
+            .map(|(_, body)| serde_json::from_str(body).unwrap())
+            .collect()
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let kind = |message: &Value| message["type"].as_str().unwrap().replace("streaming_destination.", "");
+        self.messages().iter().map(kind).collect()
+    }
+
+    /// Waits until it has got so many, and a while longer for one that should not come.
+    async fn gets(&self, count: usize) -> Vec<String> {
+        for _ in 0..400 {
+            if self.taken.lock().unwrap().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.kinds()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let taken = self.taken.lock().unwrap();
+        let id = |headers: &HeaderMap| headers["webhook-id"].to_str().unwrap().to_owned();
+        taken.iter().map(|(headers, _)| id(headers)).collect()
+    }
+
+    /// Every message is signed as the specification says, and is of now.
+    fn all_signed(&self) {
+        let key = BASE64_STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
+        for (headers, body) in self.taken.lock().unwrap().iter() {
+            let of = |name: &str| headers[name].to_str().unwrap();
+            let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+            mac.update(format!("{}.{}.{body}", of("webhook-id"), of("webhook-timestamp")).as_bytes());
+            let expected = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+            assert_eq!(of("webhook-signature"), format!("v1,{expected}"));
+            let age = auditstream_engine::store::now() / 1000 - of("webhook-timestamp").parse::<i64>().unwrap();
+            assert!((0..60).contains(&age), "{age}");
+        }
+    }
+}
+
+fn input(url: &str, lag_limit_seconds: Option<u32>) -> WebhookInput {
+    WebhookInput {
+        url: url.into(),
+        secret: Some(SECRET.into()),
+        lag_limit_seconds,
+    }
+}
+
+/// Everything that takes minutes takes moments.
+async fn quick(mut house: House) -> House {
+    house.config.notify = Notify {
+        every: Duration::from_millis(20),
+        watch: Duration::from_millis(20),
+        first_delay: Duration::from_millis(50),
+    };
+    house.reopen().await
+}
+
+async fn told(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
+    let receiver = Receiver::start().await;
+    notify::put(&house.engine, &house.admin, input(&receiver.url, lag_limit_seconds))
+        .await
+        .unwrap();
+    receiver
+}
+
+async fn mend(house: &House) {
+    let mut mended = destination(BUCKET, json!({}));
+    mended.status = Status::Active;
+    destinations::replace(&house.engine, &house.admin, "siem", mended)
+        .await
+        .unwrap();
+}
+
+/// A destination whose bucket is not there.
+async fn failing(house: &House) -> Store {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination("no-such-bucket", json!({})).await;
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    store
+}
+
+async fn a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each(house: House) {
+    let house = quick(house).await;
+    let receiver = told(&house, None).await;
+    let _store = failing(&house).await;
+    for _ in 0..3 {
+        destinations::stream_now(&house.engine, &house.admin, "siem")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        receiver.gets(1).await,
+        ["failing"],
+        "it fails again and again, and begins to once"
+    );
+    let message = receiver.messages().remove(0);
+    assert_eq!(message["data"]["account"], "default");
+    assert_eq!(message["data"]["destination"], "siem");
+    assert!(message["data"]["failure"]["hint"].is_string() && message["timestamp"].is_string());
+    mend(&house).await;
+    house.streamed().await;
+    assert_eq!(receiver.gets(2).await, ["failing", "recovered"]);
+    receiver.all_signed();
+}
+
+async fn a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_caught_up(house: House) {
+    let house = quick(house).await;
+    let receiver = told(&house, Some(1)).await;
+    house.send(&events()).await;
+    let _store = failing(&house).await;
+    assert_eq!(receiver.gets(2).await, ["failing", "behind"]);
+    let behind = &receiver.messages()[1]["data"];
+    assert_eq!(
+        (&behind["destination"], &behind["lag_limit_seconds"]),
+        (&json!("siem"), &json!(1))
+    );
+    assert!(behind["events"].as_u64().unwrap() >= events().len() as u64);
+    mend(&house).await;
+    house.streamed().await;
+    assert_eq!(
+        receiver.gets(3).await,
+        ["failing", "behind", "recovered"],
+        "one for both"
+    );
+    receiver.all_signed();
+}
+
+async fn a_message_that_is_not_taken_is_sent_again_also_after_a_restart(house: House) {
+    let house = quick(house).await;
+    let receiver = told(&house, None).await;
+    receiver.answers(&[500, 500]);
+    let _store = failing(&house).await;
+    assert_eq!(receiver.gets(3).await, ["failing"; 3], "after 500 it is sent again");
+    let ids = receiver.ids();
+    assert!(ids.iter().all(|id| *id == ids[0]), "the same message: {ids:?}");
+    receiver.all_signed();
+
+    // Nobody sends: what a crash leaves behind.
+    let mut house = house;
+    house.config.notify.every = Duration::from_secs(3600);
+    let mut house = house.reopen().await;
+    mend(&house).await;
+    house.streamed().await;
+    assert_eq!(receiver.kinds().len(), 3);
+    house.config.notify.every = Duration::from_millis(20);
+    let _house = house.reopen().await;
+    assert_eq!(receiver.gets(4).await[3], "recovered");
+}
+
+async fn a_message_that_is_never_taken_is_dropped_after_its_last_try(house: House) {
+    let mut house = quick(house).await;
+    house.config.notify.first_delay = Duration::from_millis(5);
+    let house = house.reopen().await;
+    let receiver = told(&house, None).await;
+    receiver.answers(&[500; 20]);
+    let _store = failing(&house).await;
+    assert_eq!(receiver.gets(5).await, ["failing"; 5]);
+    mend(&house).await;
+    house.streamed().await;
+    assert_eq!(
+        receiver.gets(10).await[5..],
+        ["recovered"; 5],
+        "the next one is not held up"
+    );
+}
+
+async fn its_secret_is_never_shown_and_its_changes_are_audit_events(house: House) {
+    let mut house = quick(house).await;
+    let receiver = Receiver::start().await;
+    let url = format!("{}/canary-path-77", receiver.url);
+    let refused = |error: auditstream_engine::Error, field: &str| {
+        let problem = error.problem();
+        assert!(problem.of(field).is_some(), "{problem:?}");
+    };
+    let put = async |input: WebhookInput| notify::put(&house.engine, &house.admin, input).await;
+    let without = |url: &str| WebhookInput {
+        secret: None,
+        ..input(url, None)
+    };
+    refused(put(without(&url)).await.unwrap_err(), "secret");
+    let made = put(input(&url, None)).await.unwrap();
+    assert_eq!((made.url.as_str(), made.lag_limit_seconds), (url.as_str(), 7_200));
+    assert_eq!(put(without(&url)).await.unwrap().url, url, "left out, the secret stays");
+    refused(put(without("http://127.0.0.1:9/other")).await.unwrap_err(), "secret");
+    for wrong in [
+        "ftp://a.example/",
+        "https://",
+        "/hook",
+        "https://u:p@a.example/",
+        "http://169.254.169.254/",
+    ] {
+        refused(put(input(wrong, None)).await.unwrap_err(), "url");
+    }
+    refused(put(input(&url, Some(0))).await.unwrap_err(), "lag_limit_seconds");
+    let denied = notify::get(&house.engine, &house.ingester).await.unwrap_err();
+    assert_eq!(denied.problem().code, Code::Forbidden);
+    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    assert_eq!(test.status, Outcome::Success, "{test:?}");
+    assert_eq!(receiver.kinds(), ["webhook.test"]);
+    receiver.all_signed();
+    notify::remove(&house.engine, &house.admin).await.unwrap();
+    let gone = notify::get(&house.engine, &house.admin).await.unwrap_err();
+    assert_eq!(gone.problem().code, Code::NotFound);
+
+    let filter = EventFilter {
+        resource_type: Some("WEBHOOK".into()),
+        ..EventFilter::default()
+    };
+    let found = search(&house.engine, &house.admin, &filter).await.unwrap();
+    let actions: Vec<_> = found.events.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["DELETE", "TEST", "UPDATE", "CREATE"]);
+    let _ = put(input(&url, None)).await.unwrap();
+    let kept = house.whole_database().await;
+    for canary in [&SECRET["whsec_".len()..], "canary-path-77"] {
+        assert!(
+            !kept.windows(canary.len()).any(|window| window == canary.as_bytes()),
+            "{canary}"
+        );
+    }
+}
+
+async fn a_redirect_is_not_followed_and_metadata_addresses_are_refused(house: House) {
+    let house = quick(house).await;
+    let receiver = told(&house, None).await;
+    receiver.answers(&[302]);
+    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    assert_eq!((test.status, receiver.kinds().len()), (Outcome::Failure, 1), "{test:?}");
+    assert!(test.detail.contains("302"), "{test:?}");
+    // A name that leads to 169.254.169.254.
+    notify::put(&house.engine, &house.admin, input("http://169.254.43518/latest", None))
+        .await
+        .unwrap();
+    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    assert_eq!(test.status, Outcome::Failure);
+    assert!(test.detail.contains("metadata"), "{test:?}");
+}

@@ -1,0 +1,44 @@
+//! Whom an account tells of destinations that fail, stay behind or recover.
+
+use serde::{Deserialize, Serialize};
+
+use crate::EpochMillis;
+
+/// How long a destination may stay behind before it is told of, unless set: 2 hours.
+pub const LAG_LIMIT_SECONDS: u32 = 2 * 3_600;
+
+/// A webhook as it is sent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WebhookInput {
+    /// Where to POST: http or https.
+    pub url: String,
+    /// What signs the messages: `whsec_` and base64 of 24 to 64 bytes. Never sent back; left out on a replace it stays, for
+    /// as long as the address does.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// After how many seconds a destination that is behind is told of; 7,200 unless set.
+    #[serde(default)]
+    pub lag_limit_seconds: Option<u32>,
+}
+
+/// A webhook as it comes back, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where it POSTs.
+    pub url: String,
+    /// After how many seconds a destination that is behind is told of.
+    pub lag_limit_seconds: u32,
+    /// When it was made, epoch ms.
+    pub created: EpochMillis,
+    /// When it was last changed, epoch ms.
+    pub updated: EpochMillis,
+}
+
+/// How a message of the test went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookTest {
+    /// Whether it was taken: answered with 2xx.
+    pub status: crate::connector::Outcome,
+    /// What came of it.
+    pub detail: String,
+}

@@ -1,0 +1,63 @@
+//! `/metrics`: what operators watch, for Prometheus. Without a token it is for this host alone, and not for what a proxy
+//! on this host forwards.
+
+use auditstream_engine::metrics;
+use auditstream_model::Code;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::net::SocketAddr;
+use subtle::ConstantTimeEq as _;
+
+use crate::api::problem::Refusal;
+use crate::state::AppState;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The route for Prometheus.
+pub fn router() -> Router<AppState> {
+    Router::new().route("/metrics", get(show))
+}
+
+async fn show(State(state): State<AppState>, request: Request) -> Result<impl IntoResponse, Refusal> {
+    match &state.metrics_token {
+        Some(token) if !has_token(request.headers(), token) => {
+            return Err(Refusal::new(
+                Code::Unauthenticated,
+                "Send the metrics token: “Authorization: Bearer …”. It is AUDITSTREAM_METRICS_TOKEN on the server.",
+            ));
+        }
+        None if !is_from_here(&request) => {
+            return Err(Refusal::new(
+                Code::Forbidden,
+                "Metrics are for this host alone. Set AUDITSTREAM_METRICS_TOKEN on the server to read them from elsewhere.",
+            ));
+        }
+        _ => {}
+    }
+    let text = metrics::render(&state.engine).await;
+    Ok(([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, "no-store")], text))
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    sent.and_then(|value| value.split_once(' '))
+        .is_some_and(|(scheme, sent)| {
+            scheme.eq_ignore_ascii_case("bearer") && sent.trim().as_bytes().ct_eq(token.as_bytes()).into()
+        })
+}
+
+/// Whether the peer is on this host and speaks for itself.
+fn is_from_here(request: &Request) -> bool {
+    const FORWARDED_BY: [HeaderName; 3] = [
+        FORWARDED,
+        HeaderName::from_static("x-forwarded-for"),
+        HeaderName::from_static("x-real-ip"),
+    ];
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback())
+        && !FORWARDED_BY.iter().any(|name| request.headers().contains_key(name))
+}

@@ -1,0 +1,152 @@
+//! More than there is room for, and clients that are too slow: refused with 503 or 408, and then all is as before.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use auditstream_engine::store::{Database, Limits, Store};
+use auditstream_server::api::bodies::Bodies;
+use auditstream_server::{connections, serve};
+use reqwest::Response;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::{App, event, refused};
+
+/// Events of about a megabyte each.
+fn large(name: &str, count: usize) -> String {
+    let one = |number| {
+        let mut event = event(&format!("{name}-{number}"));
+        event["padding"] = "x".repeat(1_000_000).into();
+        event
+    };
+    Value::Array((0..count).map(one).collect()).to_string()
+}
+
+async fn send(app: &App, address: &str, body: String) -> Response {
+    let client = reqwest::Client::new();
+    let request = client
+        .post(format!("{address}/v1/audit-events"))
+        .bearer_auth(&app.ingest);
+    let request = request.header("content-type", "application/json").body(body);
+    request.send().await.unwrap()
+}
+
+fn retry_after(answer: &Response) -> u64 {
+    answer.headers()["retry-after"].to_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_answers_503_and_takes_events_again_once_they_are_written() {
+    let app = App::start().await;
+    let database = Database::Sqlite(app.folder.path().join("auditstream.db"));
+    let foreign = Store::open(&database, &Limits::default()).await.unwrap();
+    let lock = foreign.write().await.unwrap();
+    // Four of fifteen megabytes are in the queue's 64 MiB.
+    let sent = (0..6).map(|number| send(&app, &app.address, large(&format!("queued-{number}"), 15)));
+    let mut sent: Vec<_> = sent.map(Box::pin).collect();
+    let mut refusals = 0;
+    while sent.len() > 4 {
+        let (answer, _, rest) = futures::future::select_all(sent).await;
+        assert_eq!(retry_after(&answer), 5);
+        refused(answer, 503, "unavailable").await;
+        refusals += 1;
+        sent = rest;
+    }
+    assert_eq!(refusals, 2);
+    drop(lock);
+    for answer in futures::future::join_all(sent).await {
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+    let again = send(&app, &app.address, large("again", 15)).await;
+    assert_eq!(again.status(), 200, "the queue has room again");
+    foreign.close().await;
+}
+
+/// One more server on the same engine, with little room and no patience.
+async fn narrow(app: &App, bytes: usize, patience: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut state = serve::state(app.engine.clone(), &app.address);
+    state.bodies = Bodies::new(bytes, patience);
+    let router = auditstream_server::router(state);
+    tokio::spawn(connections::serve(listener, router, patience, std::future::pending()));
+    address
+}
+
+/// Begins a request of so many bytes and stops before its end.
+async fn stalled(app: &App, address: SocketAddr, bytes: usize) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/audit-events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        app.ingest,
+        bytes + 1
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&vec![b' '; bytes]).await.unwrap();
+    socket
+}
+
+async fn answer(mut socket: TcpStream) -> String {
+    let mut text = String::new();
+    let read = socket.read_to_string(&mut text);
+    drop(
+        tokio::time::timeout(Duration::from_secs(20), read)
+            .await
+            .expect("it is closed"),
+    );
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_in_flight_are_bounded_by_their_bytes_and_slow_ones_are_given_up() {
+    let app = App::start().await;
+    let address = narrow(&app, 3 << 20, Duration::from_secs(2)).await;
+    let slow = stalled(&app, address, 2 << 20).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let url = format!("http://{address}");
+    let full = send(&app, &url, large("full", 2)).await;
+    assert_eq!(retry_after(&full), 5);
+    refused(full, 503, "unavailable").await;
+    let small = send(&app, &url, event("small").to_string()).await;
+    assert_eq!(small.status(), 200, "there is room for a small one");
+    let asked = Instant::now();
+    let given_up = answer(slow).await;
+    assert!(
+        given_up.starts_with("HTTP/1.1 408") && given_up.contains("request_timeout"),
+        "{given_up}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    let again = send(&app, &url, large("again", 2)).await;
+    assert_eq!(again.status(), 200, "its room was given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gzip_is_counted_by_what_it_becomes() {
+    let app = App::start().await;
+    let address = narrow(&app, 3 << 20, Duration::from_secs(20)).await;
+    let mut small = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut small, &vec![b' '; 8 << 20]).unwrap();
+    let client = reqwest::Client::new();
+    let request = client
+        .post(format!("http://{address}/v1/audit-events"))
+        .bearer_auth(&app.ingest);
+    let request = request
+        .header("content-type", "application/x-ndjson")
+        .header("content-encoding", "gzip");
+    let full = request.body(small.finish().unwrap()).send().await.unwrap();
+    refused(full, 503, "unavailable").await;
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up() {
+    let app = App::start().await;
+    let address = narrow(&app, 1 << 20, Duration::from_millis(500)).await;
+    for begun in ["", "GET /healthz HTTP/1.1\r\nhost: a\r\nx-slow: "] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(begun.as_bytes()).await.unwrap();
+        let asked = Instant::now();
+        answer(socket).await;
+        assert!(asked.elapsed() < Duration::from_secs(10), "{begun:?}");
+    }
+}

@@ -53,6 +53,7 @@ pub mod connectors;
 pub mod destinations;
 mod engine;
 pub mod error;
+mod failpoint;
 pub mod store;
 pub mod streaming;
 pub mod trail;

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode;
 use super::failure::{self, Cause, classify};
+use crate::failpoint;
 
 /// The object's user metadata: SHA-256 of the content before compression, hexadecimal.
 const CONTENT_SHA256: &str = "content-sha256";
@@ -78,6 +79,7 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
     let refused = located(client, object.spec, classify(&error)).await;
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(412 | 304) => {
+            failpoint::reached("compare.beginning").await;
             let request_id = refused.request_id;
             let verified = compare(client, &object).await.map_err(|cause| Cause {
                 request_id: cause.request_id.or_else(|| request_id.clone()),

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinSet};
 use super::append::{Appended, append};
 use super::payload::Prepared;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::store::{Dialect, Store, retried};
 
 /// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
@@ -204,6 +205,8 @@ async fn commit(store: &Store, group: &[Request]) -> Result<Vec<Appended>> {
     for request in group {
         results.push(append(&mut tx, request.account_id, &request.events).await?);
     }
+    failpoint::reached("ingest.committing").await;
     tx.commit().await?;
+    failpoint::reached("ingest.committed").await;
     Ok(results)
 }

@@ -3,7 +3,9 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod bucket;
+mod child;
 mod connectors;
+mod crash;
 mod credentials;
 mod fairness;
 mod faults;

@@ -24,9 +24,11 @@ enum Scene {
     Refused,
     /// Somebody else's object has the name.
     Taken,
+    /// Stored, the answer lost, and reading forbidden from then on.
+    Unreadable,
 }
 
-use Scene::{Lost, Refused, Taken, Well};
+use Scene::{Lost, Refused, Taken, Unreadable, Well};
 
 /// Every place before and after a change of state, and what the store does on the way there; `:2` is the second time.
 const POINTS: &[(&str, &[Scene])] = &[
@@ -52,12 +54,12 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("put.beginning", &[Well]),
     ("put.begun", &[Well]),
     ("put.under_way", &[Well]),
-    ("put.answered", &[Well, Lost, Refused, Taken]),
+    ("put.answered", &[Well, Lost, Refused, Taken, Unreadable]),
     ("put.answered:2", &[Lost]),
     ("compare.beginning", &[Lost, Taken]),
     ("confirm.committing", &[Well, Lost]),
     ("confirm.committed", &[Well, Lost]),
-    ("failure.committing", &[Lost, Refused, Taken]),
+    ("failure.committing", &[Lost, Refused, Taken, Unreadable]),
     ("failure.committed", &[Lost, Refused, Taken]),
     ("caught_up.committing", &[Well]),
     ("caught_up.committed", &[Well]),
@@ -153,6 +155,7 @@ async fn killed_at(on: On, point: &'static str, scene: Scene) {
         Well => {}
         Lost => proxy.next(&[Fault::LostAnswer]),
         Refused => proxy.next(&[Fault::ServerError]),
+        Unreadable => proxy.next(&[Fault::LostAndUnreadable]),
         Taken => proxy.next(&[Fault::OtherBytes]),
     }
     let mut house = House::open(on).await;

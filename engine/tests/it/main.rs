@@ -9,6 +9,7 @@ mod crash;
 mod credentials;
 mod fairness;
 mod faults;
+mod model;
 mod postgres;
 mod replica;
 mod replicas;

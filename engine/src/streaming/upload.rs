@@ -1,10 +1,8 @@
 //! One conditional PUT, and what its answer means.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
-use auditstream_model::limits::BATCH_BYTES;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -179,7 +177,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
             "Find out who wrote it. Then send the batch under a new name, or move the object.",
         )
     };
-    let limit = 2 * BATCH_BYTES as u64;
+    let limit = encode::CONTENT_LIMIT;
     if get.content_length().is_some_and(|length| length.unsigned_abs() > limit) {
         return Err(unreadable("it is larger than any of ours.".to_owned()));
     }
@@ -193,21 +191,8 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         )
     })?;
     let body = body.into_bytes();
-    let mut content = Vec::new();
-    let read = match object.compression {
-        Compression::None => {
-            content.extend_from_slice(&body);
-            Ok(content.len())
-        }
-        Compression::Gzip => flate2::read::MultiGzDecoder::new(body.as_ref())
-            .take(limit)
-            .read_to_end(&mut content),
-        Compression::Zstd => {
-            zstd::stream::Decoder::new(body.as_ref()).and_then(|zstd| zstd.take(limit).read_to_end(&mut content))
-        }
-    };
-    match read {
-        Ok(_) => Ok(hex(&encode::sha256(&content))),
+    match encode::decompress(&body, object.compression) {
+        Ok(content) => Ok(hex(&encode::sha256(&content))),
         Err(error) => Err(unreadable(format!("it cannot be decompressed: {error}."))),
     }
 }

@@ -35,7 +35,11 @@ pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: By
     engine.writer().append(actor.account_id(), events).await
 }
 
-fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
+/// Checks the events of a body, of the account named.
+///
+/// # Errors
+/// What is wrong with the body (where), or with its events (which).
+pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
         return Err(Error::refused(
             Code::TooLarge,

@@ -9,6 +9,7 @@ mod crash;
 mod credentials;
 mod fairness;
 mod faults;
+mod kills;
 mod model;
 mod postgres;
 mod replica;

@@ -386,7 +386,9 @@ impl Scene {
         for (index, life) in self.lives.iter().enumerate() {
             let next = self.lives.get(index + 1);
             let until = next.map_or(i64::MAX, |next| next.after);
-            let its = batches.iter().filter(|(number, _)| (life.after + 1..=until).contains(number));
+            let its = batches
+                .iter()
+                .filter(|(number, _)| (life.after + 1..=until).contains(number));
             let mut expected = life.start;
             for event in its.flat_map(|(_, events)| events) {
                 expected += 1;

@@ -12,6 +12,7 @@ mod faults;
 mod kills;
 mod model;
 mod postgres;
+mod properties;
 mod replica;
 mod replicas;
 mod store;

@@ -19,13 +19,13 @@ use crate::child::{Process, say};
 use crate::store::{BUCKET, Store, lines};
 use crate::support::{House, On, events};
 
-/// The same cases each time, unless `AUDITSTREAM_SEED` says otherwise; `AUDITSTREAM_CASES` is how many.
+/// The same cases each time, unless `AUDITSTREAM_SEED` says otherwise; `AUDITSTREAM_CASES_TIMES` has more.
 fn runner(cases: u32) -> TestRunner {
     let number = |variable, default| std::env::var(variable).map_or(default, |text| text.parse::<u64>().unwrap());
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number("AUDITSTREAM_SEED", 20_261_124).to_le_bytes());
     let config = Config {
-        cases: u32::try_from(number("AUDITSTREAM_CASES", cases.into())).unwrap(),
+        cases: cases * u32::try_from(number("AUDITSTREAM_CASES_TIMES", 1)).unwrap(),
         failure_persistence: None,
         ..Config::default()
     };

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use auditstream_engine::store::{Database, PostgresUrl};
@@ -50,10 +50,7 @@ impl Process {
 
     /// The next line that it writes; none when it has ended, or has written nothing for so long.
     pub fn line(&self, patience: Duration) -> Option<String> {
-        match self.lines.recv_timeout(patience) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.lines.recv_timeout(patience).ok()
     }
 
     /// Waits until it writes this line.
@@ -141,7 +138,8 @@ pub fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// Whether this database is one that only one server may have.
+/// How long a process may take for what it does in a second or two; where servers share a database it first waits until
+/// the one before it is known to be gone.
 pub fn patience(on: On) -> Duration {
     match on {
         On::Sqlite => Duration::from_secs(60),

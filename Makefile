@@ -65,6 +65,19 @@ test-rust: setup-test ## Run the Rust tests
 	@mkdir -p $(RESULTS) target/site
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
+# About half an hour. AUDITSTREAM_SEED repeats one.
+SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))
+soak_numbers := AUDITSTREAM_SEED=$(SOAK_SEED) AUDITSTREAM_MODEL_PROGRAMS=4000 AUDITSTREAM_KILLS=200 AUDITSTREAM_CASES_TIMES=10
+
+.PHONY: soak
+soak: setup-test ## Crashes, kills, random programs and arbitrary bytes in large numbers
+	@mkdir -p $(RESULTS)
+	@echo "seed $(SOAK_SEED)"
+	$(tools) $(soak_numbers) cargo test --locked --package auditstream-engine --test it -- --nocapture \
+		crash:: kills:: model:: properties:: 2>&1 | tee $(RESULTS)/soak.log
+	$(tools) fuzz/run 120 2>&1 | tee $(RESULTS)/fuzz.log
+	@grep -E '^[0-9]+ (kills|programs)|^Done|^test result' $(RESULTS)/soak.log $(RESULTS)/fuzz.log
+
 .PHONY: test-browser
 test-browser: setup-test build ## Run the browser tests against the built binary
 	@mkdir -p $(RESULTS)

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::rows::{self, KIND, Row, new_uid, want_run};
 use crate::connectors::rows as connectors;
 use crate::error::{Error, Result, on_duplicate};
+use crate::failpoint;
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
@@ -48,7 +49,10 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
         record(&mut tx, actor, Change::of(KIND, identifier, "CREATE", (), &destination)).await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         save_status(&mut tx, actor, &row, wanted).await?;
-        tx.commit().await
+        failpoint::reached("create.committing").await;
+        tx.commit().await?;
+        failpoint::reached("create.committed").await;
+        Ok(())
     })
     .await?;
     engine.wake();
@@ -97,7 +101,10 @@ pub async fn replace(
             // What kept it from streaming may have been mended.
             want_run(&mut tx, row.id).await?;
         }
-        tx.commit().await
+        failpoint::reached("edit.committing").await;
+        tx.commit().await?;
+        failpoint::reached("edit.committed").await;
+        Ok(())
     })
     .await?;
     engine.wake();
@@ -118,7 +125,10 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
         let mut tx = engine.store().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         save_status(&mut tx, actor, &row, wanted).await?;
-        tx.commit().await
+        failpoint::reached("toggle.committing").await;
+        tx.commit().await?;
+        failpoint::reached("toggle.committed").await;
+        Ok(())
     })
     .await?;
     engine.wake();

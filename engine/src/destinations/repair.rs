@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use super::rows::{self, KIND, new_uid, want_run};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::store::{now, retried};
 use crate::streaming::encode;
 use crate::trail::own::{Change, record};
@@ -28,7 +29,10 @@ pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Res
             ));
         }
         want_run(&mut tx, row.id).await?;
-        tx.commit().await
+        failpoint::reached("stream_now.committing").await;
+        tx.commit().await?;
+        failpoint::reached("stream_now.committed").await;
+        Ok(())
     })
     .await?;
     engine.wake();
@@ -90,7 +94,10 @@ pub async fn move_cursor(
             json!({"cursor": sequence}),
         );
         record(&mut tx, actor, change).await?;
-        tx.commit().await
+        failpoint::reached("cursor.committing").await;
+        tx.commit().await?;
+        failpoint::reached("cursor.committed").await;
+        Ok(())
     })
     .await?;
     rows::require(engine.store().read(), actor.account_id(), identifier)
@@ -180,7 +187,10 @@ pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, numb
         );
         want_run(&mut tx, row.id).await?;
         record(&mut tx, actor, change).await?;
-        tx.commit().await
+        failpoint::reached("rename.committing").await;
+        tx.commit().await?;
+        failpoint::reached("rename.committed").await;
+        Ok(())
     })
     .await?;
     engine.wake();

@@ -9,6 +9,7 @@ use super::plan::OpenBatch;
 use super::upload::Delivered;
 use crate::destinations::rows::{KIND, Row};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::notify::outbox::{self, Word};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
@@ -49,7 +50,9 @@ pub(super) async fn delivered(
         .execute(&mut *tx)
         .await?;
         recovered(&mut tx, row).await?;
+        failpoint::reached("confirm.committing").await;
         tx.commit().await?;
+        failpoint::reached("confirm.committed").await;
         Ok(true)
     })
     .await?;
@@ -69,7 +72,10 @@ pub(super) async fn caught_up(engine: &Engine, row: &Row) -> Result<()> {
         if noted.rows_affected() == 1 {
             recovered(&mut tx, row).await?;
         }
-        tx.commit().await
+        failpoint::reached("caught_up.committing").await;
+        tx.commit().await?;
+        failpoint::reached("caught_up.committed").await;
+        Ok(())
     })
     .await
 }
@@ -130,7 +136,10 @@ pub(super) async fn failed(engine: &Engine, row: &Row, batch: Option<&OpenBatch>
             let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure);
             record(&mut tx, &system(row)?, change).await?;
         }
-        tx.commit().await
+        failpoint::reached("failure.committing").await;
+        tx.commit().await?;
+        failpoint::reached("failure.committed").await;
+        Ok(())
     })
     .await
 }

@@ -2,9 +2,10 @@
 //! gzip header. So an attempt made again, by whoever, sends the same bytes under the same name.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use auditstream_model::destination::{Compression, Format};
+use auditstream_model::limits::BATCH_BYTES;
 use auditstream_model::{EpochMillis, Sequence};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -59,6 +60,29 @@ pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     }
 }
 
+/// Bytes of a content that are read at most: twice what a batch of ours has.
+pub(crate) const CONTENT_LIMIT: u64 = 2 * BATCH_BYTES as u64;
+
+/// The content of bytes that somebody compressed, or of its first 32 MiB.
+///
+/// # Errors
+/// When they are not of that compression.
+pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    match compression {
+        Compression::None => content.extend_from_slice(body),
+        Compression::Gzip => {
+            let gzip = flate2::read::MultiGzDecoder::new(body);
+            gzip.take(CONTENT_LIMIT).read_to_end(&mut content)?;
+        }
+        Compression::Zstd => {
+            let zstd = zstd::stream::Decoder::new(body)?;
+            zstd.take(CONTENT_LIMIT).read_to_end(&mut content)?;
+        }
+    }
+    Ok(content)
+}
+
 /// The object's key without the destination's prefix. `frozen` is in epoch ms.
 ///
 /// # Errors
@@ -100,7 +124,6 @@ pub fn content_type(format: Format) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
 
     fn events() -> Vec<(Sequence, String)> {
         (1..=3)

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use crate::Engine;
 use crate::error::Result;
+use crate::failpoint;
 use crate::store::Store;
 
 macro_rules! sqlite_clock {
@@ -180,7 +181,9 @@ impl Replica {
             .bind(destination_id)
             .fetch_optional(&mut *tx)
             .await?;
+        failpoint::reached("claim.committing").await;
         tx.commit().await?;
+        failpoint::reached("claim.committed").await;
         Ok(claimed.map(|(epoch, wanted)| Lease {
             destination_id,
             epoch,
@@ -201,6 +204,9 @@ impl Replica {
         .bind(lease.wanted)
         .execute(&mut *tx)
         .await?;
-        tx.commit().await
+        failpoint::reached("release.committing").await;
+        tx.commit().await?;
+        failpoint::reached("release.committed").await;
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::encode;
 use crate::Engine;
 use crate::destinations::rows::Row;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::store::{now, retried};
 
 /// Bytes that closing adds to a payload at most: two numbers of a batch id, one sequence, the words around them.
@@ -163,7 +164,9 @@ pub(super) async fn freeze(engine: &Engine, row: &Row, cursor: Sequence, up_to: 
         .bind(frozen)
         .execute(&mut *tx)
         .await?;
+        failpoint::reached("freeze.committing").await;
         tx.commit().await?;
+        failpoint::reached("freeze.committed").await;
         Ok(true)
     })
     .await

@@ -16,6 +16,7 @@ use crate::Engine;
 use crate::connectors::rows::{self as connectors, Unlocked};
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::store::retried;
 
 /// How long a destination rests when a run ended in a fault of our own, such as a database that does not answer.
@@ -251,13 +252,17 @@ async fn attempt(
     if !rows::hold(&mut tx, row.id, row.epoch).await? {
         return Ok(None);
     }
+    failpoint::reached("put.beginning").await;
     let begun = futures::poll!(&mut put);
+    failpoint::reached("put.begun").await;
     // Nothing was written. Should it fail the row is free all the same, and the PUT is under way.
     let _ = tx.commit().await;
+    failpoint::reached("put.under_way").await;
     let answer = match begun {
         std::task::Poll::Ready(result) => result,
         std::task::Poll::Pending => put.await,
     };
+    failpoint::reached("put.answered").await;
     let outcome = match &answer {
         Ok(delivered) if delivered.verified => "delivered",
         Ok(_) => "unverified",
@@ -281,7 +286,9 @@ async fn note_attempt(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<b
         .bind(batch.number)
         .execute(&mut *tx)
         .await?;
+        failpoint::reached("attempt.committing").await;
         tx.commit().await?;
+        failpoint::reached("attempt.committed").await;
         Ok(recorded.rows_affected() == 1)
     })
     .await

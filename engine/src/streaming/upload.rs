@@ -1,10 +1,8 @@
 //! One conditional PUT, and what its answer means.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
-use auditstream_model::limits::BATCH_BYTES;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -15,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode;
 use super::failure::{self, Cause, classify};
+use crate::failpoint;
 
 /// The object's user metadata: SHA-256 of the content before compression, hexadecimal.
 const CONTENT_SHA256: &str = "content-sha256";
@@ -78,6 +77,7 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
     let refused = located(client, object.spec, classify(&error)).await;
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(412 | 304) => {
+            failpoint::reached("compare.beginning").await;
             let request_id = refused.request_id;
             let verified = compare(client, &object).await.map_err(|cause| Cause {
                 request_id: cause.request_id.or_else(|| request_id.clone()),
@@ -177,7 +177,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
             "Find out who wrote it. Then send the batch under a new name, or move the object.",
         )
     };
-    let limit = 2 * BATCH_BYTES as u64;
+    let limit = encode::CONTENT_LIMIT;
     if get.content_length().is_some_and(|length| length.unsigned_abs() > limit) {
         return Err(unreadable("it is larger than any of ours.".to_owned()));
     }
@@ -191,21 +191,8 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         )
     })?;
     let body = body.into_bytes();
-    let mut content = Vec::new();
-    let read = match object.compression {
-        Compression::None => {
-            content.extend_from_slice(&body);
-            Ok(content.len())
-        }
-        Compression::Gzip => flate2::read::MultiGzDecoder::new(body.as_ref())
-            .take(limit)
-            .read_to_end(&mut content),
-        Compression::Zstd => {
-            zstd::stream::Decoder::new(body.as_ref()).and_then(|zstd| zstd.take(limit).read_to_end(&mut content))
-        }
-    };
-    match read {
-        Ok(_) => Ok(hex(&encode::sha256(&content))),
+    match encode::decompress(&body, object.compression) {
+        Ok(content) => Ok(hex(&encode::sha256(&content))),
         Err(error) => Err(unreadable(format!("it cannot be decompressed: {error}."))),
     }
 }

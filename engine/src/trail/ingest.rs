@@ -41,7 +41,11 @@ async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) 
     engine.writer().append(actor.account_id(), events).await
 }
 
-fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
+/// Checks the events of a body, of the account named.
+///
+/// # Errors
+/// What is wrong with the body (where), or with its events (which).
+pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
         return Err(Error::refused(
             Code::TooLarge,

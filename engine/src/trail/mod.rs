@@ -14,5 +14,5 @@ pub mod payload;
 mod search;
 pub(crate) mod writer;
 
-pub use ingest::{BodyFormat, ingest};
-pub use search::{newer, search};
+pub use ingest::{BodyFormat, ingest, parse};
+pub use search::{newer, parse_cursor, search};

@@ -142,7 +142,11 @@ fn end(filter: &EventFilter) -> EpochMillis {
     filter.end.unwrap_or(i64::MAX)
 }
 
-fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
+/// Time and sequence, where a page ended.
+///
+/// # Errors
+/// When it is no cursor.
+pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     let parts = cursor
         .split_once('-')
         .and_then(|(time, sequence)| Some((time.parse().ok()?, sequence.parse().ok()?)));

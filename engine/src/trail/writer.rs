@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 use super::append::{Appended, append};
 use super::payload::Prepared;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::metrics::Metrics;
 use crate::store::{Dialect, Store, now, retried};
 
@@ -237,6 +238,8 @@ async fn commit(store: &Store, group: &[Request]) -> Result<Vec<Appended>> {
     for request in group {
         results.push(append(&mut tx, request.account_id, &request.events).await?);
     }
+    failpoint::reached("ingest.committing").await;
     tx.commit().await?;
+    failpoint::reached("ingest.committed").await;
     Ok(results)
 }

@@ -216,7 +216,9 @@ impl Behind {
             }
             Some(Fault::OtherBytes) => {
                 std::fs::create_dir_all(object.parent().unwrap()).unwrap();
-                std::fs::write(&object, "somebody else's").unwrap();
+                if !object.exists() {
+                    std::fs::write(&object, "somebody else's").unwrap();
+                }
                 let answer = self.forward(&request).await?;
                 let _ = socket.write_all(&answer).await;
                 return None;

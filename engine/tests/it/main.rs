@@ -3,11 +3,16 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod bucket;
+mod child;
 mod connectors;
+mod crash;
 mod credentials;
 mod fairness;
 mod faults;
+mod kills;
+mod model;
 mod postgres;
+mod properties;
 mod replica;
 mod replicas;
 mod retention;

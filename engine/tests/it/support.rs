@@ -169,6 +169,11 @@ impl House {
         connection.close().await.unwrap();
     }
 
+    /// The address of its database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn connection(&self) -> AnyConnection {
         AnyConnection::connect(&self.url).await.unwrap()
     }

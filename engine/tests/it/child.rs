@@ -1,0 +1,148 @@
+//! A process of its own with an engine, for tests that end it without warning: this very program again, with one test in
+//! it and its orders in the environment.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::trail::{BodyFormat, ingest};
+use auditstream_engine::{Actor, Engine, access};
+use auditstream_model::{AccountName, Scope};
+
+use crate::support::{House, On, config};
+
+const DATABASE: &str = "AUDITSTREAM_TEST_DATABASE";
+
+/// A process under test. It ends with its owner.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts this program again with one test alone, on the house's database.
+    pub fn start(test: &str, house: &House, orders: &[(&str, String)]) -> Self {
+        let place = match &house.config.database {
+            Database::Sqlite(file) => file.display().to_string(),
+            Database::Postgres(_) => house.url().to_owned(),
+        };
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture", "--ignored", "--test-threads=1"])
+            .env(DATABASE, place)
+            .envs(orders.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (send, lines) = channel();
+        let out = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line that it writes; none when it has ended, or has written nothing for so long.
+    pub fn line(&self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
+    }
+
+    /// Waits until it writes this line.
+    pub fn says(&self, wanted: &str, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while let Some(line) = self.line(until.saturating_duration_since(Instant::now())) {
+            if line == wanted {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end, and answers whether it was a good one.
+    pub fn ends_well(&mut self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Inside such a process.
+pub struct Inside {
+    pub engine: Engine,
+    pub admin: Actor,
+    pub ingester: Actor,
+}
+
+impl Inside {
+    /// None where this is no process of a test: somebody asked for ignored tests.
+    pub async fn open(interval: Duration) -> Option<Self> {
+        let place = std::env::var(DATABASE).ok()?;
+        let database = if place.starts_with("postgres") {
+            Database::Postgres(PostgresUrl::parse(&place).unwrap())
+        } else {
+            Database::Sqlite(place.into())
+        };
+        let mut config = config(database);
+        config.stream_interval = interval;
+        let engine = Engine::open(config).await.unwrap();
+        let admin = Actor::command_line(&engine, &AccountName::default_account())
+            .await
+            .unwrap();
+        let token = access::create_token(&engine, &admin, "child", &[Scope::Ingest])
+            .await
+            .unwrap();
+        let ingester = access::token(&engine, &token).await.unwrap().unwrap();
+        Some(Self {
+            engine,
+            admin,
+            ingester,
+        })
+    }
+
+    pub async fn send(&self, events: &[serde_json::Value]) {
+        let body = serde_json::to_vec(events).unwrap();
+        ingest(&self.engine, &self.ingester, BodyFormat::Json, body.into())
+            .await
+            .unwrap();
+    }
+}
+
+/// Tells the test, whatever the harness does with output.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "\n{line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// How long a process may take for what it does in a second or two; where servers share a database it first waits until
+/// the one before it is known to be gone.
+pub fn patience(on: On) -> Duration {
+    match on {
+        On::Sqlite => Duration::from_secs(60),
+        On::Postgres => Duration::from_secs(90),
+    }
+}

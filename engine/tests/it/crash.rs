@@ -1,0 +1,324 @@
+//! Rules 1, 2, 5, 8 and 9: a process that is killed before or after any change of state loses nothing, doubles nothing, and
+//! goes on when it is started again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use auditstream_engine::destinations;
+use auditstream_model::{ListQuery, Status};
+use futures::StreamExt as _;
+use serde_json::json;
+
+use crate::child::{Inside, Process, patience, say};
+use crate::faults::{Fault, Proxy};
+use crate::store::{BUCKET, Store, lines};
+use crate::support::{House, On, destination, events};
+
+/// What the store does to the first PUTs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    Well,
+    /// Stored, and the answer lost.
+    Lost,
+    /// Nothing stored: 500.
+    Refused,
+    /// Somebody else's object has the name.
+    Taken,
+    /// Stored, the answer lost, and reading forbidden from then on.
+    Unreadable,
+}
+
+use Scene::{Lost, Refused, Taken, Unreadable, Well};
+
+/// Every place before and after a change of state, and what the store does on the way there; `:2` is the second time.
+const POINTS: &[(&str, &[Scene])] = &[
+    ("create.committing", &[Well]),
+    ("create.committed", &[Well]),
+    ("ingest.committing", &[Well]),
+    ("ingest.committed", &[Well]),
+    ("ingest.committed:2", &[Well]),
+    ("toggle.committing", &[Well]),
+    ("toggle.committed", &[Well]),
+    ("toggle.committed:2", &[Well]),
+    ("edit.committing", &[Well]),
+    ("edit.committed", &[Well]),
+    ("stream_now.committing", &[Well]),
+    ("stream_now.committed", &[Well]),
+    ("claim.committing", &[Well]),
+    ("claim.committed", &[Well]),
+    ("freeze.committing", &[Well]),
+    ("freeze.committed", &[Well]),
+    ("attempt.committing", &[Well]),
+    ("attempt.committed", &[Well]),
+    ("attempt.committed:2", &[Lost, Refused, Taken]),
+    ("put.beginning", &[Well]),
+    ("put.begun", &[Well]),
+    ("put.under_way", &[Well]),
+    ("put.answered", &[Well, Lost, Refused, Taken, Unreadable]),
+    ("put.answered:2", &[Lost]),
+    ("compare.beginning", &[Lost, Taken]),
+    ("confirm.committing", &[Well, Lost]),
+    ("confirm.committed", &[Well, Lost]),
+    ("failure.committing", &[Lost, Refused, Taken, Unreadable]),
+    ("failure.committed", &[Lost, Refused, Taken]),
+    ("caught_up.committing", &[Well]),
+    ("caught_up.committed", &[Well]),
+    ("release.committing", &[Well, Taken]),
+    ("release.committed", &[Well, Taken]),
+    ("cursor.committing", &[Well]),
+    ("cursor.committed", &[Well]),
+    ("rename.committing", &[Taken]),
+    ("rename.committed", &[Taken]),
+];
+
+/// Events that the process sends before it moves the cursor, and after.
+const EVENTS: usize = 40;
+const LATER: usize = 10;
+const SCENE: &str = "AUDITSTREAM_TEST_SCENE";
+
+fn numbered(numbers: std::ops::Range<usize>) -> Vec<serde_json::Value> {
+    let known = events();
+    numbers
+        .map(|number| {
+            let mut event = known[number % known.len()].clone();
+            event["auditEventId"] = format!("crash {number:04}").into();
+            event
+        })
+        .collect()
+}
+
+#[test]
+fn every_place_in_the_sources_is_in_the_table() {
+    fn walk(folder: &std::path::Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let calls = text.split("failpoint::reached(\"").skip(1);
+                found.extend(calls.map(|rest| rest.split('"').next().unwrap().to_owned()));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(
+        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    let table: BTreeSet<String> = POINTS
+        .iter()
+        .map(|(point, _)| point.split(':').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, table);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_at_any_place_loses_and_doubles_nothing_on_sqlite() {
+    everywhere(On::Sqlite, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_at_any_place_loses_and_doubles_nothing_on_postgres() {
+    // Another server takes its work over after five seconds, in which nobody has to do anything.
+    everywhere(On::Postgres, 8).await;
+}
+
+async fn everywhere(on: On, at_once: usize) {
+    let only = std::env::var("AUDITSTREAM_CRASH_POINT").ok();
+    let began = std::time::Instant::now();
+    let cases = POINTS
+        .iter()
+        .flat_map(|(point, scenes)| scenes.iter().map(move |scene| (*point, *scene)));
+    let cases: Vec<_> = cases
+        .filter(|(point, _)| only.as_ref().is_none_or(|only| only == point))
+        .collect();
+    let total = cases.len();
+    let tasks = cases.into_iter().map(|(point, scene)| async move {
+        let outcome = tokio::spawn(killed_at(on, point, scene)).await;
+        outcome.map_err(|panic| format!("{point} {scene:?}: {panic}"))
+    });
+    let wrong: Vec<_> = futures::stream::iter(tasks)
+        .buffer_unordered(at_once)
+        .filter_map(|outcome| async { outcome.err() })
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "{on:?}: {wrong:#?}");
+    // Shown with --nocapture.
+    say(&format!("{total} kills on {on:?} in {:?}", began.elapsed()));
+}
+
+async fn killed_at(on: On, point: &'static str, scene: Scene) {
+    let store = Store::start().await;
+    let proxy = Proxy::start(&store).await;
+    match scene {
+        Well => {}
+        Lost => proxy.next(&[Fault::LostAnswer]),
+        Refused => proxy.next(&[Fault::ServerError]),
+        Unreadable => proxy.next(&[Fault::LostAndUnreadable]),
+        Taken => proxy.next(&[Fault::OtherBytes]),
+    }
+    let mut house = House::open(on).await;
+    house.stop_streaming().await;
+    let input = crate::support::connector(&proxy.endpoint);
+    auditstream_engine::connectors::create(&house.engine, &house.admin, input)
+        .await
+        .unwrap();
+    house.stop().await;
+    let house = tokio::task::spawn_blocking(move || {
+        let scene = (SCENE, format!("{scene:?}"));
+        let stop = ("AUDITSTREAM_FAILPOINT", point.to_owned());
+        let mut first = Process::start("crash::the_process", &house, &[scene.clone(), stop]);
+        let name = point.split(':').next().unwrap();
+        assert!(
+            first.says(&format!("failpoint {name}"), patience(on)),
+            "{point} was not reached"
+        );
+        first.kill();
+        let mut second = Process::start("crash::the_process", &house, &[scene]);
+        assert!(second.says("finished", patience(on)), "{point}: it did not go on");
+        assert!(second.ends_well(patience(on)), "{point}");
+        house
+    })
+    .await
+    .unwrap();
+    check(&house, &store, &format!("{on:?} {point} {scene:?}")).await;
+}
+
+/// The bucket, life by life: each is in order and without gaps from the trail's beginning, and the last has everything.
+async fn check(house: &House, store: &Store, what: &str) {
+    let mut connection = house.connection().await;
+    let last: i64 = sqlx::query_scalar("SELECT last_sequence FROM account")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let uid: String = sqlx::query_scalar("SELECT uid FROM streaming_destination")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let delivered: Vec<(i64, String)> =
+        sqlx::query_as("SELECT number, key FROM streaming_batch WHERE status = 'SUCCESS' ORDER BY number")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let renamed: BTreeMap<&str, &(i64, String)> = delivered.iter().map(|batch| (batch.1.as_str(), batch)).collect();
+    let mut lives: BTreeMap<String, Vec<(i64, serde_json::Value)>> = BTreeMap::new();
+    for (key, bytes) in store.objects(BUCKET) {
+        if bytes == b"somebody else's" {
+            continue;
+        }
+        let name = key.rsplit('/').next().unwrap();
+        let number: i64 = name[..12].parse().unwrap();
+        // A batch under a new name belongs to the life that it was made in: here there was one.
+        let life = if what.contains("Taken") {
+            assert!(renamed.contains_key(key.as_str()), "{what}: {key} is not known");
+            uid.clone()
+        } else {
+            name.rsplit('_').next().unwrap().split('.').next().unwrap().to_owned()
+        };
+        let landed = lines(&key, &bytes).into_iter().map(|event| (number, event));
+        lives.entry(life).or_default().extend(landed);
+    }
+    for (life, landed) in &lives {
+        let numbers: Vec<i64> = landed.iter().map(|event| event.0).collect();
+        assert!(numbers.is_sorted(), "{what}: batches of {life}");
+        let sequences: Vec<i64> = landed
+            .iter()
+            .map(|event| event.1["auditEventMetadata"]["sequence"].as_i64().unwrap())
+            .collect();
+        let count = i64::try_from(sequences.len()).unwrap();
+        assert_eq!(sequences, (1..=count).collect::<Vec<_>>(), "{what}: life {life}");
+    }
+    let landed = lives.get(&uid).unwrap_or_else(|| panic!("{what}: nothing landed"));
+    assert_eq!(i64::try_from(landed.len()).unwrap(), last, "{what}: the whole trail");
+    let ids: Vec<&str> = landed
+        .iter()
+        .filter_map(|event| event.1["auditEventId"].as_str())
+        .filter(|id| id.starts_with("crash "))
+        .collect();
+    let all = numbered(0..EVENTS + if what.contains("Taken") { 0 } else { LATER });
+    let sent: Vec<&str> = all
+        .iter()
+        .map(|event| event["auditEventId"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        ids, sent,
+        "{what}: what was acknowledged, in the order in which it was sent"
+    );
+}
+
+/// What the process does; started again it goes on where it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the process that the tests above start and kill"]
+async fn the_process() {
+    let Some(inside) = Inside::open(Duration::from_secs(3600)).await else {
+        return;
+    };
+    let background = inside.engine.start();
+    let (engine, admin) = (&inside.engine, &inside.admin);
+    let there = destinations::list(engine, admin, &ListQuery::default()).await.unwrap();
+    if there.items.is_empty() {
+        destinations::create(engine, admin, destination(BUCKET, json!({})))
+            .await
+            .unwrap();
+    }
+    for portion in [0..EVENTS / 2, EVENTS / 2..EVENTS] {
+        inside.send(&numbered(portion)).await;
+    }
+    if std::env::var(SCENE).unwrap() == "Taken" {
+        activate(&inside).await;
+        settled(&inside, true).await;
+    } else {
+        activate(&inside).await;
+        destinations::stream_now(engine, admin, "siem").await.unwrap();
+        settled(&inside, false).await;
+        let mut edited = destination(BUCKET, json!({}));
+        edited.description = "edited".into();
+        edited.status = Status::Active;
+        destinations::replace(engine, admin, "siem", edited).await.unwrap();
+        destinations::set_status(engine, admin, "siem", Status::Inactive)
+            .await
+            .unwrap();
+        destinations::move_cursor(engine, admin, "siem", 0).await.unwrap();
+        inside.send(&numbered(EVENTS..EVENTS + LATER)).await;
+        activate(&inside).await;
+        settled(&inside, false).await;
+    }
+    background.stop().await;
+    inside.engine.close().await;
+    say("finished");
+}
+
+async fn activate(inside: &Inside) {
+    destinations::set_status(&inside.engine, &inside.admin, "siem", Status::Active)
+        .await
+        .unwrap();
+}
+
+/// Waits until it has everything, asking for runs as an admin does, and for a new name where that is needed.
+async fn settled(inside: &Inside, rename: bool) {
+    let (engine, admin) = (&inside.engine, &inside.admin);
+    for _ in 0..1200 {
+        let item = destinations::aggregate(engine, admin, &ListQuery::default())
+            .await
+            .unwrap()
+            .items
+            .remove(0)
+            .streaming_details;
+        if item.behind == Some(0) && item.failure.is_none() {
+            return;
+        }
+        if rename && item.failure.as_ref().is_some_and(|failure| failure.blocked) {
+            let newest = destinations::batches(engine, admin, "siem", &ListQuery::default())
+                .await
+                .unwrap()
+                .items
+                .remove(0);
+            // Refused when a run has just begun again: then it is blocked again in a moment.
+            let _ = destinations::rename_batch(engine, admin, "siem", newest.number).await;
+        }
+        destinations::stream_now(engine, admin, "siem").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it did not catch up");
+}

@@ -1,0 +1,16 @@
+//! An object of somebody else's that stands where ours should: it is read, whatever it is, and no further than its limit.
+#![no_main]
+
+use auditstream_engine::streaming::encode::{compress, decompress};
+use auditstream_model::destination::Compression;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
+        if let Ok(content) = decompress(body, compression) {
+            assert!(content.len() <= 32 << 20);
+        }
+        let ours = compress(body, compression).expect("there is memory");
+        assert_eq!(decompress(&ours, compression).expect("it is ours"), body);
+    }
+});

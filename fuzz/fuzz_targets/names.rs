@@ -1,0 +1,30 @@
+//! Cursors, identifiers, bucket names, prefixes and filters that came with a request: what is taken keeps its rules.
+#![no_main]
+
+use auditstream_engine::trail::parse_cursor;
+use auditstream_model::bucket::{BucketName, Prefix};
+use auditstream_model::identifier::Identifier;
+use auditstream_model::{ConnectorInput, DestinationInput};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = parse_cursor(text);
+    if let Ok(identifier) = Identifier::parse(text) {
+        assert_eq!(identifier.as_str(), text);
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$'));
+    }
+    if let Ok(bucket) = BucketName::parse(text) {
+        assert_eq!(bucket.as_str(), text);
+        assert!((3..=63).contains(&text.len()) && !text.contains('/'));
+    }
+    if let Ok(prefix) = Prefix::parse(text) {
+        assert!(text.is_empty() || text.ends_with('/'));
+        assert!(!prefix.as_str().split('/').any(|part| part == ".."), "it stays where it is");
+    }
+    if let Ok(input) = serde_json::from_str::<DestinationInput>(text) {
+        let _ = input.parse(None);
+    }
+    if let Ok(input) = serde_json::from_str::<ConnectorInput>(text) {
+        let _ = input.parse();
+    }
+});

@@ -15,7 +15,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use super::streaming::toggle::{Said, Toggle};
 use super::{NotEnabled, failure};
 use crate::ConsoleError;
-use crate::components::number::{counted, duration, grouped};
+use crate::components::number::{bytes, counted, duration, grouped};
 use crate::components::time::{Now, clock};
 use crate::components::{BucketAccess, Icon, PageHead, ProblemBox, Shape, TimeAgo};
 use crate::layout::{denied, signed_in};
@@ -301,6 +301,23 @@ fn Figures(
                     None => "None".into_any(),
                 }}
             </dd>
+            {move || {
+                details()
+                    .held_back
+                    .map(|held| {
+                        let exact = format!("{} bytes", grouped(held.bytes));
+                        view! {
+                            <dt>"Held back"</dt>
+                            <dd title=exact>
+                                {format!(
+                                    "{} ({}) past the retention, kept until this destination has them",
+                                    counted(held.events, "event"),
+                                    bytes(held.bytes),
+                                )}
+                            </dd>
+                        }
+                    })
+            }}
             <dt>"Conditional writes"</dt>
             <dd>
                 {move || match details().conditional_writes {

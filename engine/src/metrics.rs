@@ -36,6 +36,9 @@ pub(crate) fn database_error() {
     DATABASE_ERRORS.fetch_add(1, Ordering::Relaxed);
 }
 
+/// What was read of the destinations, and when.
+type Known = (Instant, Arc<str>);
+
 /// What an engine counts.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -52,7 +55,7 @@ pub(crate) struct Metrics {
     runs: Counter,
     takeovers: Counter,
     removed: Counter,
-    destinations: Arc<Mutex<Option<(Instant, Arc<str>)>>>,
+    destinations: Arc<Mutex<Option<Known>>>,
 }
 
 impl fmt::Debug for Metrics {

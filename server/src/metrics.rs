@@ -1,6 +1,8 @@
 //! `/metrics`: what operators watch, for Prometheus. Without a token it is for this host alone, and not for what a proxy
 //! on this host forwards.
 
+use std::net::SocketAddr;
+
 use auditstream_engine::metrics;
 use auditstream_model::Code;
 use axum::Router;
@@ -9,7 +11,6 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use std::net::SocketAddr;
 use subtle::ConstantTimeEq as _;
 
 use crate::api::problem::Refusal;

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::api::bodies::Bodies;
 use auditstream_engine::Engine;
 use axum::extract::{ConnectInfo, FromRef};
 use axum::http::Extensions;
 use leptos::prelude::LeptosOptions;
 use leptos_axum::AxumRouteListing;
+
+use crate::api::bodies::Bodies;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]

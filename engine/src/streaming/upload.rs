@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
@@ -85,8 +87,23 @@ pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered
             })?;
             Ok(Delivered { verified, request_id })
         }
+        // A store may answer 412 before it has read the body and hang up, so that the answer is lost each time.
+        None if object.in_doubt && is_broken_off(&error) => match compare(client, &object).await {
+            Ok(true) => Ok(Delivered {
+                verified: true,
+                request_id: None,
+            }),
+            Err(cause) if cause.blocked => Err(cause),
+            // That it may not be looked at proves nothing here: it may not be there.
+            Ok(false) | Err(_) => Err(refused.at(object.spec)),
+        },
         _ => Err(refused.at(object.spec)),
     }
+}
+
+/// Whether the connection ended while the request was sent or its answer awaited.
+fn is_broken_off<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(error, SdkError::DispatchFailure(failure) if failure.is_io())
 }
 
 /// A wrong region with the right one, which the bucket tells to whoever asks.

@@ -34,7 +34,7 @@
 //!
 //! | rule | tests |
 //! | --- | --- |
-//! | 1 durable before acknowledged | the server's `it::process` and `it::replicas`: what was acknowledged is there after a kill, `it::kills` (a process under load is killed at random moments), `it::crash` (at every change of state) |
+//! | 1 durable before acknowledged | the server's `it::process` and `it::replicas`: what was acknowledged is there after a kill, `it::kills` (a process under load is killed at random moments), `it::crash` (at the changes of state of ingest, streaming and repair) |
 //! | 2 sequence order is commit order, without gaps | `it::trail::sequences_are_dense_whoever_writes`, `it::replicas::a_reader_that_follows_the_sequence_misses_no_event_however_late_commits_are` (PostgreSQL) |
 //! | 3 ingest is idempotent | `it::trail::sent_again_is_counted_not_stored`, `it::model` |
 //! | 4 a request is whole or nothing | `it::trail::one_invalid_event_refuses_its_request_and_no_other`, `it::properties::bytes_that_are_refused_are_never_stored_and_none_bring_the_server_down` |
@@ -43,7 +43,7 @@
 //! | 7 conditional and checksummed | `it::streaming::an_object_that_is_there_*`, `it::bucket::an_object_of_another_compressor_is_ours_when_its_content_is`, `it::bucket::a_blocked_batch_is_sent_under_a_new_name`, `it::bucket::a_store_that_ignores_the_condition_is_found_out_and_remembered`, `it::faults::*` |
 //! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again`, `it::replicas::a_server_that_was_frozen_and_wakes_up_changes_nothing`, `it::crash` |
 //! | 9 leases make work cheap, never safe | `it::replicas` (PostgreSQL), and the server's `it::replicas::servers_that_are_killed_in_turn_lose_and_double_nothing`, `it::crash`, `it::model` |
-//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::faults::any_sequence_of_faults_is_survived`, `it::model::whatever_happens_every_event_lands_once_in_order_*` |
+//! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::streaming::a_run_that_a_stop_broke_off_goes_on_at_the_next_start`, `it::streaming::an_event_that_is_missing_stops_its_destination_visibly`, `it::faults::any_sequence_of_faults_is_survived`, `it::model::whatever_happens_every_event_lands_once_in_order_*` |
 //! | 11 one destination never delays another | `it::fairness::destinations_that_never_answer_delay_neither_the_others_nor_ingest`, `streaming::budget::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 13 retention never removes what a destination has yet to receive | `it::retention::*` |

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use auditstream_model::{EpochMillis, HeldBack, Permission, Sequence};
 use sqlx::any::AnyExecutor;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -240,17 +241,30 @@ pub async fn held_back(engine: &Engine, actor: &Actor) -> Result<Vec<Holder>> {
 
 /// What was counted before, and when, by destination.
 #[derive(Debug, Default)]
-pub(crate) struct Counted(Mutex<HashMap<i64, (Instant, Sequence, HeldBack)>>);
+pub(crate) struct Counted {
+    by_destination: Mutex<HashMap<i64, (Instant, Sequence, HeldBack)>>,
+    /// Held while somebody counts: it reads much, and must not take every connection.
+    turn: AsyncMutex<()>,
+}
 
 impl Counted {
     fn get(&self, destination_id: i64, cursor: Sequence) -> Option<HeldBack> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.by_destination.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, of, held) = counted.get(&destination_id)?;
-        (*of == cursor && at.elapsed() < COUNTED_FOR).then_some(*held)
+        let left = held.events - (cursor - of);
+        if at.elapsed() >= COUNTED_FOR || !(1..=held.events).contains(&left) {
+            return None;
+        }
+        // Of those that it has received since the bytes are taken to be like the others'.
+        let bytes = i128::from(held.bytes) * i128::from(left) / i128::from(held.events);
+        Some(HeldBack {
+            events: left,
+            bytes: i64::try_from(bytes).unwrap_or(held.bytes),
+        })
     }
 
     fn put(&self, destination_id: i64, cursor: Sequence, held: HeldBack) {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.by_destination.lock().unwrap_or_else(PoisonError::into_inner);
         counted.retain(|_, (at, ..)| at.elapsed() < COUNTED_FOR);
         if held.events >= MANY {
             counted.insert(destination_id, (Instant::now(), cursor, held));
@@ -272,6 +286,7 @@ pub(crate) async fn held_by(
     if !is_older(store, account_id, cursor + 1, cutoff).await? {
         return Ok(None);
     }
+    let _turn = engine.counted().turn.lock().await;
     if let Some(held) = engine.counted().get(destination_id, cursor) {
         return Ok(Some(held));
     }

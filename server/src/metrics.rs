@@ -1,14 +1,14 @@
 //! `/metrics`: what operators watch, for Prometheus. Without a token it is for this host alone, and not for what a proxy
 //! on this host forwards.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use auditstream_engine::metrics;
 use auditstream_model::Code;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
+use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use subtle::ConstantTimeEq as _;
@@ -31,7 +31,7 @@ async fn show(State(state): State<AppState>, request: Request) -> Result<impl In
                 "Send the metrics token: “Authorization: Bearer …”. It is AUDITSTREAM_METRICS_TOKEN on the server.",
             ));
         }
-        None if !is_from_here(&request) => {
+        None if !is_from_here(&request) || !is_local(&state.public_url) => {
             return Err(Refusal::new(
                 Code::Forbidden,
                 "Metrics are for this host alone. Set AUDITSTREAM_METRICS_TOKEN on the server to read them from elsewhere.",
@@ -49,6 +49,18 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
         .is_some_and(|(scheme, sent)| {
             scheme.eq_ignore_ascii_case("bearer") && sent.trim().as_bytes().ct_eq(token.as_bytes()).into()
         })
+}
+
+/// Whether browsers reach this server without a proxy, which would look like this host itself.
+fn is_local(public_url: &str) -> bool {
+    let host = public_url
+        .parse::<Uri>()
+        .ok()
+        .and_then(|url| url.host().map(str::to_owned));
+    host.is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    })
 }
 
 /// Whether the peer is on this host and speaks for itself.

@@ -70,10 +70,11 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         ..state(engine.clone(), &public_url)
     };
     serve(listener, state, stop).await;
+    background.stop().await;
+    // Its store answers the last PUT.
     if let Some(demo) = demo {
         demo.stop();
     }
-    background.stop().await;
     engine.close().await;
     Ok(())
 }

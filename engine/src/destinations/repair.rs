@@ -61,6 +61,12 @@ pub async fn move_cursor(
                 "The cursor can be moved while the destination is inactive. Deactivate it first.",
             ));
         }
+        if row.cursor.is_none() {
+            return Err(Error::refused(
+                Code::Conflict,
+                "The destination was never active, so it has nothing to skip or to replay. Where it starts is its option start_at.",
+            ));
+        }
         let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
             "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence FROM account WHERE id = $1",
         )
@@ -79,7 +85,7 @@ pub async fn move_cursor(
             .bind(row.id)
             .execute(&mut *tx)
             .await?;
-        sqlx::query("UPDATE streaming_destination SET cursor = $2, uid = $3, epoch = epoch + 1, failure = NULL, updated = $4 WHERE id = $1")
+        sqlx::query("UPDATE streaming_destination SET cursor = $2, uid = $3, epoch = epoch + 1, updated = $4 WHERE id = $1")
             .bind(row.id)
             .bind(sequence)
             .bind(new_uid())

@@ -1,8 +1,6 @@
 //! The task that sends what is in the outbox. A try is claimed before it is made, so that of several servers one makes it;
 //! one that a crash cut off is made again when its time has come.
 
-use std::time::Instant;
-
 use auditstream_model::EpochMillis;
 use futures::StreamExt as _;
 use sqlx::FromRow;
@@ -50,20 +48,28 @@ pub(crate) fn start(engine: Engine) -> Messenger {
     Messenger { stopping, task }
 }
 
+/// Receivers that hang delay the watch for those that stay behind no more than each other.
 async fn work(engine: &Engine) {
     let pace = engine.notify();
-    let mut watched: Option<Instant> = None;
-    loop {
-        if watched.is_none_or(|at| at.elapsed() >= pace.watch) {
-            watched = Some(Instant::now());
+    let watching = async {
+        loop {
             if let Err(error) = watch::watch(engine).await {
                 tracing::error!(%error, "destinations that stay behind cannot be told of; tried again later");
             }
+            tokio::time::sleep(pace.watch).await;
         }
-        if let Err(error) = deliver(engine).await {
-            tracing::error!(%error, "the webhooks' messages cannot be read; tried again later");
+    };
+    let delivering = async {
+        loop {
+            if let Err(error) = deliver(engine).await {
+                tracing::error!(%error, "the webhooks' messages cannot be read; tried again later");
+            }
+            tokio::time::sleep(pace.every).await;
         }
-        tokio::time::sleep(pace.every).await;
+    };
+    tokio::select! {
+        () = watching => {}
+        () = delivering => {}
     }
 }
 
@@ -78,7 +84,7 @@ struct Due {
 
 async fn deliver(engine: &Engine) -> Result<()> {
     let due: Vec<Due> = sqlx::query_as(
-        "SELECT id, account_id, message_id, body, attempts FROM webhook_message WHERE next_attempt <= $1 ORDER BY id LIMIT 1000",
+        "SELECT id, account_id, message_id, body, attempts FROM webhook_message WHERE next_attempt <= $1 ORDER BY id LIMIT 64",
     )
     .bind(now())
     .fetch_all(engine.store().read())

@@ -51,10 +51,13 @@ pub(crate) fn message(word: Word, account: &str, mut data: Value) -> Message {
 
 async fn add(tx: &mut WriteTx, account_id: i64, message: &Message) -> Result<()> {
     let at: EpochMillis = now();
-    sqlx::query(
+    // The lock keeps the webhook from going between the look and the insert.
+    sqlx::query(tx.dialect().pick(
         "INSERT INTO webhook_message (account_id, message_id, body, created, next_attempt) \
          SELECT account_id, $2, $3, $4, $4 FROM webhook WHERE account_id = $1",
-    )
+        "INSERT INTO webhook_message (account_id, message_id, body, created, next_attempt) \
+         SELECT account_id, $2, $3, $4, $4 FROM webhook WHERE account_id = $1 FOR KEY SHARE",
+    ))
     .bind(account_id)
     .bind(&message.id)
     .bind(&message.body)

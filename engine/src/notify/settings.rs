@@ -184,6 +184,11 @@ pub async fn remove(engine: &Engine, actor: &Actor) -> Result<()> {
     actor.require(Permission::EditDestination)?;
     retried(|| async {
         let mut tx = engine.store().write().await?;
+        // Whoever is named next is told anew.
+        sqlx::query("UPDATE streaming_destination SET told_behind = 0 WHERE account_id = $1 AND told_behind <> 0")
+            .bind(actor.account_id())
+            .execute(&mut *tx)
+            .await?;
         let before = find(&mut *tx, actor.account_id()).await?.ok_or_else(missing)?;
         let old = before.open(engine, actor.account_id())?;
         sqlx::query("DELETE FROM webhook WHERE account_id = $1")

@@ -146,12 +146,19 @@ where
         in_doubt,
         transient: meaning.transient,
         blocked: false,
-        message,
+        message: readable(&message),
         hint,
         explanation: meaning.explanation,
         request_id: response.and_then(request_id),
         region,
     }
+}
+
+/// What a store said, as text that can be kept and shown: without control characters, and not endless.
+fn readable(said: &str) -> String {
+    const CHARS: usize = 2_000;
+    let plain = said.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(CHARS).collect()
 }
 
 /// What to look at first, by what the network said.

@@ -101,15 +101,18 @@ pub(super) fn working_bytes(content: usize) -> usize {
     2 * content
 }
 
-/// Freezes the batch that follows the cursor, up to `up_to`; none when there is nothing to send, or when the destination
-/// was changed meanwhile.
+/// Freezes the batch that follows the cursor, up to `up_to`, which lies behind it; none when the destination was changed
+/// meanwhile.
+///
+/// # Errors
+/// [`Error::Broken`] when an event is missing.
 pub(super) async fn freeze(engine: &Engine, row: &Row, cursor: Sequence, up_to: Sequence) -> Result<bool> {
     let waiting = usize::try_from(up_to - cursor).unwrap_or(0);
     let most = waiting.saturating_mul(EVENT_BYTES + CLOSING_BYTES).min(BATCH_BYTES);
     let share = engine.budget().take(working_bytes(most), row.failure.is_some()).await?;
     let events = read_events(engine, row.account_id, cursor, up_to).await?;
     let (Some(first), Some(last)) = (events.first().map(|event| event.0), events.last().map(|event| event.0)) else {
-        return Ok(false);
+        return Err(Error::Broken(format!("event {} is missing from the trail", cursor + 1)));
     };
     let spec = row.spec()?;
     let format = spec.format;

@@ -36,9 +36,11 @@ pub(super) async fn run(engine: &Engine, replica: Replica, due: Due, stopping: w
             return Ok(());
         };
         engine.metrics().run(due.abandoned);
+        let stopped = stopping.clone();
         let passed = pass(engine, lease, stopping).await;
-        // A run that the database broke off keeps its lease, which makes it due again as soon as the database answers.
-        if !matches!(passed, Err(Error::Database(_))) {
+        // A run that the database or a stop broke off keeps its lease, which makes it due again at once: here when the
+        // database answers, elsewhere when this server has gone.
+        if !matches!(passed, Err(Error::Database(_))) && !*stopped.borrow() {
             replica.release(engine.store(), lease).await?;
         }
         passed

@@ -8,7 +8,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -194,24 +194,39 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
             "Find out who wrote it. Then send the batch under a new name, or move the object.",
         )
     };
-    let limit = encode::CONTENT_LIMIT;
-    if get.content_length().is_some_and(|length| length.unsigned_abs() > limit) {
+    let read = read_at_most(get.body, encode::CONTENT_LIMIT)
+        .await
+        .map_err(|error| Cause {
+            transient: true,
+            ..Cause::refused(
+                "network",
+                error.to_string(),
+                "Nothing to do: it is tried again.",
+                "The connection broke while an object was read.",
+            )
+        })?;
+    let Some(body) = read else {
         return Err(unreadable("it is larger than any of ours.".to_owned()));
-    }
-    let body = get.body.collect().await.map_err(|error| Cause {
-        transient: true,
-        ..Cause::refused(
-            "network",
-            error.to_string(),
-            "Nothing to do: it is tried again.",
-            "The connection broke while an object was read.",
-        )
-    })?;
-    let body = body.into_bytes();
+    };
     match encode::decompress(&body, object.compression) {
         Ok(content) => Ok(hex(&encode::sha256(&content))),
         Err(error) => Err(unreadable(format!("it cannot be decompressed: {error}."))),
     }
+}
+
+/// A body as far as it is no longer than `limit` bytes; none when it is. It may never end.
+///
+/// # Errors
+/// When the connection breaks.
+pub(crate) async fn read_at_most(mut body: ByteStream, limit: u64) -> Result<Option<Vec<u8>>, ByteStreamError> {
+    let mut read = Vec::new();
+    while let Some(chunk) = body.try_next().await? {
+        if (read.len() + chunk.len()) as u64 > limit {
+            return Ok(None);
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(Some(read))
 }
 
 fn hex(bytes: &[u8; 32]) -> String {

@@ -360,8 +360,10 @@ impl Scene {
                 break;
             }
             assert!(Instant::now() < until, "it does not catch up: {item:?} {batches:#?}");
-            if item.failure.is_some_and(|failure| failure.blocked) {
-                let number = batches[0].number;
+            // A failure outlives a batch that was skipped, until the next run.
+            if item.failure.is_some_and(|failure| failure.blocked)
+                && let Some(number) = batches.first().map(|batch| batch.number)
+            {
                 self.admin(move |engine, admin| async move {
                     // Refused when a run has just begun again: then it is blocked again in a moment.
                     let _ = destinations::rename_batch(&engine, &admin, "siem", number).await;

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use auditstream_engine::trail::search;
-use auditstream_engine::{destinations, trail};
-use auditstream_model::{BatchStatus, Code, EventFilter, ListQuery, Status};
+use auditstream_engine::{connectors, destinations, trail};
+use auditstream_model::{Backoff, BatchStatus, Code, CredentialsInput, EventFilter, ListQuery, Status};
 use serde_json::json;
 
 use crate::on_both;
 use crate::store::{BUCKET, Fault, SECRET, Store, lines};
-use crate::support::{House, dense, destination, events};
+use crate::support::{House, connector, dense, destination, events};
 
 async fn ready(house: &House, spec: serde_json::Value) -> Store {
     let store = Store::start().await;
@@ -41,6 +41,9 @@ on_both![
     every_change_is_an_audit_event,
     the_same_identifier_made_again_starts_afresh,
     switched_off_nothing_is_seen_and_nothing_is_sent,
+    a_run_that_a_stop_broke_off_goes_on_at_the_next_start,
+    a_skip_does_not_swallow_the_recovery,
+    an_event_that_is_missing_stops_its_destination_visibly,
 ];
 
 async fn every_event_lands_once_valid_and_in_order(house: House) {
@@ -416,4 +419,73 @@ async fn switched_off_nothing_is_seen_and_nothing_is_sent(house: House) {
     );
     background.stop().await;
     assert_eq!(store.puts.load(Ordering::SeqCst), 0);
+}
+
+/// Rule 10: a restart is no reason to wait for the next tick, an hour away here.
+async fn a_run_that_a_stop_broke_off_goes_on_at_the_next_start(house: House) {
+    let store = ready(&house, json!({})).await;
+    let mut patient = connector(&store.endpoint);
+    patient.spec.backoff = Backoff::FixedDelay {
+        fixed_backoff: 600_000,
+        retry_count: 3,
+    };
+    if let CredentialsInput::Manual { secret_key, .. } = &mut patient.spec.credentials {
+        *secret_key = None;
+    }
+    connectors::replace(&house.engine, &house.admin, "aws", patient)
+        .await
+        .unwrap();
+    store.next(&[Fault::Refuse]);
+    house.send(&events()).await;
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    let house = house.restart().await;
+    house.settled(|item| item.streaming_details.failure.is_none()).await;
+    assert!(dense(&store.sequences(BUCKET)));
+}
+
+/// Rules 10 and 15: whoever was told of a failure is told of its end.
+async fn a_skip_does_not_swallow_the_recovery(house: House) {
+    let store = ready(&house, json!({})).await;
+    store.next(&[Fault::Deny]);
+    let sent = house.send(&events()).await;
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    house.toggle(Status::Inactive).await;
+    destinations::move_cursor(&house.engine, &house.admin, "siem", sent.last_sequence.unwrap())
+        .await
+        .unwrap();
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_none()).await;
+    house.streamed().await;
+    let events = store.events(BUCKET);
+    let recovered = events
+        .iter()
+        .filter(|event| event["auditAction"] == "STREAMING_RECOVERED");
+    assert_eq!(recovered.count(), 1);
+}
+
+/// Rule 10: a batch that cannot be built stops its destination visibly.
+async fn an_event_that_is_missing_stops_its_destination_visibly(house: House) {
+    let store = ready(&house, json!({})).await;
+    house.send(&events()).await;
+    house.toggle(Status::Active).await;
+    house.streamed().await;
+    house.toggle(Status::Inactive).await;
+    let mut connection = house.connection().await;
+    sqlx::query("DELETE FROM audit_event WHERE sequence > $1")
+        .bind(store.sequences(BUCKET).len() as i64)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop(connection);
+    house.toggle(Status::Active).await;
+    let item = house.settled(|item| item.streaming_details.failure.is_some()).await;
+    let failure = item.streaming_details.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.blocked), ("cannot_build", true));
+    assert!(
+        failure.message.contains("missing from the trail"),
+        "{}",
+        failure.message
+    );
 }

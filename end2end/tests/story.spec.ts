@@ -174,7 +174,6 @@ test('configure audit streaming', async ({ page, demo }) => {
   await test.step('By default, the destination is inactive, and nothing is written', async () => {
     await expect(toggle(page, '2nd SIEM')).toHaveAttribute('aria-checked', 'false');
     expect((await send(demo, token, recorded)).accepted).toBe(200);
-    await page.waitForResponse((answer) => answer.url().includes('/api/destinations'), { timeout: 1 }).catch(() => {});
     expect(read(demo).objects).toBe(0);
   });
 

@@ -43,8 +43,12 @@ pub struct Flash(pub Option<String>);
 pub struct Visit {
     /// Where it came from.
     pub client_ip: String,
+    /// The session that the browser has, if any; it ends when another begins.
+    pub session: Option<String>,
     /// Makes the `Set-Cookie` of a session's token.
     pub session_cookie: fn(&str) -> http::HeaderValue,
+    /// What browsers see in front of every path, for links that are sent to people.
+    pub public_url: std::sync::Arc<str>,
 }
 
 /// The document around the console.

@@ -85,6 +85,25 @@ impl Actor {
         &self.account
     }
 
+    /// The person's e-mail address; none for tokens and commands.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Person { email, .. } => Some(email),
+            _ => None,
+        }
+    }
+
+    /// What audit events call this actor.
+    pub(crate) fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Person { email, .. } => email,
+            Kind::Token { name, .. } => name,
+            Kind::CommandLine => "command line",
+            Kind::System => "auditstream",
+        }
+    }
+
     pub(crate) fn account_id(&self) -> i64 {
         self.account_id
     }
@@ -134,11 +153,11 @@ impl Actor {
 
     /// `auditEventAuthor.principal`.
     pub(crate) fn principal(&self) -> Value {
+        let name = self.name();
         match &self.kind {
-            Kind::Person { email, .. } => json!({"type": "USER", "identifier": email, "email": email}),
-            Kind::Token { name, .. } => json!({"type": "API_KEY", "identifier": name}),
-            Kind::CommandLine => json!({"type": "SYSTEM", "identifier": "command line"}),
-            Kind::System => json!({"type": "SYSTEM", "identifier": "auditstream"}),
+            Kind::Person { .. } => json!({"type": "USER", "identifier": name, "email": name}),
+            Kind::Token { .. } => json!({"type": "API_KEY", "identifier": name}),
+            Kind::CommandLine | Kind::System => json!({"type": "SYSTEM", "identifier": name}),
         }
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! - [`error`]: everything that can go wrong, with its code and HTTP status
 //! - [`store`]: the database, SQLite or PostgreSQL
-//! - [`vault`]: the master key, and secrets at rest
+//! - [`vault`]: the master key, secrets at rest, and new keys for both
 //! - [`actor`]: who acts, and what they may
 //! - [`access`]: users, sessions, API tokens, accounts
 //! - [`trail`]: audit events in and out

@@ -14,11 +14,19 @@ CREATE TABLE account (
     created       INTEGER NOT NULL
 ) STRICT;
 
--- Keys that encrypt secrets, each wrapped by the master key.
+-- Keys that encrypt secrets. The newest is the one that encrypts.
 CREATE TABLE data_key (
     id      INTEGER PRIMARY KEY,
-    wrapped BLOB    NOT NULL,
     created INTEGER NOT NULL
+) STRICT;
+
+-- Each data key, wrapped by a master key; by two while one master key replaces another.
+CREATE TABLE data_key_wrap (
+    data_key_id INTEGER NOT NULL REFERENCES data_key (id) ON DELETE CASCADE,
+    -- Tells master keys apart and nothing of them: 8 bytes of a hash.
+    master_key  BLOB    NOT NULL,
+    wrapped     BLOB    NOT NULL,
+    PRIMARY KEY (data_key_id, master_key)
 ) STRICT;
 
 -- The trail. A rowid table: rows are appended, and the payload is large. `payload` is the event as it is streamed, up
@@ -162,10 +170,11 @@ CREATE TABLE console_user (
     email         TEXT    NOT NULL UNIQUE,
     role          TEXT    NOT NULL CHECK (role IN ('account_admin', 'account_viewer')),
     password_hash TEXT    NOT NULL,
+    last_sign_in  INTEGER,
     created       INTEGER NOT NULL
 ) STRICT;
 
--- Sessions, API tokens and set-up links are kept as SHA-256 of what the holder has.
+-- Sessions, API tokens and one-time links are kept as SHA-256 of what the holder has.
 CREATE TABLE session (
     digest  BLOB    PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES console_user (id) ON DELETE CASCADE,
@@ -177,12 +186,41 @@ CREATE TABLE session (
 CREATE TABLE api_token (
     digest     BLOB    PRIMARY KEY,
     account_id INTEGER NOT NULL REFERENCES account (id),
+    -- What it is revoked by.
+    id         TEXT    NOT NULL UNIQUE,
     name       TEXT    NOT NULL,
     scopes     TEXT    NOT NULL,
-    created    INTEGER NOT NULL
+    created_by TEXT    NOT NULL,
+    created    INTEGER NOT NULL,
+    expires    INTEGER,
+    last_used  INTEGER,
+    UNIQUE (account_id, name)
 ) STRICT;
 
-CREATE TABLE setup_link (
-    digest  BLOB    PRIMARY KEY,
-    expires INTEGER NOT NULL
+-- What sets a password, once: of the first admin (whose address is yet to be said), of somebody invited, of somebody who
+-- has forgotten theirs.
+CREATE TABLE one_time_link (
+    digest     BLOB    PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    kind       TEXT    NOT NULL CHECK (kind IN ('SETUP', 'INVITATION', 'PASSWORD')),
+    email      TEXT    NOT NULL,
+    role       TEXT    NOT NULL CHECK (role IN ('account_admin', 'account_viewer')),
+    created    INTEGER NOT NULL,
+    expires    INTEGER NOT NULL,
+    UNIQUE (account_id, email)
+) STRICT;
+
+-- Attempts to sign in that have not succeeded: of an address on the network, of an e-mail address, of the two together.
+CREATE TABLE sign_in_failure (
+    subject  TEXT    PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    since    INTEGER NOT NULL
+) STRICT;
+
+-- Where a person has signed in from: those places are not shut because somebody else guesses elsewhere.
+CREATE TABLE known_address (
+    user_id INTEGER NOT NULL REFERENCES console_user (id) ON DELETE CASCADE,
+    address TEXT    NOT NULL,
+    seen    INTEGER NOT NULL,
+    PRIMARY KEY (user_id, address)
 ) STRICT;

@@ -13,6 +13,8 @@
 //! - [`field`]: errors that name a field
 //! - [`problem`]: how every refusal is sent
 //! - [`access`]: roles, permissions and token scopes
+//! - [`user`]: people, and the one-time links that invite them
+//! - [`api_token`]: API tokens
 //! - [`event`]: audit events, their filters and the answer to an ingest request
 //! - [`connector`]: how to reach AWS
 //! - [`destination`]: where to stream
@@ -23,6 +25,7 @@
 //! - [`limits`]: every limit in one place
 
 pub mod access;
+pub mod api_token;
 pub mod batch;
 pub mod bucket;
 pub mod connector;
@@ -33,9 +36,11 @@ pub mod identifier;
 pub mod limits;
 pub mod page;
 pub mod problem;
+pub mod user;
 pub mod webhook;
 
 pub use access::{Permission, Role, Scope, SignedIn};
+pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken};
 pub use batch::{Batch, BatchStatus, Failure};
 pub use connector::{
     Backoff, BucketCheck, BucketCheckInput, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView,
@@ -50,6 +55,7 @@ pub use field::{FieldError, FieldErrors};
 pub use identifier::{AccountName, Description, Identifier, Name, Tags};
 pub use page::{ListQuery, Listing, Order, Sort};
 pub use problem::{Code, Problem};
+pub use user::{Invitation, IssuedLink, LinkKind, OneTimeLink, RoleInput, User, UserStatus};
 
 /// Milliseconds since the Unix epoch, UTC.
 pub type EpochMillis = i64;

@@ -40,3 +40,5 @@ pub const PREFIX_BYTES: usize = 512;
 pub const PASSWORD_CHARS: usize = 12;
 /// Characters of a password, at most: hashing a longer one would only cost time.
 pub const MAX_PASSWORD_CHARS: usize = 256;
+/// Days until an API token stops to be good, where it has an end.
+pub const TOKEN_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;

@@ -1,9 +1,11 @@
-//! Accounts, tokens and users from the command line. All work beside a running server.
+//! Accounts, tokens, users and keys from the command line. All work beside a running server.
 #![expect(clippy::print_stdout, reason = "commands answer on standard output")]
 
-use auditstream_engine::{Actor, Engine, access};
+use auditstream_engine::{Actor, Engine, MasterKey, access, vault};
+use auditstream_model::{AccountName, ApiToken, ApiTokenInput, EpochMillis};
+use jiff::Timestamp;
 
-use crate::configuration::{AccountCommand, Settings, TokenCommand, UserCommand};
+use crate::configuration::{AccountCommand, KeyCommand, Settings, TokenCommand, UserCommand};
 use crate::fatal::Fatal;
 
 const PASSWORD: &str = "AUDITSTREAM_PASSWORD";
@@ -27,10 +29,76 @@ pub async fn account(settings: &Settings, command: AccountCommand) -> Result<(),
 /// When the token cannot be made.
 pub async fn token(settings: &Settings, command: TokenCommand) -> Result<(), Fatal> {
     let engine = Engine::open(settings.engine()?).await?;
-    let TokenCommand::Create { name, scope, account } = command;
-    let actor = Actor::command_line(&engine, &account).await?;
-    let token = access::create_token(&engine, &actor, &name, &scope).await?;
-    println!("{token}");
+    match command {
+        TokenCommand::Create {
+            name,
+            scope,
+            expires,
+            account,
+        } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            let input = ApiTokenInput {
+                name,
+                scopes: scope,
+                expires_in_days: expires,
+            };
+            println!("{}", access::create_token(&engine, &actor, &input).await?.token);
+        }
+        TokenCommand::List { account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            for token in access::tokens(&engine, &actor).await? {
+                println!("{}", line(&token));
+            }
+        }
+        TokenCommand::Revoke { id, account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            access::revoke_token(&engine, &actor, &id).await?;
+            println!("token {id} revoked");
+        }
+    }
+    engine.close().await;
+    Ok(())
+}
+
+/// A token in a line, with tabs between.
+fn line(token: &ApiToken) -> String {
+    let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.word()).collect();
+    let time = |moment: Option<EpochMillis>| match moment.map(Timestamp::from_millisecond) {
+        Some(Ok(moment)) => format!("{moment:.0}"),
+        _ => "never".to_owned(),
+    };
+    [
+        token.id.clone(),
+        token.name.clone(),
+        scopes.join(","),
+        format!("last used {}", time(token.last_used)),
+        format!("ends {}", time(token.expires)),
+    ]
+    .join("\t")
+}
+
+/// `auditstream key …`
+///
+/// # Errors
+/// When a key is not usable, or a secret cannot be opened.
+pub async fn key(settings: &Settings, command: KeyCommand) -> Result<(), Fatal> {
+    let engine = Engine::open(settings.engine()?).await?;
+    let actor = Actor::command_line(&engine, &AccountName::default_account()).await?;
+    match command {
+        KeyCommand::Rotate { new_master_key } => {
+            let new = new_master_key.map(|text| MasterKey::from_base64(&text)).transpose();
+            let new = new.map_err(|error| Fatal::new(format!("AUDITSTREAM_NEW_MASTER_KEY cannot be used: {error}")))?;
+            let secrets = vault::rotate(&engine, &actor, new.as_ref()).await?;
+            println!("{secrets} secret(s) encrypted under a new data key");
+            if new.is_some() {
+                println!("start every server with the new master key, then run with it: auditstream key retire");
+            }
+        }
+        KeyCommand::Retire => {
+            vault::retire(&engine, &actor).await?;
+            println!("only the present master key opens the secrets now");
+        }
+    }
     engine.close().await;
     Ok(())
 }

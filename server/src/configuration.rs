@@ -38,6 +38,9 @@ pub enum Command {
     /// People who use the console.
     #[command(subcommand)]
     User(UserCommand),
+    /// The keys that encrypt stored secrets.
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// How to serve.
@@ -107,10 +110,46 @@ pub enum TokenCommand {
         /// What it may do: ingest, read, admin, or several with commas.
         #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
         scope: Vec<Scope>,
+        /// After how many days it stops to be good. [default: never]
+        #[arg(long, value_name = "DAYS")]
+        expires: Option<u32>,
         /// The account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
+    /// List the API tokens: id, name, scopes, and when each was last used and ends.
+    List {
+        /// The account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+    /// End an API token at once.
+    Revoke {
+        /// Its id, as `token list` shows it.
+        id: String,
+        /// The account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+}
+
+/// What can be done with the keys. Servers may run meanwhile.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Encrypt every stored secret again under a new data key. With AUDITSTREAM_NEW_MASTER_KEY set, servers can then be started
+    /// with that one in place of AUDITSTREAM_MASTER_KEY, one after the other.
+    Rotate {
+        /// The master key that is to replace the present one: base64 of 32 bytes.
+        #[arg(
+            long,
+            env = "AUDITSTREAM_NEW_MASTER_KEY",
+            value_name = "BASE64",
+            hide_env_values = true
+        )]
+        new_master_key: Option<String>,
+    },
+    /// Remove what other master keys than AUDITSTREAM_MASTER_KEY open, when every server has the new one.
+    Retire,
 }
 
 /// What can be done with users. The password comes from AUDITSTREAM_PASSWORD or is asked for.

@@ -23,6 +23,7 @@ async fn main() -> ExitCode {
         Command::Account(command) => commands::account(&line.settings, command).await,
         Command::Token(command) => commands::token(&line.settings, command).await,
         Command::User(command) => commands::user(&line.settings, command).await,
+        Command::Key(command) => commands::key(&line.settings, command).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,7 +29,9 @@ pub async fn sign_in(email: String, password: String) -> Result<(), ConsoleError
     let visit = use_context::<crate::Visit>().ok_or_else(missing)?;
     let engine = use_context::<auditstream_engine::Engine>().ok_or_else(missing)?;
     let response = use_context::<leptos_axum::ResponseOptions>().ok_or_else(missing)?;
-    let token = auditstream_engine::access::sign_in(&engine, &email, &password, &visit.client_ip).await?;
+    let token =
+        auditstream_engine::access::sign_in(&engine, &email, &password, visit.session.as_deref(), &visit.client_ip)
+            .await?;
     response.append_header(http::header::SET_COOKIE, (visit.session_cookie)(&token));
     Ok(())
 }

@@ -18,6 +18,7 @@ mod settings;
 mod steps;
 mod test;
 
+pub(crate) use rows::seal_again;
 pub use rows::{create, delete, external_id, get, list, replace};
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
 pub use test::test;

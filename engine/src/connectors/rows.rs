@@ -13,6 +13,7 @@ use super::credentials::not_permitted_sentence;
 use crate::error::{Error, Result, on_duplicate};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
+use crate::vault::Sealed;
 use crate::{Actor, Engine};
 
 /// What audit events call it.
@@ -25,12 +26,18 @@ pub(crate) struct Row {
     description: String,
     tags: String,
     spec: String,
+    data_key_id: Option<i64>,
     secrets: Option<Vec<u8>>,
     created: i64,
     updated: i64,
 }
 
 impl Row {
+    fn sealed(&self) -> Option<Sealed> {
+        let (data_key_id, bytes) = self.data_key_id.zip(self.secrets.clone())?;
+        Some(Sealed { data_key_id, bytes })
+    }
+
     fn connector(&self) -> Result<Connector> {
         Ok(serde_json::from_value(serde_json::json!({
             "identifier": self.identifier, "name": self.name, "description": self.description,
@@ -43,7 +50,7 @@ impl Row {
 macro_rules! select {
     ($where:literal) => {
         concat!(
-            "SELECT identifier, name, description, tags, spec, secrets, created, updated FROM connector WHERE ",
+            "SELECT identifier, name, description, tags, spec, data_key_id, secrets, created, updated FROM connector WHERE ",
             $where
         )
     };
@@ -124,9 +131,13 @@ pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -
     hash.update([0]);
     hash.update(row.secrets.as_deref().unwrap_or_default());
     let connector = row.connector()?;
-    let secrets = match &row.secrets {
+    let secrets = match &row.sealed() {
         Some(sealed) => {
-            let opened = engine.vault().open_sealed(&place(account_id, identifier), sealed)?;
+            let place = place(account_id, identifier);
+            let opened = engine
+                .vault()
+                .open_sealed(engine.store().read(), &place, sealed)
+                .await?;
             Some(serde_json::from_slice(&opened)?)
         }
         None => None,
@@ -250,6 +261,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
     let identifier = connector.identifier.as_str();
     retried(|| async {
         let mut tx = engine.store().write().await?;
+        let sealed = seal(engine, &mut tx, actor, identifier, secrets.as_ref()).await?;
         sqlx::query(
             "INSERT INTO connector (account_id, identifier, name, description, tags, spec, data_key_id, secrets, created, updated) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
@@ -260,8 +272,8 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
         .bind(connector.description.as_str())
         .bind(serde_json::to_string(&connector.tags)?)
         .bind(serde_json::to_string(&connector.spec)?)
-        .bind(engine.vault().data_key_id())
-        .bind(seal(engine, actor, identifier, secrets.as_ref())?)
+        .bind(sealed.as_ref().map(|sealed| sealed.data_key_id))
+        .bind(sealed.map(|sealed| sealed.bytes))
         .bind(now())
         .execute(&mut *tx)
         .await
@@ -299,9 +311,9 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
             .into());
         }
         let sealed = if secrets.is_some() {
-            seal(engine, actor, identifier, secrets.as_ref())?
+            seal(engine, &mut tx, actor, identifier, secrets.as_ref()).await?
         } else {
-            row.secrets.filter(|_| manual)
+            row.sealed().filter(|_| manual)
         };
         sqlx::query(
             "UPDATE connector SET name = $3, description = $4, tags = $5, spec = $6, data_key_id = $7, secrets = $8, updated = $9 \
@@ -313,8 +325,8 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
         .bind(connector.description.as_str())
         .bind(serde_json::to_string(&connector.tags)?)
         .bind(serde_json::to_string(&connector.spec)?)
-        .bind(engine.vault().data_key_id())
-        .bind(sealed)
+        .bind(sealed.as_ref().map(|sealed| sealed.data_key_id))
+        .bind(sealed.map(|sealed| sealed.bytes))
         .bind(now())
         .execute(&mut *tx)
         .await?;
@@ -376,10 +388,39 @@ fn check_host(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<(
     Ok(())
 }
 
-fn seal(engine: &Engine, actor: &Actor, identifier: &str, secrets: Option<&Secrets>) -> Result<Option<Vec<u8>>> {
+async fn seal(
+    engine: &Engine,
+    tx: &mut WriteTx,
+    actor: &Actor,
+    identifier: &str,
+    secrets: Option<&Secrets>,
+) -> Result<Option<Sealed>> {
     let Some(secrets) = secrets else { return Ok(None) };
-    engine
-        .vault()
-        .seal(&place(actor.account_id(), identifier), &serde_json::to_vec(secrets)?)
-        .map(Some)
+    let place = place(actor.account_id(), identifier);
+    let secret = serde_json::to_vec(secrets)?;
+    engine.vault().seal(tx, &place, &secret).await.map(Some)
+}
+
+/// Seals the secrets of every connector under the newest data key; answers how many.
+pub(crate) async fn seal_again(engine: &Engine, tx: &mut WriteTx) -> Result<usize> {
+    let query = sqlx::query_as::<_, (i64, i64, String, i64, Vec<u8>)>(tx.dialect().pick(
+        "SELECT id, account_id, identifier, data_key_id, secrets FROM connector WHERE secrets IS NOT NULL ORDER BY id",
+        "SELECT id, account_id, identifier, data_key_id, secrets FROM connector WHERE secrets IS NOT NULL ORDER BY id FOR UPDATE",
+    ));
+    let rows = query.fetch_all(&mut **tx).await?;
+    let count = rows.len();
+    for (id, account_id, identifier, data_key_id, bytes) in rows {
+        let place = place(account_id, &identifier);
+        let sealed = engine
+            .vault()
+            .seal_again(tx, &place, &Sealed { data_key_id, bytes })
+            .await?;
+        sqlx::query("UPDATE connector SET data_key_id = $2, secrets = $3 WHERE id = $1")
+            .bind(id)
+            .bind(sealed.data_key_id)
+            .bind(sealed.bytes)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(count)
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub(crate) use messenger::{Messenger, start};
 pub(crate) use send::Client;
+pub(crate) use settings::seal_again;
 pub use settings::{get, put, remove, test};
 
 /// At which pace messages go.

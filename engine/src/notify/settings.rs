@@ -13,8 +13,9 @@ use sqlx::any::AnyExecutor;
 use super::outbox::{Word, message};
 use super::send::{Receiver, is_refused, literal};
 use crate::error::{Error, Result};
-use crate::store::{now, retried};
+use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
+use crate::vault::Sealed;
 use crate::{Actor, Engine};
 
 /// What audit events call it.
@@ -27,6 +28,7 @@ const LAG_LIMITS: std::ops::RangeInclusive<u32> = 1..=30 * 86_400;
 
 #[derive(FromRow)]
 struct Row {
+    data_key_id: i64,
     sealed: Vec<u8>,
     lag_limit_seconds: i64,
     created: i64,
@@ -35,7 +37,7 @@ struct Row {
 
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct Content {
     url: String,
     /// Base64.
     secret: String,
@@ -46,8 +48,15 @@ fn place(account_id: i64) -> String {
 }
 
 impl Row {
-    fn open(&self, engine: &Engine, account_id: i64) -> Result<Sealed> {
-        let opened = engine.vault().open_sealed(&place(account_id), &self.sealed)?;
+    async fn open(&self, engine: &Engine, executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Content> {
+        let sealed = Sealed {
+            data_key_id: self.data_key_id,
+            bytes: self.sealed.clone(),
+        };
+        let opened = engine
+            .vault()
+            .open_sealed(executor, &place(account_id), &sealed)
+            .await?;
         Ok(serde_json::from_slice(&opened)?)
     }
 
@@ -62,7 +71,9 @@ impl Row {
 }
 
 async fn find(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Option<Row>> {
-    let query = sqlx::query_as("SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1");
+    let query = sqlx::query_as(
+        "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
+    );
     Ok(query.bind(account_id).fetch_optional(executor).await?)
 }
 
@@ -78,7 +89,7 @@ pub(super) async fn receiver(engine: &Engine, account_id: i64) -> Result<Option<
     let Some(row) = find(engine.store().read(), account_id).await? else {
         return Ok(None);
     };
-    let sealed = row.open(engine, account_id)?;
+    let sealed = row.open(engine, engine.store().read(), account_id).await?;
     Ok(Some(Receiver {
         url: url(&sealed.url)?,
         secret: secret(&sealed.secret)?,
@@ -94,7 +105,7 @@ pub async fn get(engine: &Engine, actor: &Actor) -> Result<Webhook> {
     actor.require(Permission::EditDestination)?;
     let row = find(engine.store().read(), actor.account_id()).await?;
     let row = row.ok_or_else(missing)?;
-    let sealed = row.open(engine, actor.account_id())?;
+    let sealed = row.open(engine, engine.store().read(), actor.account_id()).await?;
     Ok(row.view(sealed.url))
 }
 
@@ -119,11 +130,14 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
     retried(|| async {
         let mut tx = engine.store().write().await?;
         let query = sqlx::query_as::<_, Row>(tx.dialect().pick(
-            "SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
-            "SELECT sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
+            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
+            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
         ));
         let before = query.bind(account_id).fetch_optional(&mut *tx).await?;
-        let old = before.as_ref().map(|row| row.open(engine, account_id)).transpose()?;
+        let old = match &before {
+            Some(row) => Some(row.open(engine, &mut *tx, account_id).await?),
+            None => None,
+        };
         let same_url = old.as_ref().is_some_and(|old| old.url == input.url);
         let kept = old.as_ref().filter(|_| same_url).map(|old| old.secret.clone());
         let Some(secret) = sent.as_ref().map(|secret| BASE64_STANDARD.encode(secret)).or(kept) else {
@@ -134,21 +148,22 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
             };
             return Err(FieldErrors::one("secret", sentence).into());
         };
-        let content = Sealed {
+        let content = Content {
             url: input.url.clone(),
             secret,
         };
         let sealed = engine
             .vault()
-            .seal(&place(account_id), &serde_json::to_vec(&content)?)?;
+            .seal(&mut tx, &place(account_id), &serde_json::to_vec(&content)?)
+            .await?;
         sqlx::query(
             "INSERT INTO webhook (account_id, data_key_id, sealed, lag_limit_seconds, created, updated) \
              VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account_id) DO UPDATE SET data_key_id = excluded.data_key_id, \
              sealed = excluded.sealed, lag_limit_seconds = excluded.lag_limit_seconds, updated = excluded.updated",
         )
         .bind(account_id)
-        .bind(engine.vault().data_key_id())
-        .bind(sealed)
+        .bind(sealed.data_key_id)
+        .bind(sealed.bytes)
         .bind(i64::from(limit))
         .bind(now())
         .execute(&mut *tx)
@@ -190,7 +205,7 @@ pub async fn remove(engine: &Engine, actor: &Actor) -> Result<()> {
             .execute(&mut *tx)
             .await?;
         let before = find(&mut *tx, actor.account_id()).await?.ok_or_else(missing)?;
-        let old = before.open(engine, actor.account_id())?;
+        let old = before.open(engine, &mut *tx, actor.account_id()).await?;
         sqlx::query("DELETE FROM webhook WHERE account_id = $1")
             .bind(actor.account_id())
             .execute(&mut *tx)
@@ -256,4 +271,25 @@ fn secret(text: &str) -> Result<Vec<u8>, FieldErrors> {
     decoded
         .filter(|secret| (24..=64).contains(&secret.len()))
         .ok_or_else(|| FieldErrors::one("secret", "It must be whsec_ and base64 of 24 to 64 bytes."))
+}
+
+/// Seals every webhook under the newest data key; answers how many.
+pub(crate) async fn seal_again(engine: &Engine, tx: &mut WriteTx) -> Result<usize> {
+    let query = sqlx::query_as::<_, (i64, i64, Vec<u8>)>(tx.dialect().pick(
+        "SELECT account_id, data_key_id, sealed FROM webhook ORDER BY account_id",
+        "SELECT account_id, data_key_id, sealed FROM webhook ORDER BY account_id FOR UPDATE",
+    ));
+    let rows = query.fetch_all(&mut **tx).await?;
+    let count = rows.len();
+    for (account_id, data_key_id, bytes) in rows {
+        let before = Sealed { data_key_id, bytes };
+        let sealed = engine.vault().seal_again(tx, &place(account_id), &before).await?;
+        sqlx::query("UPDATE webhook SET data_key_id = $2, sealed = $3 WHERE account_id = $1")
+            .bind(account_id)
+            .bind(sealed.data_key_id)
+            .bind(sealed.bytes)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(count)
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
-use auditstream_engine::{Actor, Engine, access};
-use auditstream_model::{AccountName, Scope};
+use auditstream_engine::{Actor, Engine};
+use auditstream_model::AccountName;
 
-use crate::support::{House, On, config};
+use crate::support::{House, On, config, ingester};
 
 const DATABASE: &str = "AUDITSTREAM_TEST_DATABASE";
 
@@ -112,10 +112,7 @@ impl Inside {
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
             .unwrap();
-        let token = access::create_token(&engine, &admin, "child", &[Scope::Ingest])
-            .await
-            .unwrap();
-        let ingester = access::token(&engine, &token).await.unwrap().unwrap();
+        let ingester = ingester(&engine, &admin).await;
         Some(Self {
             engine,
             admin,

@@ -9,8 +9,8 @@ use auditstream_engine::{
     Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access, connectors, destinations,
 };
 use auditstream_model::{
-    AccountName, AggregateItem, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput, IngestOutcome,
-    ListQuery, Scope, Status,
+    AccountName, AggregateItem, ApiTokenInput, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput,
+    IngestOutcome, ListQuery, Scope, Status,
 };
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
@@ -97,6 +97,17 @@ fn fresh_database(on: On, folder: &Path) -> (Database, String) {
     }
 }
 
+/// The holder of a new token that may send events in.
+pub(crate) async fn ingester(engine: &Engine, admin: &Actor) -> Actor {
+    let input = ApiTokenInput {
+        name: format!("ingest {}", rand::random::<u64>()),
+        scopes: vec![Scope::Ingest],
+        expires_in_days: None,
+    };
+    let made = access::create_token(engine, admin, &input).await.unwrap();
+    access::token(engine, &made.token).await.unwrap().unwrap()
+}
+
 impl House {
     pub async fn open(on: On) -> Self {
         Self::open_with(on, AwsSettings::default()).await
@@ -113,10 +124,7 @@ impl House {
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
             .unwrap();
-        let token = access::create_token(&engine, &admin, "tests", &[Scope::Ingest])
-            .await
-            .unwrap();
-        let ingester = access::token(&engine, &token).await.unwrap().unwrap();
+        let ingester = ingester(&engine, &admin).await;
         let background = Some(engine.start());
         Self {
             on,

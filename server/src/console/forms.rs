@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::cookies;
 use super::visitor::Visitor;
 use crate::api::problem::Refusal;
-use crate::state::{AppState, client_ip};
+use crate::state::AppState;
 
 const HOME: &str = "/settings";
 const STREAMING: &str = "/settings/audit-trail/streaming";
@@ -24,7 +24,8 @@ const FLASH_SECONDS: u32 = 30;
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/sign-in", post(sign_in))
-        .route("/setup", post(set_up))
+        .route("/setup", post(redeem))
+        .route("/invitation", post(redeem))
         .route("/sign-out", post(sign_out))
         .route("/settings/audit-trail/streaming/{id}/status", post(set_status))
         .route("/theme", post(set_theme))
@@ -40,13 +41,21 @@ struct SignIn {
     next: String,
 }
 
-async fn sign_in(State(state): State<AppState>, request: Request) -> Response {
-    let ip = client_ip(request.extensions());
+async fn sign_in(State(state): State<AppState>, Extension(visitor): Extension<Visitor>, request: Request) -> Response {
+    let ip = visitor.client_ip;
     let form: SignIn = match form(request, &state).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    match access::sign_in(&state.engine, &form.email, &form.password, &ip).await {
+    match access::sign_in(
+        &state.engine,
+        &form.email,
+        &form.password,
+        visitor.session.as_deref(),
+        &ip,
+    )
+    .await
+    {
         Ok(token) => go_with_session(&state, local(&form.next).unwrap_or(HOME), &token),
         Err(error) => {
             let back = local(&form.next).map(|next| format!("/sign-in?next={}", super::pages::percent_encoded(next)));
@@ -55,36 +64,42 @@ async fn sign_in(State(state): State<AppState>, request: Request) -> Response {
     }
 }
 
+/// What the form of a one-time link sends.
 #[derive(Deserialize)]
-struct SetUp {
+struct Redeem {
     #[serde(default)]
     token: String,
+    /// Asked of the first admin alone.
     #[serde(default)]
     email: String,
     #[serde(default)]
     password: String,
 }
 
-async fn set_up(State(state): State<AppState>, request: Request) -> Response {
-    let ip = client_ip(request.extensions());
-    let form: SetUp = match form(request, &state).await {
+/// Uses a one-time link up, and signs the person in.
+async fn redeem(State(state): State<AppState>, Extension(visitor): Extension<Visitor>, request: Request) -> Response {
+    let page = request.uri().path().to_owned();
+    let ip = visitor.client_ip;
+    let form: Redeem = match form(request, &state).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    let made = access::redeem_setup_link(&state.engine, &form.token, &form.email, &form.password).await;
-    if let Err(error) = made {
-        let back = format!("/setup?token={}", super::pages::percent_encoded(&form.token));
-        return go_with_flash(&state, &back, &Refusal::from(error).0);
-    }
-    match access::sign_in(&state.engine, &form.email, &form.password, &ip).await {
+    let email = match access::redeem(&state.engine, &form.token, &form.email, &form.password, &ip).await {
+        Ok(email) => email,
+        Err(error) => {
+            let back = format!("{page}?token={}", super::pages::percent_encoded(&form.token));
+            return go_with_flash(&state, &back, &Refusal::from(error).0);
+        }
+    };
+    match access::sign_in(&state.engine, &email, &form.password, visitor.session.as_deref(), &ip).await {
         Ok(token) => go_with_session(&state, HOME, &token),
         Err(error) => go_with_flash(&state, "/sign-in", &Refusal::from(error).0),
     }
 }
 
 async fn sign_out(State(state): State<AppState>, Extension(visitor): Extension<Visitor>) -> Response {
-    if let Some(token) = &visitor.session
-        && let Err(error) = access::sign_out(&state.engine, token).await
+    if let (Some(actor), Some(token)) = (&visitor.actor, &visitor.session)
+        && let Err(error) = access::sign_out(&state.engine, actor, token).await
     {
         return Refusal::from(error).into_response();
     }

@@ -44,6 +44,8 @@ fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sy
     let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
     let visit = Visit {
         client_ip: visitor.client_ip.clone(),
+        session: visitor.session.clone(),
+        public_url: state.public_url.clone(),
         session_cookie: if state.secure() {
             |token| cookies::session(token, true)
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auditstream_engine::store::Limits;
 use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access};
-use auditstream_model::{AccountName, Role, Scope};
+use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,7 +56,7 @@ impl App {
             .unwrap();
         let mut tokens = Vec::new();
         for (name, scope) in [("in", Scope::Ingest), ("out", Scope::Read), ("all", Scope::Admin)] {
-            tokens.push(access::create_token(&engine, &actor, name, &[scope]).await.unwrap());
+            tokens.push(token(&engine, &actor, name, &[scope]).await);
         }
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -143,6 +143,15 @@ impl App {
         let cookie = cookie(&answer, "auditstream_session").unwrap();
         cookie.split(';').next().unwrap().to_owned()
     }
+}
+
+pub(crate) async fn token(engine: &Engine, actor: &Actor, name: &str, scopes: &[Scope]) -> String {
+    let input = ApiTokenInput {
+        name: name.to_owned(),
+        scopes: scopes.to_vec(),
+        expires_in_days: None,
+    };
+    access::create_token(engine, actor, &input).await.unwrap().token
 }
 
 pub(crate) fn connector(endpoint: &str) -> Value {

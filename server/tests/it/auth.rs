@@ -4,7 +4,7 @@ use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, Scope};
 use serde_json::json;
 
-use crate::app::{App, destination, event, refused};
+use crate::app::{App, destination, event, refused, token};
 
 #[tokio::test]
 async fn without_a_token_that_is_known_nothing_is_told() {
@@ -106,7 +106,7 @@ async fn accounts_do_not_see_each_other() {
     access::create_account(&app.engine, &other).await.unwrap();
     let actor = Actor::command_line(&app.engine, &other).await.unwrap();
     let scopes = [Scope::Ingest, Scope::Admin];
-    let token = access::create_token(&app.engine, &actor, "all", &scopes).await.unwrap();
+    let token = token(&app.engine, &actor, "all", &scopes).await;
     let listed = app.get("/v1/connectors").bearer_auth(&token).send().await.unwrap();
     assert_eq!(listed.headers()["x-total-elements"], "0");
     refused(

@@ -1,0 +1,217 @@
+//! How often somebody may guess a password.
+//!
+//! Attempts are counted before the password is looked at, in three ways, each for a quarter of an hour from the first:
+//!
+//! | counted by | attempts | keeps out |
+//! | --- | --- | --- |
+//! | e-mail and network address | 5 | who guesses one person's password |
+//! | network address | 30 | who tries one password with many people |
+//! | e-mail | 50 | who guesses from many places |
+//!
+//! The last could shut a person out for as long as somebody keeps guessing, so it does not count where that person has
+//! signed in before; `auditstream user reset-password` ends it, too. A right password takes its attempt back.
+//! Whether there is such a person makes no difference to what is counted and said.
+
+use std::net::IpAddr;
+
+use auditstream_model::{Code, EpochMillis};
+
+use super::{DAY, MINUTE, digest};
+use crate::Engine;
+use crate::error::{Error, Result};
+use crate::store::{WriteTx, now, retried};
+
+/// How long attempts count, ms.
+pub const THROTTLED_FOR: EpochMillis = 15 * MINUTE;
+/// How long a place is known, ms.
+const KNOWN_FOR: EpochMillis = 90 * DAY;
+
+const OF_BOTH: i64 = 5;
+const OF_ADDRESS: i64 = 30;
+const OF_EMAIL: i64 = 50;
+
+/// One attempt.
+pub(super) struct Attempt {
+    address: String,
+    /// What is counted, and up to where; always in this order, so that two attempts never wait for each other.
+    subjects: [(String, i64); 3],
+}
+
+/// A refusal of too many attempts.
+#[must_use]
+pub fn is_throttled(error: &Error) -> bool {
+    matches!(error, Error::Refused(problem) if problem.code == Code::Throttled)
+}
+
+fn refusal() -> Error {
+    Error::refused(
+        Code::Throttled,
+        format!(
+            "Too many attempts to sign in. Wait {} minutes, then try again.",
+            THROTTLED_FOR / MINUTE
+        ),
+    )
+}
+
+impl Attempt {
+    pub(super) fn new(email: &str, client_ip: &str) -> Self {
+        let address = network(client_ip);
+        // What people type there by mistake is not kept.
+        let who: String = digest(email)
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            subjects: [
+                (format!("both {who} {address}"), OF_BOTH),
+                (format!("from {address}"), OF_ADDRESS),
+                (format!("user {who}"), OF_EMAIL),
+            ],
+            address,
+        }
+    }
+
+    /// Counts it.
+    ///
+    /// # Errors
+    /// [`Code::Throttled`] when there were too many.
+    pub(super) async fn count(&self, engine: &Engine, user_id: Option<i64>) -> Result<()> {
+        let known = match user_id {
+            Some(user_id) => self.is_known(engine, user_id).await?,
+            None => false,
+        };
+        // Who is kept out is told so without a write.
+        for (subject, limit) in self.limits(known) {
+            let found: Option<i64> =
+                sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
+                    .bind(subject)
+                    .bind(now() - THROTTLED_FOR)
+                    .fetch_optional(engine.store().read())
+                    .await?;
+            if found.is_some_and(|failures| failures >= *limit) {
+                return Err(refusal());
+            }
+        }
+        retried(|| async {
+            let mut tx = engine.store().write().await?;
+            for (subject, limit) in self.limits(known) {
+                let failures: i64 = sqlx::query_scalar(
+                    "INSERT INTO sign_in_failure (subject, failures, since) VALUES ($1, 1, $2) \
+                     ON CONFLICT (subject) DO UPDATE SET \
+                     failures = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.failures + 1 ELSE 1 END, \
+                     since = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.since ELSE $2 END \
+                     RETURNING failures",
+                )
+                .bind(subject)
+                .bind(now())
+                .bind(now() - THROTTLED_FOR)
+                .fetch_one(&mut *tx)
+                .await?;
+                if failures > *limit {
+                    return Err(refusal());
+                }
+            }
+            tx.commit().await
+        })
+        .await
+    }
+
+    fn limits(&self, known: bool) -> &[(String, i64)] {
+        if known { &self.subjects[..2] } else { &self.subjects }
+    }
+
+    /// Writes to the disk and changes nothing: takes as long as the audit event of a person who exists.
+    pub(super) async fn write_again(&self, engine: &Engine) -> Result<()> {
+        let mut tx = engine.store().write().await?;
+        sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
+            .bind(&self.subjects[0].0)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Takes it back, and remembers the place.
+    pub(super) async fn succeeded(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
+        let [both, others @ ..] = &self.subjects;
+        sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR since < $2")
+            .bind(&both.0)
+            .bind(now() - THROTTLED_FOR)
+            .execute(&mut **tx)
+            .await?;
+        for (subject, _) in others {
+            sqlx::query("UPDATE sign_in_failure SET failures = failures - 1 WHERE subject = $1 AND failures > 0")
+                .bind(subject)
+                .execute(&mut **tx)
+                .await?;
+        }
+        sqlx::query("DELETE FROM known_address WHERE user_id = $1 AND seen < $2")
+            .bind(user_id)
+            .bind(now() - KNOWN_FOR)
+            .execute(&mut **tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO known_address (user_id, address, seen) VALUES ($1, $2, $3) \
+             ON CONFLICT (user_id, address) DO UPDATE SET seen = excluded.seen",
+        )
+        .bind(user_id)
+        .bind(&self.address)
+        .bind(now())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn is_known(&self, engine: &Engine, user_id: i64) -> Result<bool> {
+        let query = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM known_address WHERE user_id = $1 AND address = $2 AND seen > $3",
+        );
+        let found = query
+            .bind(user_id)
+            .bind(&self.address)
+            .bind(now() - KNOWN_FOR)
+            .fetch_one(engine.store().read())
+            .await?;
+        Ok(found > 0)
+    }
+}
+
+/// Forgets the attempts of an e-mail address, from wherever.
+pub(super) async fn forgive(tx: &mut WriteTx, email: &str) -> Result<()> {
+    let [_, _, (user, _)] = Attempt::new(email, "").subjects;
+    sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1")
+        .bind(user)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Whom an address on the network stands for: of IPv6 one customer has a whole /64.
+fn network(client_ip: &str) -> String {
+    match client_ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V6(ip)) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(ip) => ip.to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_a_64() {
+        for (ip, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+            ("", "unknown"),
+        ] {
+            assert_eq!(network(ip), expected);
+        }
+    }
+}

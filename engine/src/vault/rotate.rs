@@ -1,0 +1,104 @@
+//! New keys, while servers run.
+//!
+//! 1. [`rotate`] makes a data key and seals every secret again under it. Given a new master key, it wraps the data keys by
+//!    that one, too, so that servers with the old and with the new one work side by side.
+//! 2. Each server is started again with the new master key, one after the other.
+//! 3. [`retire`] removes what the old master key opens.
+
+use auditstream_model::{Code, Permission};
+use serde_json::json;
+
+use super::{MasterKey, insert, lock, wrap};
+use crate::error::{Error, Result};
+use crate::store::{WriteTx, retried};
+use crate::trail::own::{Change, record};
+use crate::{Actor, Engine, connectors, notify};
+
+const KIND: &str = "ENCRYPTION_KEY";
+
+/// Seals every secret under a new data key, and wraps the data keys by a new master key where there is one; answers how many
+/// secrets were sealed.
+///
+/// # Errors
+/// A secret or data key that this master key does not open; nothing is changed then.
+pub async fn rotate(engine: &Engine, actor: &Actor, new_master: Option<&MasterKey>) -> Result<usize> {
+    actor.require(Permission::EditAccess)?;
+    let vault = engine.vault();
+    let sealed = retried(|| async {
+        let mut tx = engine.store().write().await?;
+        lock(&mut tx).await?;
+        if let Some(master) = new_master {
+            for id in data_keys(&mut tx).await? {
+                let key = vault.data_key(&mut *tx, id).await?;
+                wrap(&mut tx, id, &key, master).await?;
+            }
+        }
+        let masters: Vec<&MasterKey> = std::iter::once(&vault.master).chain(new_master).collect();
+        insert(&mut tx, &rand::random(), &masters).await?;
+        let sealed = connectors::seal_again(engine, &mut tx).await? + notify::seal_again(engine, &mut tx).await?;
+        let new = json!({"secrets": sealed, "new_master_key": new_master.is_some()});
+        record(&mut tx, actor, Change::of(KIND, "data key", "UPDATE", (), new)).await?;
+        tx.commit().await?;
+        Ok(sealed)
+    })
+    .await?;
+    // A server that was about to write a secret under the old key keeps it for now; the next rotation will do.
+    if let Err(error) = forget_unused(engine).await {
+        tracing::debug!(%error, "old data keys stay");
+    }
+    Ok(sealed)
+}
+
+/// Removes what other master keys than this one open; servers that have another are refused at their next start.
+///
+/// # Errors
+/// [`Code::Conflict`] when some data key is not wrapped by this master key.
+pub async fn retire(engine: &Engine, actor: &Actor) -> Result<u64> {
+    actor.require(Permission::EditAccess)?;
+    let ours = engine.vault().master.id();
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        lock(&mut tx).await?;
+        let missing: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM data_key k WHERE NOT EXISTS \
+             (SELECT 1 FROM data_key_wrap w WHERE w.data_key_id = k.id AND w.master_key = $1)",
+        )
+        .bind(&ours)
+        .fetch_one(&mut *tx)
+        .await?;
+        if missing > 0 {
+            return Err(Error::refused(
+                Code::Conflict,
+                "Some data keys are not wrapped by this master key: rotate with it as the new one first.",
+            ));
+        }
+        let gone = sqlx::query("DELETE FROM data_key_wrap WHERE master_key <> $1")
+            .bind(&ours)
+            .execute(&mut *tx)
+            .await?;
+        let gone = gone.rows_affected();
+        let change = Change::of(KIND, "master key", "DELETE", json!({"wrapped_data_keys": gone}), ());
+        record(&mut tx, actor, change).await?;
+        tx.commit().await?;
+        Ok(gone)
+    })
+    .await
+}
+
+async fn data_keys(tx: &mut WriteTx) -> Result<Vec<i64>> {
+    let query = sqlx::query_scalar("SELECT id FROM data_key ORDER BY id");
+    Ok(query.fetch_all(&mut **tx).await?)
+}
+
+/// Removes the data keys under which nothing is sealed.
+async fn forget_unused(engine: &Engine) -> Result<()> {
+    let mut tx = engine.store().write().await?;
+    sqlx::query(
+        "DELETE FROM data_key WHERE id < (SELECT max(id) FROM data_key) \
+         AND NOT EXISTS (SELECT 1 FROM connector c WHERE c.data_key_id = data_key.id) \
+         AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.data_key_id = data_key.id)",
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}

@@ -52,7 +52,9 @@
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | a full, locked or lost database is survived and told | `it::unavailable::*` |
 //! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
-//! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
+//! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event`, `it::access::every_change_of_access_is_an_audit_event` |
+//! | keys are replaced while servers run | `it::keys::*` |
+//! | who may what, and who is who | `it::access::*` |
 
 pub mod access;
 pub mod actor;

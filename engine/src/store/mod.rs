@@ -13,6 +13,7 @@
 mod address;
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
@@ -151,6 +152,7 @@ impl Store {
             Database::Sqlite(file) => {
                 let url = |mode| address::sqlite_url(file, mode).map_err(|error| refuse(error.to_string()));
                 let (readwrite, readonly) = (url("rwc")?, url("ro")?);
+                make_private(file).map_err(|error| refuse(error.to_string()))?;
                 let writers = pool(&readwrite, 1, limits, Dialect::Sqlite, SQLITE_WRITER);
                 let writers = writers.await.map_err(|error| refuse(error.to_string()))?;
                 migrate(&SQLITE_MIGRATIONS, &writers).await.map_err(refuse)?;
@@ -235,6 +237,19 @@ where
             }
             other => return other,
         }
+    }
+}
+
+/// Makes the file of a new database for its owner alone; SQLite gives those beside it the same mode. One that is there stays
+/// as it is.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -20,13 +20,15 @@ const KIND: &str = "ENCRYPTION_KEY";
 /// secrets were sealed.
 ///
 /// # Errors
-/// A secret or data key that this master key does not open; nothing is changed then.
+/// A secret or data key that this master key does not open; [`Code::Conflict`] while servers may run with yet another
+/// master key, which would not open the new data key. Nothing is changed then.
 pub async fn rotate(engine: &Engine, actor: &Actor, new_master: Option<&MasterKey>) -> Result<usize> {
     actor.require(Permission::EditAccess)?;
     let vault = engine.vault();
     let sealed = retried(|| async {
         let mut tx = engine.store().write().await?;
         lock(&mut tx).await?;
+        require_no_other(&mut tx, &vault.master, new_master).await?;
         if let Some(master) = new_master {
             for id in data_keys(&mut tx).await? {
                 let key = vault.data_key(&mut *tx, id).await?;
@@ -83,6 +85,22 @@ pub async fn retire(engine: &Engine, actor: &Actor) -> Result<u64> {
         Ok(gone)
     })
     .await
+}
+
+async fn require_no_other(tx: &mut WriteTx, ours: &MasterKey, new: Option<&MasterKey>) -> Result<()> {
+    let others: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM data_key_wrap WHERE master_key <> $1 AND master_key <> $2")
+            .bind(ours.id())
+            .bind(new.unwrap_or(ours).id())
+            .fetch_one(&mut **tx)
+            .await?;
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        Code::Conflict,
+        "Another master key is being replaced, or replaces this one. Give it as the new one, or retire it first.",
+    ))
 }
 
 async fn data_keys(tx: &mut WriteTx) -> Result<Vec<i64>> {

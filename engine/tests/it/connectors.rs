@@ -149,3 +149,20 @@ async fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password()
         );
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_of_a_database_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(config(folder.path().join("auditstream.db").into()))
+        .await
+        .unwrap();
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 3, "the database, its log and its index");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+    engine.close().await;
+}

@@ -2,6 +2,7 @@
 //! a proxy that can misbehave.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
+mod access;
 mod bucket;
 mod child;
 mod connectors;
@@ -9,6 +10,7 @@ mod crash;
 mod credentials;
 mod fairness;
 mod faults;
+mod keys;
 mod kills;
 mod model;
 mod postgres;

@@ -6,8 +6,9 @@
 //! | [`bodies`] | bodies, bounded by bytes and time |
 //! | [`extract`] | bodies, parameters and identifiers, or a problem |
 //! | [`problem`], [`listing`] | answers |
-//! | [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
+//! | [`access`], [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
 
+pub mod access;
 pub mod audit_events;
 pub mod bodies;
 pub mod caller;
@@ -28,6 +29,7 @@ use problem::Refusal;
 /// Every route under `/v1`.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
+        .merge(access::router())
         .merge(audit_events::router())
         .merge(connectors::router())
         .merge(streaming_destinations::router(state))

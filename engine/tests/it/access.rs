@@ -1,0 +1,414 @@
+//! Who may sign in, and as what.
+
+use std::time::{Duration, Instant};
+
+use auditstream_engine::trail::search;
+use auditstream_engine::{Actor, access};
+use auditstream_model::{AccountName, ApiTokenInput, Code, EventFilter, LinkKind, Permission, Role, Scope, UserStatus};
+use serde_json::Value;
+
+use crate::on_both;
+use crate::support::House;
+
+const PASSWORD: &str = "correct horse battery staple";
+const OTHER: &str = "another horse battery staple";
+const HERE: &str = "192.0.2.1";
+
+on_both![
+    a_session_is_its_own_each_time_and_ends_with_what_it_rests_on,
+    an_invitation_is_used_once_and_looking_at_it_changes_nothing,
+    a_new_password_ends_sessions_and_links,
+    the_last_admin_stays,
+    guessing_is_throttled_and_shuts_nobody_out_for_ever,
+    nothing_tells_who_exists,
+    time_does_not_tell_who_exists,
+    a_token_ends_when_its_time_is_over_or_it_is_revoked,
+    accounts_know_nothing_of_each_other,
+    every_change_of_access_is_an_audit_event,
+];
+
+async fn person(house: &House, email: &str, role: Role) {
+    access::create_user(&house.engine, &house.admin, email, role, PASSWORD)
+        .await
+        .unwrap();
+}
+
+async fn sign_in(house: &House, email: &str, password: &str) -> Result<String, Code> {
+    sign_in_from(house, email, password, HERE).await
+}
+
+async fn sign_in_from(house: &House, email: &str, password: &str, ip: &str) -> Result<String, Code> {
+    access::sign_in(&house.engine, email, password, None, ip)
+        .await
+        .map_err(|error| error.problem().code)
+}
+
+async fn who(house: &House, cookie: &str) -> Option<Actor> {
+    access::session(&house.engine, cookie).await.unwrap()
+}
+
+/// The events of an action, newest first.
+async fn events(house: &House, action: &str) -> Vec<Value> {
+    let filter = EventFilter {
+        action: Some(action.to_owned()),
+        ..EventFilter::default()
+    };
+    let page = search(&house.engine, &house.admin, &filter).await.unwrap();
+    page.events
+        .iter()
+        .map(|event| serde_json::from_str(&event.json).unwrap())
+        .collect()
+}
+
+async fn a_session_is_its_own_each_time_and_ends_with_what_it_rests_on(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    person(&house, "bob@example.com", Role::Viewer).await;
+    let first = sign_in(&house, " Bob@Example.com ", PASSWORD).await.unwrap();
+    // Signing in again in the same browser ends the session that it had.
+    let second = access::sign_in(&house.engine, "bob@example.com", PASSWORD, Some(&first), HERE)
+        .await
+        .unwrap();
+    assert_ne!(first, second);
+    assert!(who(&house, &first).await.is_none());
+    let bob = who(&house, &second).await.unwrap();
+    assert!(!bob.may(Permission::EditDestination));
+    // A role counts from the next request on.
+    access::set_role(&house.engine, &house.admin, "bob@example.com", Role::Admin)
+        .await
+        .unwrap();
+    assert!(who(&house, &second).await.unwrap().may(Permission::EditDestination));
+    access::sign_out(&house.engine, &bob, &second).await.unwrap();
+    assert!(who(&house, &second).await.is_none());
+
+    let (one, two) = (
+        sign_in(&house, "bob@example.com", PASSWORD).await.unwrap(),
+        sign_in(&house, "bob@example.com", PASSWORD).await.unwrap(),
+    );
+    access::sign_out_everywhere(&house.engine, &bob, "bob@example.com")
+        .await
+        .unwrap();
+    assert!(who(&house, &one).await.is_none() && who(&house, &two).await.is_none());
+
+    let three = sign_in(&house, "bob@example.com", PASSWORD).await.unwrap();
+    access::remove_user(&house.engine, &house.admin, "bob@example.com")
+        .await
+        .unwrap();
+    assert!(who(&house, &three).await.is_none());
+    assert_eq!(
+        sign_in(&house, "bob@example.com", PASSWORD).await,
+        Err(Code::WrongCredentials)
+    );
+
+    let idle = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    assert!(who(&house, &idle).await.is_some());
+    house.sql("UPDATE session SET seen = seen - 12 * 3600000 - 1000").await;
+    assert!(who(&house, &idle).await.is_none(), "not used for 12 hours");
+    let old = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    house
+        .sql("UPDATE session SET expires = expires - 7 * 86400000 - 1000")
+        .await;
+    assert!(who(&house, &old).await.is_none(), "a week old");
+}
+
+async fn an_invitation_is_used_once_and_looking_at_it_changes_nothing(house: House) {
+    let engine = &house.engine;
+    let first = access::invite(engine, &house.admin, "eve@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    let again = access::invite(engine, &house.admin, "eve@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    assert!(access::link(engine, &first.token).await.unwrap().is_none(), "replaced");
+    for _ in 0..3 {
+        let link = access::link(engine, &again.token).await.unwrap().unwrap();
+        assert_eq!(
+            (link.kind, link.email.as_deref()),
+            (LinkKind::Invitation, Some("eve@example.com"))
+        );
+    }
+    let listed = access::users(engine, &house.admin).await.unwrap();
+    assert_eq!((listed.len(), listed[0].status), (1, UserStatus::Invited));
+    let short = access::redeem(engine, &again.token, "", "short", HERE)
+        .await
+        .unwrap_err();
+    assert_eq!(short.problem().code, Code::InvalidFields, "and the link is still good");
+    // The address is the link's, whatever is sent.
+    let email = access::redeem(engine, &again.token, "mallory@example.com", PASSWORD, HERE)
+        .await
+        .unwrap();
+    assert_eq!(email, "eve@example.com");
+    let used = access::redeem(engine, &again.token, "", OTHER, HERE).await.unwrap_err();
+    assert_eq!(used.problem().code, Code::NotFound);
+    let eve = who(&house, &sign_in(&house, &email, PASSWORD).await.unwrap())
+        .await
+        .unwrap();
+    assert!(eve.may(Permission::ViewAudit) && !eve.may(Permission::EditAccess));
+    let there = access::invite(engine, &house.admin, "eve@example.com", Role::Admin).await;
+    assert_eq!(there.err().unwrap().problem().code, Code::DuplicateField);
+
+    let withdrawn = access::invite(engine, &house.admin, "fay@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    access::withdraw_invitation(engine, &house.admin, "fay@example.com")
+        .await
+        .unwrap();
+    assert!(access::link(engine, &withdrawn.token).await.unwrap().is_none());
+    let late = access::invite(engine, &house.admin, "gus@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    house.sql("UPDATE one_time_link SET expires = 1").await;
+    let refused = access::redeem(engine, &late.token, "", PASSWORD, HERE)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.problem().code, Code::NotFound);
+}
+
+async fn a_new_password_ends_sessions_and_links(house: House) {
+    let engine = &house.engine;
+    person(&house, "ada@example.com", Role::Admin).await;
+    let before = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    let ada = who(&house, &before).await.unwrap();
+    let wrong = access::change_password(engine, &ada, "not the password", OTHER, HERE)
+        .await
+        .unwrap_err();
+    assert!(wrong.problem().of("current").is_some());
+    let link = access::password_link(engine, &house.admin, "ada@example.com")
+        .await
+        .unwrap();
+    let after = access::change_password(engine, &ada, PASSWORD, OTHER, HERE)
+        .await
+        .unwrap();
+    assert!(who(&house, &before).await.is_none() && who(&house, &after).await.is_some());
+    assert!(access::link(engine, &link.token).await.unwrap().is_none());
+    assert_eq!(
+        sign_in(&house, "ada@example.com", PASSWORD).await,
+        Err(Code::WrongCredentials)
+    );
+    assert!(sign_in(&house, "ada@example.com", OTHER).await.is_ok());
+
+    let link = access::password_link(engine, &house.admin, "ada@example.com")
+        .await
+        .unwrap();
+    access::redeem(engine, &link.token, "", PASSWORD, HERE).await.unwrap();
+    assert!(who(&house, &after).await.is_none());
+    let ada = who(&house, &sign_in(&house, "ada@example.com", PASSWORD).await.unwrap())
+        .await
+        .unwrap();
+    assert!(ada.may(Permission::EditAccess), "the role stays what it was");
+}
+
+async fn the_last_admin_stays(house: House) {
+    let engine = &house.engine;
+    person(&house, "ada@example.com", Role::Admin).await;
+    person(&house, "bob@example.com", Role::Viewer).await;
+    access::invite(engine, &house.admin, "cyd@example.com", Role::Admin)
+        .await
+        .unwrap();
+    let removed = access::remove_user(engine, &house.admin, "ada@example.com")
+        .await
+        .unwrap_err();
+    assert_eq!(removed.problem().code, Code::Conflict);
+    let demoted = access::set_role(engine, &house.admin, "ada@example.com", Role::Viewer).await;
+    assert_eq!(demoted.unwrap_err().problem().code, Code::Conflict);
+    // Of two admins who remove each other at the same time one stays.
+    access::set_role(engine, &house.admin, "bob@example.com", Role::Admin)
+        .await
+        .unwrap();
+    let (one, two) = tokio::join!(
+        access::remove_user(engine, &house.admin, "ada@example.com"),
+        access::remove_user(engine, &house.admin, "bob@example.com"),
+    );
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+}
+
+async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(
+            sign_in_from(&house, "ada@example.com", "wrong", "198.51.100.1").await,
+            Err(Code::WrongCredentials)
+        );
+    }
+    let right = sign_in_from(&house, "ada@example.com", PASSWORD, "198.51.100.1").await;
+    assert_eq!(right, Err(Code::Throttled), "even the right password");
+    assert!(sign_in(&house, "ada@example.com", PASSWORD).await.is_ok(), "elsewhere");
+    for guesser in 2..12 {
+        for _ in 0..5 {
+            let ip = format!("198.51.100.{guesser}");
+            let _ = sign_in_from(&house, "ada@example.com", "wrong", &ip).await;
+        }
+    }
+    let elsewhere = sign_in_from(&house, "ada@example.com", PASSWORD, "203.0.113.1").await;
+    assert_eq!(elsewhere, Err(Code::Throttled), "from many places");
+    assert!(
+        sign_in(&house, "ada@example.com", PASSWORD).await.is_ok(),
+        "where she has signed in before she still can"
+    );
+    house.sql("UPDATE sign_in_failure SET since = since - 900001").await;
+    assert!(
+        sign_in_from(&house, "ada@example.com", PASSWORD, "203.0.113.1")
+            .await
+            .is_ok(),
+        "a quarter of an hour later"
+    );
+    // One place that tries many people.
+    for person in 0..30 {
+        let email = format!("p{person}@example.com");
+        let _ = sign_in_from(&house, &email, "wrong", "203.0.113.9").await;
+    }
+    let last = sign_in_from(&house, "ada@example.com", PASSWORD, "203.0.113.9").await;
+    assert_eq!(last, Err(Code::Throttled));
+}
+
+async fn nothing_tells_who_exists(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let mut refusals = Vec::new();
+    for email in ["ada@example.com", "nobody@example.com"] {
+        for _ in 0..6 {
+            let refused = access::sign_in(&house.engine, email, "wrong", None, HERE)
+                .await
+                .unwrap_err();
+            refusals.push(refused.problem());
+        }
+    }
+    let (hers, nobodys) = refusals.split_at(6);
+    assert_eq!(hers, nobodys);
+    assert_eq!(hers[5].code, Code::Throttled);
+}
+
+/// A hash takes tens of milliseconds, so that leaving it out for those who do not exist would show as a factor of ten.
+async fn time_does_not_tell_who_exists(house: House) {
+    let attempts = 12;
+    for attempt in 0..attempts {
+        person(&house, &format!("p{attempt}@example.com"), Role::Viewer).await;
+    }
+    let (mut theirs, mut nobodys) = (Duration::ZERO, Duration::ZERO);
+    for attempt in 0..attempts {
+        for (who, total) in [("p", &mut theirs), ("q", &mut nobodys)] {
+            let (email, ip) = (format!("{who}{attempt}@example.com"), format!("192.0.2.{attempt}"));
+            let start = Instant::now();
+            let refused = sign_in_from(&house, &email, "wrong", &ip).await;
+            *total += start.elapsed();
+            assert_eq!(refused, Err(Code::WrongCredentials));
+        }
+    }
+    let ratio = theirs.as_secs_f64() / nobodys.as_secs_f64();
+    assert!((0.4..2.5).contains(&ratio), "{theirs:?} against {nobodys:?}");
+}
+
+async fn a_token_ends_when_its_time_is_over_or_it_is_revoked(house: House) {
+    let engine = &house.engine;
+    let input = ApiTokenInput {
+        name: "SIEM".to_owned(),
+        scopes: vec![Scope::Read],
+        expires_in_days: Some(1),
+    };
+    let made = access::create_token(engine, &house.admin, &input).await.unwrap();
+    assert!(made.token.starts_with("auditstream_") && !format!("{made:?}").contains(&made.token));
+    let again = access::create_token(engine, &house.admin, &input).await.unwrap_err();
+    assert_eq!(
+        again.problem().code,
+        Code::DuplicateField,
+        "audit events name it by its name"
+    );
+    let reader = access::token(engine, &made.token).await.unwrap().unwrap();
+    assert!(reader.may(Permission::ViewAudit) && !reader.may(Permission::EditDestination));
+    let find = async || {
+        let tokens = access::tokens(engine, &house.admin).await.unwrap();
+        tokens.into_iter().find(|token| token.id == made.api_token.id)
+    };
+    assert!(find().await.unwrap().last_used.is_some());
+    house.sql("UPDATE api_token SET expires = 1 WHERE name = 'SIEM'").await;
+    assert!(
+        access::token(engine, &made.token).await.unwrap().is_none(),
+        "its time is over"
+    );
+    house
+        .sql("UPDATE api_token SET expires = NULL WHERE name = 'SIEM'")
+        .await;
+    assert!(access::token(engine, &made.token).await.unwrap().is_some());
+    access::revoke_token(engine, &house.admin, &made.api_token.id)
+        .await
+        .unwrap();
+    assert!(access::token(engine, &made.token).await.unwrap().is_none());
+    assert!(find().await.is_none());
+    let gone = access::revoke_token(engine, &house.admin, &made.api_token.id)
+        .await
+        .unwrap_err();
+    assert_eq!(gone.problem().code, Code::NotFound);
+}
+
+async fn accounts_know_nothing_of_each_other(house: House) {
+    let engine = &house.engine;
+    person(&house, "ada@example.com", Role::Admin).await;
+    let other = AccountName::parse("other").unwrap();
+    access::create_account(engine, &other).await.unwrap();
+    let stranger = Actor::command_line(engine, &other).await.unwrap();
+    assert!(access::users(engine, &stranger).await.unwrap().is_empty());
+    assert!(access::tokens(engine, &stranger).await.unwrap().is_empty());
+    let ours = access::tokens(engine, &house.admin).await.unwrap();
+    let revoked = access::revoke_token(engine, &stranger, &ours[0].id).await.unwrap_err();
+    assert_eq!(revoked.problem().code, Code::NotFound);
+    for refused in [
+        access::remove_user(engine, &stranger, "ada@example.com").await,
+        access::set_role(engine, &stranger, "ada@example.com", Role::Viewer)
+            .await
+            .map(drop),
+        access::sign_out_everywhere(engine, &stranger, "ada@example.com").await,
+        access::password_link(engine, &stranger, "ada@example.com")
+            .await
+            .map(drop),
+        access::reset_password(engine, &stranger, "ada@example.com", OTHER).await,
+        access::withdraw_invitation(engine, &stranger, "ada@example.com").await,
+    ] {
+        assert_eq!(refused.unwrap_err().problem().code, Code::NotFound);
+    }
+    // Inviting an address says nothing of other accounts; only its holder learns that it is taken.
+    let link = access::invite(engine, &stranger, "ada@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    let taken = access::redeem(engine, &link.token, "", OTHER, HERE).await.unwrap_err();
+    assert_eq!(taken.problem().code, Code::DuplicateField);
+    assert!(sign_in(&house, "ada@example.com", PASSWORD).await.is_ok());
+}
+
+/// Rule 15.
+async fn every_change_of_access_is_an_audit_event(house: House) {
+    let engine = &house.engine;
+    person(&house, "ada@example.com", Role::Admin).await;
+    person(&house, "bob@example.com", Role::Viewer).await;
+    let cookie = sign_in(&house, "bob@example.com", PASSWORD).await.unwrap();
+    let bob = who(&house, &cookie).await.unwrap().with_request("POST", HERE);
+    let _ = sign_in(&house, "bob@example.com", "wrong").await;
+    access::sign_out(engine, &bob, &cookie).await.unwrap();
+    access::set_role(engine, &house.admin, "bob@example.com", Role::Admin)
+        .await
+        .unwrap();
+    access::invite(engine, &house.admin, "eve@example.com", Role::Viewer)
+        .await
+        .unwrap();
+    access::withdraw_invitation(engine, &house.admin, "eve@example.com")
+        .await
+        .unwrap();
+    access::remove_user(engine, &house.admin, "bob@example.com")
+        .await
+        .unwrap();
+    for (action, who, from) in [
+        ("LOGIN", "bob@example.com", Some(HERE)),
+        ("UNSUCCESSFUL_LOGIN", "bob@example.com", Some(HERE)),
+        ("LOGOUT", "bob@example.com", Some(HERE)),
+        ("INVITE", "command line", None),
+        ("REVOKE_INVITE", "command line", None),
+        ("DELETE", "command line", None),
+    ] {
+        let event = events(&house, action).await.swap_remove(0);
+        assert_eq!(event["auditEventAuthor"]["principal"]["identifier"], who, "{action}");
+        assert_eq!(event["auditHttpRequestInfo"]["clientIP"].as_str(), from, "{action}");
+    }
+    let update = &events(&house, "UPDATE").await[0];
+    assert_eq!(
+        update["auditEventMetadata"]["difference"],
+        serde_json::json!({"old": {"role": "account_viewer"}, "new": {"role": "account_admin"}})
+    );
+}

@@ -1,0 +1,103 @@
+//! New keys, while servers run.
+
+use auditstream_engine::{Config, Engine, MasterKey, connectors, notify, vault};
+use auditstream_model::Code;
+use auditstream_model::connector::Outcome;
+use auditstream_model::webhook::WebhookInput;
+
+use crate::on_both;
+use crate::store::Store;
+use crate::support::{House, connector};
+
+const NEW_KEY: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
+
+on_both![keys_are_rotated_while_servers_run, no_key_is_lost_on_the_way,];
+
+async fn works(engine: &Engine, house: &House) -> bool {
+    let test = connectors::test(engine, &house.admin, "aws").await;
+    test.is_ok_and(|test| test.status == Outcome::Success)
+}
+
+async fn keys_are_rotated_while_servers_run(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let webhook = WebhookInput {
+        url: "https://hooks.example.com/x".to_owned(),
+        secret: Some(secret.to_owned()),
+        lag_limit_seconds: None,
+    };
+    notify::put(&house.engine, &house.admin, webhook).await.unwrap();
+    let other = Engine::open(house.config.clone()).await.unwrap();
+    assert!(works(&other, &house).await);
+
+    assert_eq!(vault::rotate(&other, &house.admin, None).await.unwrap(), 2);
+    assert_eq!(
+        count(&house, "SELECT count(*) FROM data_key").await,
+        1,
+        "the old one is gone"
+    );
+    // The first server has never seen the new key, opens with it and seals with it.
+    assert!(works(&house.engine, &house).await);
+    assert!(notify::get(&house.engine, &house.admin).await.is_ok());
+    connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
+        .await
+        .unwrap();
+    assert!(works(&other, &house).await);
+
+    // Another master key: both open until the old one is retired.
+    let new = MasterKey::from_base64(NEW_KEY).unwrap();
+    vault::rotate(&house.engine, &house.admin, Some(&new)).await.unwrap();
+    let with_new = Config {
+        master_key: new,
+        ..house.config.clone()
+    };
+    let renewed = Engine::open(with_new).await.unwrap();
+    assert!(works(&house.engine, &house).await && works(&renewed, &house).await);
+    connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
+        .await
+        .unwrap();
+    assert!(
+        works(&renewed, &house).await,
+        "sealed by a server with the old master key"
+    );
+    vault::retire(&renewed, &house.admin).await.unwrap();
+    let refused = Engine::open(house.config.clone()).await.unwrap_err();
+    assert!(refused.to_string().contains("master key"), "{refused}");
+    assert!(works(&renewed, &house).await);
+    other.close().await;
+    renewed.close().await;
+}
+
+async fn no_key_is_lost_on_the_way(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    let (engine, admin) = (&house.engine, &house.admin);
+    // Nothing else opens the keys.
+    assert_eq!(vault::retire(engine, admin).await.unwrap(), 0);
+    assert!(works(engine, &house).await);
+    let new = MasterKey::from_base64(NEW_KEY).unwrap();
+    vault::rotate(engine, admin, Some(&new)).await.unwrap();
+    let without_it = vault::rotate(engine, admin, None).await.unwrap_err();
+    assert_eq!(
+        without_it.problem().code,
+        Code::Conflict,
+        "servers with the new key could not open it"
+    );
+    // Thought better of it: the old one retires the new one.
+    vault::retire(engine, admin).await.unwrap();
+    let with_new = Config {
+        master_key: new,
+        ..house.config.clone()
+    };
+    assert!(Engine::open(with_new).await.is_err());
+    assert!(works(engine, &house).await);
+    house.sql("DELETE FROM data_key_wrap").await;
+    let lost = vault::retire(engine, admin).await.unwrap_err();
+    assert_eq!(lost.problem().code, Code::Conflict);
+}
+
+async fn count(house: &House, query: &'static str) -> i64 {
+    let mut connection = house.connection().await;
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+}

@@ -65,6 +65,10 @@ test-rust: setup-test ## Run the Rust tests
 	@mkdir -p $(RESULTS) target/site
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
+.PHONY: bench
+bench: setup-build ## Measure ingest and streaming beside what the disk and the compressor can do
+	$(tools) cargo bench --locked --package auditstream-engine --bench data_plane
+
 # About half an hour. AUDITSTREAM_SEED repeats one.
 SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))
 soak_numbers := AUDITSTREAM_SEED=$(SOAK_SEED) AUDITSTREAM_MODEL_PROGRAMS=4000 AUDITSTREAM_KILLS=200 AUDITSTREAM_CASES_TIMES=10

@@ -37,12 +37,6 @@ pub(super) struct Attempt {
     subjects: [(String, i64); 3],
 }
 
-/// A refusal of too many attempts.
-#[must_use]
-pub fn is_throttled(error: &Error) -> bool {
-    matches!(error, Error::Refused(problem) if problem.code == Code::Throttled)
-}
-
 fn refusal() -> Error {
     Error::refused(
         Code::Throttled,

@@ -1,6 +1,7 @@
 //! Refusals as HTTP answers.
 
 use auditstream_engine::Error;
+use auditstream_engine::access::THROTTLED_FOR;
 use auditstream_model::{Code, FieldErrors, Problem};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -57,7 +58,7 @@ impl IntoResponse for Refusal {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Code::Throttled => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(THROTTLED_FOR / 1000));
             }
             _ => {}
         }

@@ -21,4 +21,5 @@ mod postgres;
 mod pressure;
 mod process;
 mod replicas;
+mod sign_in;
 mod store;

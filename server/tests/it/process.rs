@@ -141,6 +141,72 @@ fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
     refused(&output, "AUDITSTREAM_MASTER_KEY is required");
 }
 
+#[tokio::test]
+async fn keys_are_replaced_beside_a_running_server() {
+    const NEW: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
+    let folder = TempDir::new().unwrap();
+    let store = Store::start(folder.path()).await;
+    let admin = token(folder.path(), "admin");
+    let works = async |server: &Server| {
+        let client = reqwest::Client::new();
+        let test = client.post(format!("{}/v1/connectors/aws/test", server.address));
+        let answer: Value = test.bearer_auth(&admin).send().await.unwrap().json().await.unwrap();
+        answer["status"] == "SUCCESS"
+    };
+    let run = |arguments: &[&str], key: &str, new: Option<&str>| {
+        let mut command = auditstream(folder.path(), arguments);
+        command.env("AUDITSTREAM_MASTER_KEY", key);
+        if let Some(new) = new {
+            command.env("AUDITSTREAM_NEW_MASTER_KEY", new);
+        }
+        command.output().unwrap()
+    };
+    let server = Server::start(folder.path());
+    let made = reqwest::Client::new()
+        .post(format!("{}/v1/connectors", server.address))
+        .bearer_auth(&admin)
+        .json(&connector(&store.endpoint));
+    assert_eq!(made.send().await.unwrap().status(), 201);
+    let said = printed(&run(&["key", "rotate"], KEY, None));
+    assert!(said.starts_with("1 secret(s)"), "{said}");
+    assert!(works(&server).await);
+    printed(&run(&["key", "rotate"], KEY, Some(NEW)));
+    assert!(works(&server).await);
+    drop(server);
+    let mut serve = auditstream(folder.path(), &["serve"]);
+    let server = Server::start_with(serve.env("AUDITSTREAM_MASTER_KEY", NEW));
+    assert!(works(&server).await);
+    printed(&run(&["key", "retire"], NEW, None));
+    assert!(works(&server).await);
+    refused(&run(&["token", "list"], KEY, None), "master key");
+    refused(
+        &run(&["key", "rotate"], NEW, Some("short")),
+        "AUDITSTREAM_NEW_MASTER_KEY",
+    );
+}
+
+#[test]
+fn tokens_are_listed_and_revoked() {
+    let folder = TempDir::new().unwrap();
+    token(folder.path(), "ingest");
+    let list = || printed(&auditstream(folder.path(), &["token", "list"]).output().unwrap());
+    let line = list();
+    let parts: Vec<_> = line.split('\t').collect();
+    assert_eq!(parts[1..], ["ingest", "ingest", "last used never", "ends never"]);
+    printed(
+        &auditstream(folder.path(), &["token", "revoke", parts[0]])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(list(), "");
+    refused(
+        &auditstream(folder.path(), &["token", "revoke", parts[0]])
+            .output()
+            .unwrap(),
+        "There is no API token",
+    );
+}
+
 #[test]
 fn the_demo_stays_on_loopback() {
     let folder = TempDir::new().unwrap();

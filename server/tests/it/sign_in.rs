@@ -1,0 +1,168 @@
+//! Sign-in against those who would misuse it. The engine's `it::access` has what needs no HTTP.
+
+use auditstream_engine::{Actor, access};
+use auditstream_model::{AccountName, Role};
+use serde_json::{Value, json};
+
+use crate::app::{App, EMAIL, PASSWORD, cookie, refused};
+
+const SESSION: &str = "auditstream_session";
+
+/// Signs in as the page does, with a cookie that the browser already has.
+async fn sign_in_with(app: &App, before: &str) -> String {
+    let answer = app
+        .post("/sign-in")
+        .header("cookie", before)
+        .form(&[("email", EMAIL), ("password", PASSWORD)])
+        .send()
+        .await
+        .unwrap();
+    let set = cookie(&answer, SESSION).unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+async fn is_signed_in(app: &App, cookie: &str) -> bool {
+    let answer = app.get("/settings").header("cookie", cookie).send().await.unwrap();
+    answer.status() == 200
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_planted_is_not_taken_over() {
+    let app = App::start().await;
+    let planted = format!("{SESSION}=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let mine = sign_in_with(&app, &planted).await;
+    assert_ne!(mine, planted);
+    assert!(!is_signed_in(&app, &planted).await);
+    // Nor is one that was good: whoever has it is out when its browser signs in again.
+    let next = sign_in_with(&app, &mine).await;
+    assert!(is_signed_in(&app, &next).await && !is_signed_in(&app, &mine).await);
+}
+
+#[tokio::test]
+async fn what_has_ended_cannot_be_used_again() {
+    let app = App::start().await;
+    let session = app.signed_in().await;
+    app.post("/sign-out").header("cookie", &session).send().await.unwrap();
+    assert!(!is_signed_in(&app, &session).await);
+    let call = app.post("/api/session").header("cookie", &session).json(&json!({}));
+    assert_eq!(call.send().await.unwrap().status(), 401);
+
+    let tokens: Value = app
+        .get("/v1/api-tokens")
+        .bearer_auth(&app.admin)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let read = tokens
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|token| token["name"] == "out")
+        .unwrap();
+    let path = format!("/v1/api-tokens/{}", read["id"].as_str().unwrap());
+    let revoked = app.delete(&path).bearer_auth(&app.admin).send().await.unwrap();
+    assert_eq!(revoked.status(), 204);
+    let answer = app.get("/v1/audit-events").bearer_auth(&app.read).send().await.unwrap();
+    refused(answer, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn guessing_ends_with_429_and_says_when_to_come_back() {
+    let app = App::start().await;
+    let guess = |password: &str| {
+        let body = json!({"email": EMAIL, "password": password});
+        app.post("/api/sign-in").json(&body)
+    };
+    for _ in 0..5 {
+        assert_eq!(guess("wrong wrong wrong").send().await.unwrap().status(), 401);
+    }
+    let answer = guess(PASSWORD).send().await.unwrap();
+    assert_eq!(answer.status(), 429);
+    assert!(cookie(&answer, SESSION).is_none());
+    let form = [("email", EMAIL), ("password", PASSWORD)];
+    let answer = app.post("/sign-in").form(&form).send().await.unwrap();
+    assert!(
+        cookie(&answer, "auditstream_flash")
+            .unwrap()
+            .starts_with("auditstream_flash=throttled;")
+    );
+}
+
+#[tokio::test]
+async fn the_page_does_not_tell_who_exists() {
+    let app = App::start().await;
+    let mut answers = Vec::new();
+    for email in [EMAIL, "nobody@example.com", "no address"] {
+        let form = [("email", email), ("password", "wrong wrong wrong")];
+        let answer = app.post("/sign-in").form(&form).send().await.unwrap();
+        let body = json!({"email": email, "password": "wrong wrong wrong"});
+        let call = app.post("/api/sign-in").json(&body).send().await.unwrap();
+        let said = (
+            answer.status(),
+            answer.headers()["location"].clone(),
+            cookie(&answer, "auditstream_flash"),
+        );
+        answers.push((said, call.status(), call.text().await.unwrap()));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_link_is_looked_at_without_harm_and_used_once() {
+    let app = App::start().await;
+    let invited: Value = app
+        .post("/v1/users")
+        .bearer_auth(&app.admin)
+        .json(&json!({"email": "eve@example.com", "role": "account_viewer"}))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let link = invited["link"].as_str().unwrap().strip_prefix(&app.address).unwrap();
+    // As programs that look at links in mails do.
+    for _ in 0..3 {
+        assert_eq!(app.get(link).send().await.unwrap().status(), 200);
+    }
+    let token = link.split_once("token=").unwrap().1;
+    let send = || {
+        app.post("/invitation")
+            .form(&[("token", token), ("password", PASSWORD)])
+    };
+    let answer = send().send().await.unwrap();
+    assert_eq!(answer.headers()["location"], "/settings");
+    let session = cookie(&answer, SESSION).unwrap();
+    assert!(is_signed_in(&app, session.split(';').next().unwrap()).await);
+    let again = send().send().await.unwrap();
+    assert!(cookie(&again, SESSION).is_none());
+    assert!(
+        cookie(&again, "auditstream_flash")
+            .unwrap()
+            .starts_with("auditstream_flash=not_found;")
+    );
+}
+
+#[tokio::test]
+async fn the_last_admin_cannot_be_removed_over_the_api() {
+    let app = App::start().await;
+    let path = format!("/v1/users/{EMAIL}");
+    let answer = app.delete(&path).bearer_auth(&app.admin).send().await.unwrap();
+    refused(answer, 409, "conflict").await;
+    let demote = app
+        .put(&path)
+        .bearer_auth(&app.admin)
+        .json(&json!({"role": "account_viewer"}));
+    refused(demote.send().await.unwrap(), 409, "conflict").await;
+    let actor =
+        auditstream_engine::Actor::command_line(&app.engine, &auditstream_model::AccountName::default_account());
+    let actor = actor.await.unwrap();
+    access::create_user(&app.engine, &actor, "bob@example.com", Role::Admin, PASSWORD)
+        .await
+        .unwrap();
+    let answer = app.delete(&path).bearer_auth(&app.admin).send().await.unwrap();
+    assert_eq!(answer.status(), 204);
+}

@@ -20,7 +20,7 @@ use auditstream_engine::store::Limits;
 use auditstream_engine::streaming::encode;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Config, Engine, MasterKey, Notify, Retention, access, connectors, destinations,
+    Actor, AwsSettings, Config, Engine, MasterKey, Notify, Reach, Retention, access, connectors, destinations,
 };
 use auditstream_model::destination::Compression;
 use auditstream_model::{AccountName, ApiTokenInput, ListQuery, Scope, Status};
@@ -177,6 +177,7 @@ async fn open(folder: &Path) -> Engine {
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
         aws: AwsSettings::default(),
+        reach: Reach::default(),
         retention: Retention::default(),
         notify: Notify::default(),
     };

@@ -12,6 +12,7 @@ use crate::connectors::aws::Aws;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::notify::{self, Client, Notify as Pace};
+use crate::reach::Reach;
 use crate::retention::{self, Counted, Retention};
 use crate::store::{Database, Limits, Store, now};
 use crate::streaming::{Budget, schedule};
@@ -36,6 +37,8 @@ pub struct Config {
     pub stream_interval: Duration,
     /// How AWS is reached, and who may use this host's own identity.
     pub aws: AwsSettings,
+    /// Where addresses that people type may lead.
+    pub reach: Reach,
     /// How long events are kept.
     pub retention: Retention,
     /// At which pace the webhook is told what goes wrong.
@@ -48,6 +51,7 @@ struct Shared {
     writer: Writer,
     budget: Budget,
     aws: Aws,
+    reach: Reach,
     /// Somebody asked for a run.
     wake: Notify,
     streaming_enabled: bool,
@@ -82,7 +86,8 @@ impl Engine {
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(store.clone(), metrics.clone()),
             budget: Budget::default(),
-            aws: Aws::new(config.aws),
+            aws: Aws::new(config.aws, config.reach),
+            reach: config.reach,
             wake: Notify::new(),
             store,
             vault,
@@ -168,6 +173,10 @@ impl Engine {
         &self.0.aws
     }
 
+    pub(crate) fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
     pub(crate) fn budget(&self) -> &Budget {
         &self.0.budget
     }
@@ -185,7 +194,7 @@ impl Engine {
         if let Some(client) = self.0.webhook_client.get() {
             return Ok(client);
         }
-        let client = Client::new()?;
+        let client = Client::new(self.reach())?;
         Ok(self.0.webhook_client.get_or_init(|| client))
     }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auditstream_engine::store::{Database, Limits, PostgresUrl};
-use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Retention, Timeouts, WebIdentity};
+use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Reach, Retention, Timeouts, WebIdentity};
 use auditstream_model::{AccountName, Role, Scope};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::fatal::Fatal;
+use crate::forwarded::Proxies;
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
 #[derive(Debug, Parser)]
@@ -58,9 +59,20 @@ pub struct Serve {
     )]
     pub listen: SocketAddr,
     /// What browsers see in front of every path, such as https://audit.example.com. Decides cookies, links and the
-    /// origin check behind a proxy. [default: http:// and the address listened on]
+    /// origin check behind a proxy. [default: http:// or https:// and the address listened on]
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// TLS of its own: the certificate, with those between it and its authority, as PEM. Renewed files are taken on within
+    /// a minute. [default: none; then HTTP is spoken, to be put behind a proxy that speaks TLS]
+    #[arg(long, env = "AUDITSTREAM_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, as PEM without a password.
+    #[arg(long, env = "AUDITSTREAM_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Proxies whose X-Forwarded-For (or else Forwarded) is believed: addresses and blocks such as 10.0.0.0/8, with commas
+    /// between them. [default: none]
+    #[arg(long, env = "AUDITSTREAM_TRUSTED_PROXIES", value_name = "ADDRESSES", value_parser = Proxies::parse)]
+    pub trusted_proxies: Option<Proxies>,
     /// What Prometheus sends as a Bearer token to read /metrics. [default: none; then /metrics answers this host alone, and
     /// nothing that comes through a proxy]
     #[arg(
@@ -237,6 +249,19 @@ pub struct Settings {
         global = true
     )]
     pub host_credentials_accounts: String,
+    /// Whether endpoints of connectors and webhooks may be private: this host, its networks (10.0.0.0/8, 172.16.0.0/12,
+    /// 192.168.0.0/16, fc00::/7) and those behind a carrier's NAT. Link-local and metadata addresses never may. The demo's
+    /// store is on this host, and is not kept from it.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_ENDPOINTS_PRIVATE",
+        value_name = "BOOLEAN",
+        value_parser = BoolishValueParser::new(),
+        action = ArgAction::Set,
+        default_value = "true",
+        global = true
+    )]
+    pub endpoints_private: bool,
     /// AWS STS at another address than AWS's regional ones.
     #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
     pub sts_endpoint: Option<String>,
@@ -271,6 +296,7 @@ impl Settings {
             master_key: None,
             streaming_enabled: self.streaming_enabled,
             host_credentials_accounts: self.host_credentials_accounts,
+            endpoints_private: true,
             sts_endpoint: self.sts_endpoint,
             web_identity_token_file: self.web_identity_token_file,
             web_identity_role: self.web_identity_role,
@@ -352,6 +378,9 @@ impl Settings {
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
             aws: self.aws()?,
+            reach: Reach {
+                private: self.endpoints_private,
+            },
             retention: Retention {
                 keep: self.retention,
                 ..Retention::default()

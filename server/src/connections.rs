@@ -1,6 +1,7 @@
 //! Connections: HTTP/1.1, with a limit to the time that a request's head may take, so that a client that sends nothing, or a
-//! byte now and then, holds nothing for long.
+//! byte now and then, holds nothing for long. Over TLS the handshake may take as long.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +14,18 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Sleep;
 use tower::ServiceExt as _;
+
+use crate::tls::Tls;
 
 /// How long the head of a request may take; it is also how long a connection may do nothing.
 pub const HEAD: Duration = Duration::from_secs(30);
@@ -27,11 +34,45 @@ const BODY: Duration = Duration::from_secs(90);
 /// After the system had no connection to give, as when too many files are open.
 const REST: Duration = Duration::from_secs(1);
 
+/// Where connections come in, and whether over TLS.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listener {
+    /// One that speaks TLS when there is a certificate.
+    #[must_use]
+    pub fn new(tcp: TcpListener, tls: Option<Tls>) -> Self {
+        Self { tcp, tls }
+    }
+
+    /// Takes renewed certificates on, for as long as it is polled.
+    pub(crate) fn renewal(&self) -> impl Future<Output = ()> + use<> {
+        let tls = self.tls.clone();
+        async move {
+            match tls {
+                Some(tls) => tls.renew().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self::new(tcp, None)
+    }
+}
+
 /// Serves until told to stop, and then until requests in flight have ended.
-pub async fn serve(listener: TcpListener, router: Router, head: Duration, stop: impl Future<Output = ()>) {
-    let mut http = hyper::server::conn::http1::Builder::new();
+pub async fn serve(listener: impl Into<Listener>, router: Router, head: Duration, stop: impl Future<Output = ()>) {
+    let Listener { tcp: listener, tls } = listener.into();
+    let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head);
     let connections = GracefulShutdown::new();
+    // Closed when the loop has ended: handshakes are then of no use.
+    let (accepting, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -50,21 +91,52 @@ pub async fn serve(listener: TcpListener, router: Router, head: Duration, stop: 
         };
         // Answers are small and whole: waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(|body| Body::new(Timely::new(body)));
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            router.clone().oneshot(request)
-        });
-        let connection = http.serve_connection(TokioIo::new(socket), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            // A client that goes away, or is too slow, is no fault of ours.
-            let _ = connection.await;
-        });
+        let (http, router, watcher) = (http.clone(), router.clone(), connections.watcher());
+        match tls.clone() {
+            None => drop(tokio::spawn(converse(http, socket, peer, router, watcher))),
+            Some(tls) => {
+                let mut stopped = stopped.clone();
+                tokio::spawn(async move {
+                    let shaken = tokio::select! {
+                        shaken = tokio::time::timeout(head, tls.acceptor().accept(socket)) => shaken,
+                        _ = stopped.changed() => return,
+                    };
+                    if let Ok(Ok(stream)) = shaken {
+                        converse(http, stream, peer, router, watcher).await;
+                    }
+                });
+            }
+        }
     }
-    drop(listener);
+    drop((listener, accepting));
     connections.shutdown().await;
+}
+
+/// Answers the requests of one connection.
+async fn converse<S>(http: http1::Builder, stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(|body| Body::new(Timely::new(body)));
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+        // It may have come with a length as well, which has been dropped: whoever is in between may have gone by that, and
+        // takes for one request what are two. RFC 9112 has the connection end with it (6.1).
+        let in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
+        let answer = router.clone().oneshot(request);
+        async move {
+            let mut answer = answer.await?;
+            if in_chunks {
+                answer
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    // A client that goes away, or is too slow, is no fault of ours.
+    let _ = watcher.watch(connection).await;
 }
 
 /// A body that fails when it has not come in by its deadline, whoever reads it.

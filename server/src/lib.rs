@@ -14,12 +14,13 @@
 //! - [`commands`]: accounts, tokens and users from the command line
 //! - [`serve`]: start, ready, stop
 //! - [`demo`]: data, a store and events to try the product with
-//! - [`connections`]: who speaks to us, and for how long
+//! - [`connections`]: who speaks to us, and for how long; over [`tls`] where it has a certificate
 //! - [`state`]: what every handler can reach
 //! - [`api`]: the HTTP API under `/v1`
 //! - [`console`]: the pages and their forms
+//! - [`forwarded`]: who asks, also through proxies
 //! - [`site`]: the files that pages load
-//! - [`protection`]: what guards browsers: headers, and requests from other sites
+//! - [`protection`]: what guards browsers: headers, and requests from other sites; [`origins`] are the ones of this server
 //! - [`health`]: for load balancers
 //! - [`metrics`]: for Prometheus
 
@@ -30,15 +31,18 @@ pub mod connections;
 pub mod console;
 pub mod demo;
 pub mod fatal;
+pub mod forwarded;
 pub mod health;
 pub mod metrics;
+pub mod origins;
 pub mod protection;
 pub mod serve;
 pub mod site;
 pub mod state;
+pub mod tls;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 
 use state::AppState;
 
@@ -50,6 +54,7 @@ pub fn router(state: AppState) -> Router {
         .merge(metrics::router())
         .merge(console::router(&state))
         .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
-        .layer(from_fn(protection::security_headers))
+        .layer(from_fn_with_state(state.clone(), forwarded::recognise))
+        .layer(from_fn_with_state(state.clone(), protection::security_headers))
         .with_state(state)
 }

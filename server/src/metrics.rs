@@ -1,19 +1,20 @@
 //! `/metrics`: what operators watch, for Prometheus. Without a token it is for this host alone, and not for what a proxy
 //! on this host forwards.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use auditstream_engine::metrics;
 use auditstream_model::Code;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName, VIA};
 use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use subtle::ConstantTimeEq as _;
 
 use crate::api::problem::Refusal;
+use crate::origins::is_loopback;
 use crate::state::AppState;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,7 +32,7 @@ async fn show(State(state): State<AppState>, request: Request) -> Result<impl In
                 "Send the metrics token: “Authorization: Bearer …”. It is AUDITSTREAM_METRICS_TOKEN on the server.",
             ));
         }
-        None if !is_from_here(&request) || !is_local(&state.public_url) => {
+        None if !is_from_here(&state, &request) || !is_local(&state.public_url) => {
             return Err(Refusal::new(
                 Code::Forbidden,
                 "Metrics are for this host alone. Set AUDITSTREAM_METRICS_TOKEN on the server to read them from elsewhere.",
@@ -57,20 +58,20 @@ fn is_local(public_url: &str) -> bool {
         .parse::<Uri>()
         .ok()
         .and_then(|url| url.host().map(str::to_owned));
-    host.is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
-    })
+    host.is_some_and(|host| is_loopback(&host))
 }
 
 /// Whether the peer is on this host and speaks for itself.
-fn is_from_here(request: &Request) -> bool {
-    const FORWARDED_BY: [HeaderName; 3] = [
+fn is_from_here(state: &AppState, request: &Request) -> bool {
+    const FORWARDED_BY: [HeaderName; 6] = [
         FORWARDED,
+        VIA,
         HeaderName::from_static("x-forwarded-for"),
+        HeaderName::from_static("x-forwarded-host"),
+        HeaderName::from_static("x-forwarded-proto"),
         HeaderName::from_static("x-real-ip"),
     ];
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback())
+    peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback() && !state.proxies.contain(peer.0.ip()))
         && !FORWARDED_BY.iter().any(|name| request.headers().contains_key(name))
 }

@@ -16,11 +16,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::bodies::Bodies;
 use crate::configuration::{Serve, Settings};
-use crate::connections;
+use crate::connections::{self, Listener};
 use crate::console::pages;
 use crate::demo::Demo;
 use crate::fatal::Fatal;
+use crate::forwarded::Proxies;
+use crate::origins::Origins;
 use crate::state::AppState;
+use crate::tls::Tls;
 
 /// How long requests in flight may take to end when the server stops.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +42,7 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     }
     let settings = if options.demo { settings.for_demo() } else { settings };
     let stop = signals()?;
+    let tls = Tls::open(options.tls_cert.as_deref(), options.tls_key.as_deref())?;
     let config = settings.engine()?;
     let _lock = match &config.database {
         Database::Sqlite(file) => Some(lock(&file.with_extension("lock"))?),
@@ -48,10 +52,11 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let address = listener
         .local_addr()
         .map_err(|error| Fatal::new(format!("cannot tell the address: {error}")))?;
-    let public_url = options
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
+    let own_url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    let (public_url, origins) = match &options.public_url {
+        Some(url) => (url.clone(), Origins::named(url)),
+        None => (own_url.clone(), Origins::of_listener(&own_url, address)),
+    };
     let engine = Engine::open(config).await?;
     let demo = if options.demo {
         Some(Demo::start(&engine, &settings.data_dir).await?)
@@ -63,13 +68,15 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         Some(demo) => announce(&demo.welcome(&public_url)),
         None => first_admin(&engine, &options, &public_url).await?,
     }
-    announce(&format!("listening on http://{address}"));
+    announce(&format!("listening on {own_url}"));
     let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
     let state = AppState {
         metrics_token: metrics_token.map(Into::into),
+        origins,
+        proxies: options.trusted_proxies.unwrap_or_default(),
         ..state(engine.clone(), &public_url)
     };
-    serve(listener, state, stop).await;
+    serve(Listener::new(listener, tls), state, stop).await;
     background.stop().await;
     // Its store answers the last PUT.
     if let Some(demo) = demo {
@@ -80,7 +87,9 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
 }
 
 /// Serves until told to stop, and then until requests in flight have ended.
-pub async fn serve(listener: TcpListener, state: AppState, stop: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(listener: impl Into<Listener>, state: AppState, stop: impl Future<Output = ()> + Send + 'static) {
+    let listener = listener.into();
+    let renewal = listener.renewal();
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let told = async move {
         stop.await;
@@ -97,11 +106,12 @@ pub async fn serve(listener: TcpListener, state: AppState, stop: impl Future<Out
     };
     tokio::select! {
         () = connections::serve(listener, crate::router(state), connections::HEAD, told) => {}
+        () = renewal => {}
         () = impatient => tracing::warn!("some requests did not end in time"),
     }
 }
 
-/// What the handlers reach; needs the runtime.
+/// What the handlers reach, of a server that browsers see at this address; needs the runtime.
 #[must_use]
 pub fn state(engine: Engine, public_url: &str) -> AppState {
     let leptos = LeptosOptions::builder()
@@ -117,6 +127,8 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     AppState {
         engine,
         public_url: public_url.into(),
+        origins: Origins::named(public_url),
+        proxies: Proxies::default(),
         metrics_token: None,
         bodies: Bodies::default(),
         leptos,

@@ -1,15 +1,16 @@
 //! What every handler can reach.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use auditstream_engine::Engine;
-use axum::extract::{ConnectInfo, FromRef};
+use axum::extract::FromRef;
 use axum::http::Extensions;
 use leptos::prelude::LeptosOptions;
 use leptos_axum::AxumRouteListing;
 
 use crate::api::bodies::Bodies;
+use crate::forwarded::{ClientAddress, Proxies};
+use crate::origins::Origins;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -18,6 +19,10 @@ pub struct AppState {
     pub engine: Engine,
     /// What browsers see in front of every path: `https://audit.example.com`.
     pub public_url: Arc<str>,
+    /// From where browsers may ask for changes.
+    pub origins: Origins,
+    /// Whose forwarded addresses are believed.
+    pub proxies: Proxies,
     /// What those who read the metrics send; without it only this host may.
     pub metrics_token: Option<Arc<str>>,
     /// The room that bodies of requests have.
@@ -42,11 +47,11 @@ impl FromRef<AppState> for LeptosOptions {
     }
 }
 
-/// Who is at the other end of the connection.
+/// Who asks: the other end of the connection, or whom a trusted proxy speaks for.
 #[must_use]
 pub fn client_ip(extensions: &Extensions) -> String {
     extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|peer| peer.0.ip().to_string())
+        .get::<ClientAddress>()
+        .map(|address| address.0.to_string())
         .unwrap_or_default()
 }

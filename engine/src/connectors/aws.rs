@@ -11,19 +11,22 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::credentials;
 use super::rows::Unlocked;
 use super::settings::AwsSettings;
+use super::{credentials, guarded};
+use crate::reach::Reach;
 use crate::streaming::failure::Cause;
 
 /// All connectors that have signed in.
 #[derive(Debug)]
 pub(crate) struct Aws {
     settings: AwsSettings,
+    /// For endpoints that people typed.
+    guarded: SharedHttpClient,
     known: Mutex<HashMap<(i64, String), Arc<Known>>>,
 }
 
@@ -74,9 +77,10 @@ pub(crate) struct S3 {
 }
 
 impl Aws {
-    pub(crate) fn new(settings: AwsSettings) -> Self {
+    pub(crate) fn new(settings: AwsSettings, reach: Reach) -> Self {
         Self {
             settings,
+            guarded: guarded::client(reach),
             known: Mutex::default(),
         }
     }
@@ -127,13 +131,31 @@ impl Aws {
         let client = signed_in
             .clients
             .entry(region.clone())
-            .or_insert_with(|| s3_client(&self.settings, unlocked, credentials, &region))
+            .or_insert_with(|| self.s3_client(unlocked, credentials, &region))
             .clone();
         Ok(S3 {
             client,
             region,
             credentials: credentials.clone(),
         })
+    }
+
+    /// A client of S3, or of the store at the connector's endpoint.
+    pub(super) fn s3_client(&self, unlocked: &Unlocked, credentials: &Credentials, region: &str) -> Client {
+        let spec = &unlocked.connector.spec;
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(lasting(credentials))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(self.settings.timeouts.config())
+            .force_path_style(spec.path_style)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(endpoint) = &spec.endpoint {
+            config = config.endpoint_url(endpoint).http_client(self.guarded.clone());
+        }
+        Client::from_conf(config.build())
     }
 
     /// AWS refused the credentials: the next attempt signs in anew.
@@ -199,28 +221,8 @@ impl SignedIn {
     }
 }
 
-/// A client of S3, or of the store at the connector's endpoint.
-pub(super) fn s3_client(
-    settings: &AwsSettings,
-    unlocked: &Unlocked,
-    credentials: &Credentials,
-    region: &str,
-) -> Client {
-    let spec = &unlocked.connector.spec;
-    let mut config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(lasting(credentials))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(settings.timeouts.config())
-        .force_path_style(spec.path_style)
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    config.set_endpoint_url(spec.endpoint.clone());
-    Client::from_conf(config.build())
-}
-
-/// A client of STS; without credentials for the one call that needs none.
+/// A client of STS; without credentials for the one call that needs none. Its address is AWS's, or the one that whoever
+/// runs this server has set.
 pub(super) fn sts_client(
     settings: &AwsSettings,
     unlocked: &Unlocked,

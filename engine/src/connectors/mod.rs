@@ -4,6 +4,7 @@
 //! - [`settings`]: what the engine is told about AWS when it starts
 //! - [`credentials`]: how a connector signs in
 //! - [`aws`]: clients of a connector, signed in
+//! - [`guarded`]: the HTTP client for endpoints that people typed
 //! - [`test`]: the connection test; [`steps`] are its steps as they are taken
 //! - [`bucket`]: the steps of a bucket check; [`probe`] is the object that it writes
 //! - [`policy`]: the IAM policy that a destination needs
@@ -11,6 +12,7 @@
 pub(crate) mod aws;
 pub(crate) mod bucket;
 mod credentials;
+mod guarded;
 mod policy;
 mod probe;
 pub(crate) mod rows;

@@ -5,6 +5,7 @@ use auditstream_model::{
     Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Identifier, ListQuery, Listing, Order,
     Permission, Sort,
 };
+use http::Uri;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
@@ -258,6 +259,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
         return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is needed.").into());
     }
     check_host(engine, actor, &connector)?;
+    check_endpoint(engine, &connector)?;
     let identifier = connector.identifier.as_str();
     retried(|| async {
         let mut tx = engine.store().write().await?;
@@ -294,6 +296,7 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
     check_host(engine, actor, &connector)?;
+    check_endpoint(engine, &connector)?;
     if connector.identifier.as_str() != identifier {
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
@@ -386,6 +389,21 @@ fn check_host(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<(
         return Err(FieldErrors::one("spec.credentials.type", sentence).into());
     }
     Ok(())
+}
+
+/// An endpoint that is an address which is not spoken to; names are looked at when they are used.
+fn check_endpoint(engine: &Engine, connector: &Connector) -> Result<()> {
+    let Some(endpoint) = &connector.spec.endpoint else {
+        return Ok(());
+    };
+    let wrong = |sentence: String| FieldErrors::one("spec.endpoint", sentence);
+    let url: Uri = endpoint
+        .parse()
+        .map_err(|_| wrong("An endpoint is an address such as https://s3.example.com:9000, without a path.".into()))?;
+    Ok(engine
+        .reach()
+        .check_url(&url)
+        .map_err(|refusal| wrong(refusal.to_string()))?)
 }
 
 async fn seal(

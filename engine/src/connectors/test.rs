@@ -101,8 +101,8 @@ async fn ask(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials, st
 
 /// The one harmless call, and what it tells about the credentials.
 pub(crate) async fn who(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials) -> Result<String, Cause> {
-    let settings = engine.aws().settings();
     if unlocked.connector.spec.endpoint.is_none() {
+        let settings = engine.aws().settings();
         let sts = aws::sts_client(settings, unlocked, Some(credentials));
         let answer = sts
             .get_caller_identity()
@@ -112,7 +112,7 @@ pub(crate) async fn who(engine: &Engine, unlocked: &Unlocked, credentials: &Cred
         let arn = answer.arn().unwrap_or("an identity that AWS did not name");
         return Ok(format!("Signed in as {arn}."));
     }
-    let s3 = aws::s3_client(settings, unlocked, credentials, unlocked.region());
+    let s3 = engine.aws().s3_client(unlocked, credentials, unlocked.region());
     match s3.list_buckets().send().await {
         Ok(answer) => Ok(format!(
             "The credentials are valid; {} bucket(s) are visible.",

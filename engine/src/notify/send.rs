@@ -1,10 +1,8 @@
-//! One signed POST. Redirects are not followed, and addresses at which hosts and clouds keep what is not for others
-//! (link-local, instance metadata) are not spoken to, whatever name they have.
+//! One signed POST. Redirects are not followed, and what is out of [`Reach`] is not spoken to, whatever name it has.
 
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,12 +23,11 @@ use tower::Service;
 
 use super::outbox::Message;
 use crate::error::{Error, Result};
+use crate::reach::{Reach, Unresolved};
 use crate::store::now;
 
 /// How long the receiver may take to connect and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Instance metadata of EC2 over IPv6.
-const EC2_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 const SIGNATURE_VERSION: &str = "v1";
 
 /// Where a message goes and what signs it.
@@ -42,7 +39,10 @@ pub(crate) struct Receiver {
 
 /// Speaks HTTP to receivers; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Client(legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
+pub(crate) struct Client {
+    reach: Reach,
+    http: legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,8 +52,8 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Trusts what the system trusts.
-    pub(crate) fn new() -> Result<Self> {
-        let mut http = HttpConnector::new_with_resolver(Resolver);
+    pub(crate) fn new(reach: Reach) -> Result<Self> {
+        let mut http = HttpConnector::new_with_resolver(Resolver(reach));
         http.enforce_http(false);
         http.set_connect_timeout(Some(PATIENCE));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -71,19 +71,17 @@ impl Client {
             .enable_http1()
             .wrap_connector(http);
         // Messages are rare: no connection is kept.
-        let client = legacy::Client::builder(TokioExecutor::new())
+        let http = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(connector);
-        Ok(Self(client))
+        Ok(Self { reach, http })
     }
 
     /// Sends a message, and says why it was not taken. Nothing of the answer but its status is told.
     pub(crate) async fn post(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
-        if let Some(ip) = literal(&receiver.url)
-            && is_refused(ip)
-        {
-            return Err(refusal(ip));
-        }
+        self.reach
+            .check_url(&receiver.url)
+            .map_err(|refusal| refusal.to_string())?;
         let timestamp = (now() / 1000).to_string();
         let request = Request::post(&receiver.url)
             .header("content-type", "application/json")
@@ -93,7 +91,7 @@ impl Client {
             .header("webhook-signature", sign(&receiver.secret, message, &timestamp)?)
             .body(Full::new(Bytes::from(message.body.clone())))
             .map_err(|error| error.to_string())?;
-        match tokio::time::timeout(PATIENCE, self.0.request(request)).await {
+        match tokio::time::timeout(PATIENCE, self.http.request(request)).await {
             Err(_) => Err(format!(
                 "The receiver did not answer within {} seconds.",
                 PATIENCE.as_secs()
@@ -123,45 +121,25 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn refusal(ip: IpAddr) -> String {
-    format!("{ip} is a link-local or metadata address, to which nothing is sent.")
-}
-
-/// The address in an URL that has no name in it.
-pub(super) fn literal(url: &Uri) -> Option<IpAddr> {
-    let host = url.host()?;
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
-/// Whether nothing is ever sent there.
-pub(super) fn is_refused(ip: IpAddr) -> bool {
-    let link_local = |ip: Ipv4Addr| ip.is_link_local();
-    match ip {
-        IpAddr::V4(ip) => link_local(ip),
-        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip == EC2_METADATA || ip.to_ipv4().is_some_and(link_local),
-    }
-}
-
 /// The system's resolver without the addresses that are refused. It is asked at each try: a name may get another address.
 #[derive(Clone, Copy, Debug)]
-struct Resolver;
+struct Resolver(Reach);
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+    type Error = Unresolved;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let reach = self.0;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            match found.iter().find(|address| is_refused(address.ip())) {
-                Some(address) => Err(io::Error::other(refusal(address.ip()))),
-                None => Ok(found.into_iter()),
-            }
+            let found = reach.resolve(name.as_str()).await?;
+            let found: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            Ok(found.into_iter())
         })
     }
 }
@@ -169,31 +147,6 @@ impl Service<Name> for Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn link_local_and_metadata_addresses_are_refused_in_every_form() {
-        for (url, refused) in [
-            ("http://169.254.169.254/latest", true),
-            ("http://[fe80::1]:80/", true),
-            ("http://[fd00:ec2::254]/", true),
-            ("http://[::ffff:169.254.169.254]/", true),
-            ("http://127.0.0.1:9/", false),
-            ("http://10.0.0.1/", false),
-            ("https://[2001:db8::1]/", false),
-        ] {
-            let ip = literal(&url.parse().unwrap()).unwrap();
-            assert_eq!(is_refused(ip), refused, "{url}");
-        }
-        assert_eq!(literal(&Uri::from_static("https://hooks.example.com/x")), None);
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_such_an_address_is_refused() {
-        // Resolvers read these as numbers.
-        let refused = Resolver.call("169.254.43518".parse().unwrap()).await.unwrap_err();
-        assert!(refused.to_string().contains("metadata"), "{refused}");
-        assert!(Resolver.call("localhost".parse().unwrap()).await.is_ok());
-    }
 
     #[test]
     fn the_signature_is_the_one_of_the_specification() {

@@ -11,7 +11,7 @@ use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
 use super::outbox::{Word, message};
-use super::send::{Receiver, is_refused, literal};
+use super::send::Receiver;
 use crate::error::{Error, Result};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
@@ -118,6 +118,10 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
     actor.require(Permission::EditDestination)?;
     let account_id = actor.account_id();
     let to = url(&input.url)?;
+    engine
+        .reach()
+        .check_url(&to)
+        .map_err(|refusal| FieldErrors::one("url", refusal.to_string()))?;
     let limit = input.lag_limit_seconds.unwrap_or(LAG_LIMIT_SECONDS);
     if !LAG_LIMITS.contains(&limit) {
         return Err(FieldErrors::one(
@@ -258,9 +262,6 @@ fn url(text: &str) -> Result<Uri, FieldErrors> {
         return Err(wrong(
             "Leave user and password out of the address: messages are signed.",
         ));
-    }
-    if literal(&url).is_some_and(is_refused) {
-        return Err(wrong("Link-local and metadata addresses are not spoken to."));
     }
     Ok(url)
 }

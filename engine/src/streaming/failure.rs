@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::explain::explain;
+use crate::reach::out_of_reach;
 use crate::store::now;
 
 /// One failed call.
@@ -112,6 +113,18 @@ pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>) -> Cause
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    if let Some(refusal) = out_of_reach(error) {
+        return Cause {
+            answered: false,
+            ..Cause::refused(
+                "endpoint_refused",
+                refusal.to_string(),
+                "Check the connector's endpoint, and what its name leads to in this server's DNS.",
+                "What is kept for hosts alone, such as the clouds' metadata, is not reached through a connector. Nothing \
+                 was sent.",
+            )
+        };
+    }
     let response = error.raw_response();
     let status = response.map(|response| response.status().as_u16());
     let word = error.code().unwrap_or_default();

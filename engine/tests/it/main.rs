@@ -15,6 +15,7 @@ mod kills;
 mod model;
 mod postgres;
 mod properties;
+mod reach;
 mod replica;
 mod replicas;
 mod retention;

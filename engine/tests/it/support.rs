@@ -6,7 +6,8 @@ use std::time::Duration;
 use auditstream_engine::store::{Database, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access, connectors, destinations,
+    Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Reach, Retention, access, connectors,
+    destinations,
 };
 use auditstream_model::{
     AccountName, AggregateItem, ApiTokenInput, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput,
@@ -80,6 +81,7 @@ pub fn config(database: Database) -> Config {
         limits: Limits::default(),
         retention: Retention::default(),
         notify: Notify::default(),
+        reach: Reach::default(),
     }
 }
 

@@ -1,4 +1,11 @@
 //! Cookies, one at a time.
+//!
+//! All are `SameSite=Lax`: links to the console from mails and chats find their reader signed in, which `Strict` would not
+//! allow, while other sites' forms and scripts come without the session. Over TLS a name that only the server uses begins with `__Host-`, which
+//! browsers take from this very host alone, with `Secure` and for all paths: no sibling and nobody on plain HTTP can
+//! put one of theirs in its place. The plain name is then not read at all.
+
+use std::borrow::Cow;
 
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 
@@ -9,9 +16,19 @@ pub const FLASH: &str = "auditstream_flash";
 /// `system`, `light` or `dark`; pages read and write it.
 pub const THEME: &str = "theme";
 
+/// What a cookie is called here. Pages write the theme's, whose name stays.
+fn full_name(name: &str, secure: bool) -> Cow<'_, str> {
+    if secure && name != THEME {
+        format!("__Host-{name}").into()
+    } else {
+        name.into()
+    }
+}
+
 /// The value of a cookie that came with a request.
 #[must_use]
-pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn read<'a>(headers: &'a HeaderMap, name: &str, secure: bool) -> Option<&'a str> {
+    let name = full_name(name, secure);
     let lines = headers
         .get_all(COOKIE)
         .into_iter()
@@ -20,7 +37,7 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
-        .filter(|(key, _)| *key == name)
+        .filter(|(key, _)| **key == *name)
         .map(|(_, value)| value)
         .find(|value| !value.is_empty())
 }
@@ -52,6 +69,7 @@ pub fn write(name: &str, value: &str, seconds: Option<u32>, secure: bool) -> Hea
     let age = seconds
         .map(|seconds| format!("; Max-Age={seconds}"))
         .unwrap_or_default();
+    let name = full_name(name, secure);
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{age}{secure}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
@@ -66,16 +84,46 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("a=1; auditstream_session=x=y"));
         headers.append(COOKIE, HeaderValue::from_static("b=2"));
-        assert_eq!(read(&headers, SESSION), Some("x=y"));
-        assert_eq!(read(&headers, "b"), Some("2"));
-        assert_eq!(read(&headers, "c"), None);
+        assert_eq!(read(&headers, SESSION, false), Some("x=y"));
+        assert_eq!(read(&headers, "b", false), Some("2"));
+        assert_eq!(read(&headers, "c", false), None);
+    }
+
+    #[test]
+    fn over_tls_only_the_name_that_others_cannot_set_is_read() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("auditstream_session=theirs; theme=dark"),
+        );
+        assert_eq!(read(&headers, SESSION, true), None);
+        assert_eq!(read(&headers, THEME, true), Some("dark"));
+        headers.append(COOKIE, HeaderValue::from_static("__Host-auditstream_session=ours"));
+        assert_eq!(read(&headers, SESSION, true), Some("ours"));
+        assert_eq!(read(&headers, SESSION, false), Some("theirs"));
+    }
+
+    #[test]
+    fn a_sessions_cookie_is_bound_to_this_host_over_tls() {
+        assert_eq!(
+            session("abc", true),
+            "__Host-auditstream_session=abc; Path=/; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            session("abc", false),
+            "auditstream_session=abc; Path=/; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            write_theme("dark", true),
+            "theme=dark; Path=/; SameSite=Lax; Max-Age=31536000; Secure"
+        );
     }
 
     #[test]
     fn a_value_cannot_break_out_of_its_cookie() {
         assert_eq!(
             write(FLASH, "x; Path=/evil", Some(30), true),
-            "auditstream_flash=; Path=/; HttpOnly; SameSite=Lax; Max-Age=30; Secure"
+            "__Host-auditstream_flash=; Path=/; HttpOnly; SameSite=Lax; Max-Age=30; Secure"
         );
     }
 }

@@ -7,17 +7,19 @@ use auditstream_engine::Actor;
 use auditstream_model::Code;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, SET_COOKIE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, get};
+use axum::routing::{get, post};
 use axum::{Extension, Router};
-use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list};
+use leptos::nonce::use_nonce;
+use leptos::prelude::{provide_context, use_context};
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
 
 use super::cookies;
 use super::visitor::Visitor;
 use crate::api::problem::Refusal;
+use crate::protection::page_policy;
 use crate::site;
 use crate::state::AppState;
 
@@ -30,11 +32,12 @@ pub fn list() -> Arc<Vec<leptos_axum::AxumRouteListing>> {
     Arc::new(pages)
 }
 
-/// The routes of pages and server functions; everything else is a file, or a page that says that there is none.
+/// The routes of pages and server functions; everything else is a file, or a page that says that there is none. Server
+/// functions are called with POST alone, whatever they do: what browsers send with GET is not checked for where it is from.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(async || Redirect::to("/settings")))
-        .route("/api/{*function}", any(server_function))
+        .route("/api/{*function}", post(server_function))
         .leptos_routes_with_handler(state.pages.to_vec(), get(page))
         .fallback(file_or_not_found)
 }
@@ -57,6 +60,12 @@ fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sy
         provide_context::<Option<Actor>>(actor.clone());
         provide_context(Flash(flash.clone()));
         provide_context(visit.clone());
+        // A page has a nonce of its own, which its scripts carry; a server function has none.
+        if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>())
+            && let Some(policy) = page_policy(&nonce)
+        {
+            response.insert_header(CONTENT_SECURITY_POLICY, policy);
+        }
     }
 }
 

@@ -24,8 +24,9 @@ pub struct Visitor {
 
 /// Puts the [`Visitor`] beside every request of the console.
 pub async fn recognise(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let session = cookies::read(request.headers(), cookies::SESSION).map(str::to_owned);
-    let flash = cookies::read(request.headers(), cookies::FLASH).map(str::to_owned);
+    let secure = state.secure();
+    let session = cookies::read(request.headers(), cookies::SESSION, secure).map(str::to_owned);
+    let flash = cookies::read(request.headers(), cookies::FLASH, secure).map(str::to_owned);
     let client_ip = client_ip(request.extensions());
     let actor = match &session {
         Some(token) => match access::session(&state.engine, token).await {

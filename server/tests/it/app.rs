@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use auditstream_engine::store::Limits;
-use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Retention, access};
+use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Reach, Retention, access};
 use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,6 +47,7 @@ impl App {
             limits: Limits::default(),
             retention: Retention::default(),
             notify: Notify::default(),
+            reach: Reach::default(),
         })
         .await
         .unwrap();
@@ -67,7 +69,14 @@ impl App {
             state,
             std::future::pending(),
         ));
-        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        // It asks as pages of this server do; a request that says otherwise says it itself.
+        let mut from_here = HeaderMap::new();
+        from_here.insert("origin", address.parse().unwrap());
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .default_headers(from_here)
+            .build()
+            .unwrap();
         let [ingest, read, admin] = tokens.try_into().unwrap();
         Self {
             address,

@@ -3,6 +3,7 @@
 //! - [`store`]: an S3-compatible store
 //! - [`app`]: starts it on a free port with data of its own
 //! - [`ingest`], [`auth`], [`api`], [`console`]: requests
+//! - [`security`]: what other sites, proxies and attackers send; [`tls`] of its own
 //! - [`process`]: the binary itself
 //! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
@@ -21,5 +22,7 @@ mod postgres;
 mod pressure;
 mod process;
 mod replicas;
+mod security;
 mod sign_in;
 mod store;
+mod tls;

@@ -75,7 +75,7 @@ pub(crate) fn printed(output: &Output) -> String {
 }
 
 /// One clear line on standard error, and exit code 1.
-fn refused(output: &Output, words: &str) {
+pub(crate) fn refused(output: &Output, words: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     let line = errors.lines().last().unwrap_or_default();
     assert_eq!(output.status.code(), Some(1), "{errors}");

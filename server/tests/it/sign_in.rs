@@ -157,9 +157,8 @@ async fn the_last_admin_cannot_be_removed_over_the_api() {
         .bearer_auth(&app.admin)
         .json(&json!({"role": "account_viewer"}));
     refused(demote.send().await.unwrap(), 409, "conflict").await;
-    let actor =
-        auditstream_engine::Actor::command_line(&app.engine, &auditstream_model::AccountName::default_account());
-    let actor = actor.await.unwrap();
+    let account = AccountName::default_account();
+    let actor = Actor::command_line(&app.engine, &account).await.unwrap();
     access::create_user(&app.engine, &actor, "bob@example.com", Role::Admin, PASSWORD)
         .await
         .unwrap();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
+export const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
 /** What the demo's store calls its access key. */
 const accessKey = 'auditstream-demo';
 

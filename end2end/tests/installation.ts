@@ -1,6 +1,6 @@
 // The built binary as a company runs it: no demo, and nothing that it says is lost.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from './server.ts';
@@ -43,7 +43,9 @@ export class Installation {
 
   /** The program and its arguments, as every user of this computer can see them. */
   arguments(): string {
-    return execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(this.child?.pid)], { encoding: 'utf8' });
+    const pid = String(this.child?.pid);
+    if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return execFileSync('ps', ['-ww', '-o', 'args=', '-p', pid], { encoding: 'utf8' });
   }
 
   /** Runs a command beside the server and gives what it prints; what it logs goes to the log. */

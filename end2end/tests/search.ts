@@ -15,8 +15,11 @@ const DEEPEST = 3;
 /** A finding. `within` is the way to it: the compressions, from the outside. */
 export type Found = { secret: string; form: string; place: string; item: string; within: string; offset: number };
 
-/** Where a secret must be: each use of the exception must be met, or else nothing was looked at there. */
-export type Exception = { secret: string; place: string; item: RegExp; why: string };
+/**
+ * Where a secret is by design, in some items of a place; with `times`, exactly so often. It must be there: otherwise
+ * nothing was looked at.
+ */
+export type Exception = { secret: string; place: string; item: RegExp; why: string; times?: number };
 
 /** What a run has left behind, by place. */
 export class Evidence {
@@ -37,6 +40,16 @@ export class Evidence {
       const file = join(folder, name);
       if (statSync(file).isFile()) this.add(place, name, readFileSync(file));
     }
+  }
+
+  /** The places that have anything. */
+  get all(): string[] {
+    return [...this.places.keys()];
+  }
+
+  /** The names of what is in a place. */
+  items(place: string): string[] {
+    return [...(this.places.get(place)?.keys() ?? [])];
   }
 
   /**
@@ -87,15 +100,22 @@ export class Evidence {
   }
 }
 
-/** Those findings that no exception allows. Every exception must be needed. */
-export function leaks(found: Found[], exceptions: Exception[]): Found[] {
+/** Those findings that no exception allows, the first of each item, in words. Every exception must be needed. */
+export function leaks(found: Found[], exceptions: Exception[]): string[] {
   const allows = (exception: Exception, hit: Found) =>
     exception.secret === hit.secret && exception.place === hit.place && exception.item.test(hit.item);
-  const idle = exceptions.filter((exception) => !found.some((hit) => allows(exception, hit)));
-  if (idle.length > 0) {
-    throw new Error(`not found where it must be: ${idle.map(({ secret, place, why }) => `${secret} in ${place} (${why})`).join('; ')}`);
+  for (const exception of exceptions) {
+    const { secret, place, why, times } = exception;
+    const hits = found.filter((hit) => allows(exception, hit)).map(({ item, within, offset }) => `${item} ${within}${offset}`);
+    const met = new Set(hits).size;
+    if (met === 0 || met !== (times ?? met)) throw new Error(`${secret} was met ${met} times in ${place} (${why})`);
   }
-  return found.filter((hit) => !exceptions.some((exception) => allows(exception, hit)));
+  const first = new Map<string, string>();
+  for (const hit of found.filter((hit) => !exceptions.some((exception) => allows(exception, hit)))) {
+    const where = `${hit.secret}: ${hit.place}: ${hit.item}: ${hit.within}`;
+    if (!first.has(where)) first.set(where, `${where}${hit.form} at ${hit.offset}`);
+  }
+  return [...first.values()].sort();
 }
 
 /** Looks for all forms of all secrets in one pass: where four bytes are the first of a form, the others are compared. */

@@ -1,5 +1,6 @@
 // What every browser test has: a demo of its own, and a console that must stay silent.
 import { test as base, expect, type Page } from '@playwright/test';
+import { Answers } from './answers.ts';
 import { Demo } from './server.ts';
 
 type Fixtures = {
@@ -23,8 +24,9 @@ export const test = base.extend<Fixtures>({
     }
   },
   baseURL: async ({ demo }, use) => use(demo.address),
-  // Any error or warning of the browser fails the test, whatever else it looked at.
-  page: async ({ page, allowed }, use) => {
+  // Any error or warning of the browser fails the test, whatever else it looked at; so does a secret in an answer.
+  page: async ({ page, demo, allowed }, use) => {
+    const answers = new Answers(page.context());
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
@@ -34,6 +36,7 @@ export const test = base.extend<Fixtures>({
     });
     await use(page);
     expect(complaints).toEqual([]);
+    expect(await answers.leaks(demo)).toEqual([]);
   },
 });
 

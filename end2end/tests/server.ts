@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
+export const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
 /** What the demo's store calls its access key. */
 const accessKey = 'auditstream-demo';
 
@@ -18,6 +18,7 @@ export class Demo {
   readonly email = 'admin@demo.local';
   address = '';
   private readonly folder = mkdtempSync(join(tmpdir(), 'auditstream-end2end-'));
+  private readonly tokens: string[] = [];
   private child?: ChildProcess;
 
   /** Starts it, or starts it again on the same data. */
@@ -60,10 +61,22 @@ export class Demo {
     return { endpoint: `http://127.0.0.1:${this.kept('store.port')}`, accessKey, secretKey: this.kept('store.secret') };
   }
 
+  /** What opens the console, the store and the API. */
+  get secrets(): string[] {
+    return [this.password, this.store.secretKey, ...this.tokens];
+  }
+
+  /** The folder of the store's bucket: its objects are files. */
+  get bucket(): string {
+    return join(this.folder, 'demo', 'store', 'audit-logs');
+  }
+
   /** Runs a command beside the server and gives what it prints. */
   command(words: string[], settings: Record<string, string> = {}): string {
     const env = this.environment({ AUDITSTREAM_DATA_DIR: join(this.folder, 'demo'), ...settings });
-    return execFileSync(binary, words, { env, encoding: 'utf8' }).trim();
+    const printed = execFileSync(binary, words, { env, encoding: 'utf8' }).trim();
+    if (words[0] === 'token') this.tokens.push(printed);
+    return printed;
   }
 
   private kept(file: string): string {

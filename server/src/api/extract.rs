@@ -55,7 +55,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         let cause = error.inner();
         if cause.is_data() {
             let field = if path == "." { "body".to_owned() } else { path };
-            let errors = FieldErrors::one(field, format!("{cause}."));
+            let errors = FieldErrors::one(field, without_value(cause));
             Refusal::from(auditstream_engine::Error::from(errors))
         } else {
             Refusal::new(Code::MalformedBody, format!("The body is not JSON: {cause}."))
@@ -65,6 +65,20 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         .end()
         .map_err(|error| Refusal::new(Code::MalformedBody, format!("The body is not one JSON value: {error}.")))?;
     Ok(value)
+}
+
+/// What is missing or expected, without what was found there: a secret in the wrong place must not come back.
+fn without_value(cause: &serde_json::Error) -> String {
+    let text = cause.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(said, _)| said);
+    if text.starts_with("missing field `") || text.starts_with("duplicate field `") {
+        return format!("{text}.");
+    }
+    // The value comes first and may say the same; what the type expects comes last, in words of ours.
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("Expected {expected}."),
+        None => "It is not of the expected form.".to_owned(),
+    }
 }
 
 /// The parameters of the address.
@@ -127,5 +141,28 @@ impl FromRequestParts<AppState> for BatchOf {
             Ok(Path((destination, number))) => Ok(Self { destination, number }),
             Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use auditstream_model::ConnectorInput;
+    use auditstream_model::webhook::WebhookInput;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_without_what_was_sent() {
+        let told = |refusal: Refusal| serde_json::to_string(&refusal.0).unwrap();
+        for body in [
+            r#""SECRET""#,
+            r#"{"url":"https://x","lag_limit_seconds":"SECRET, expected "}"#,
+            r#"{"url":["SECRET"]}"#,
+        ] {
+            let told = told(parse::<WebhookInput>(body.as_bytes()).unwrap_err());
+            assert!(!told.contains("SECRET") && told.contains("xpected"), "{told}");
+        }
+        let told = told(parse::<ConnectorInput>(br#"{"identifier":"a","name":"b","spec":"SECRET"}"#).unwrap_err());
+        assert!(!told.contains("SECRET") && told.contains(r#""field":"spec""#), "{told}");
     }
 }

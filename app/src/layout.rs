@@ -64,10 +64,10 @@ pub fn Layout() -> impl IntoView {
                                 .ok()
                                 .map(|person| {
                                     view! {
-                                        <span class="who">
+                                        <a class="who" href="/settings/access/you" title="Your account">
                                             <span class="who-email">{person.email.clone()}</span>
                                             <span class="muted">{person.account.to_string()}</span>
-                                        </span>
+                                        </a>
                                         <form method="post" action="/sign-out">
                                             <button type="submit" class="button">"Sign out"</button>
                                         </form>
@@ -83,6 +83,7 @@ pub fn Layout() -> impl IntoView {
                     <li><A href="/settings" exact=true><Icon shape=Shape::Settings />"Overview"</A></li>
                     <li><A href="/settings/audit-trail"><Icon shape=Shape::List />"Audit Trail"</A></li>
                     <li><A href="/settings/connectors"><Icon shape=Shape::Plug />"Connectors"</A></li>
+                    <li><A href="/settings/access"><Icon shape=Shape::Key />"Access"</A></li>
                 </ul>
             </nav>
             <main id="main" tabindex="-1">

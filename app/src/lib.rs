@@ -91,6 +91,7 @@ pub fn App() -> impl IntoView {
             <Routes fallback=pages::NotFound>
                 <Route path=path!("/sign-in") view=pages::SignIn ssr=SsrMode::Async />
                 <Route path=path!("/setup") view=pages::Setup ssr=SsrMode::Async />
+                <Route path=path!("/invitation") view=pages::Invitation ssr=SsrMode::Async />
                 <Route path=path!("/") view=|| view! { <Redirect path="/settings" /> } ssr=SsrMode::Async />
                 <ParentRoute path=path!("/settings") view=layout::Layout ssr=SsrMode::Async>
                     <Route path=path!("") view=pages::Settings ssr=SsrMode::Async />
@@ -119,6 +120,10 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("connectors") view=pages::connectors::Connectors ssr=SsrMode::Async />
                     <Route path=path!("connectors/new") view=pages::connectors::NewConnector ssr=SsrMode::Async />
                     <Route path=path!("connectors/:id/edit") view=pages::connectors::EditConnector ssr=SsrMode::Async />
+                    <Route path=path!("access") view=pages::access::Users ssr=SsrMode::Async />
+                    <Route path=path!("access/tokens") view=pages::access::Tokens ssr=SsrMode::Async />
+                    <Route path=path!("access/sign-ins") view=pages::access::SignIns ssr=SsrMode::Async />
+                    <Route path=path!("access/you") view=pages::access::You ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

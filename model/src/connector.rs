@@ -444,6 +444,20 @@ pub struct ConnectionTest {
     pub error: Option<TestError>,
 }
 
+/// What a connection test tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestProgress {
+    /// The steps that it will take, in order.
+    Planned(Vec<String>),
+    /// The step of this name begins.
+    Begun(String),
+    /// A step has ended.
+    Ended(TestStep),
+    /// The whole answer; nothing follows.
+    Done(ConnectionTest),
+}
+
 /// A bucket that is to be checked before a destination with it is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketCheckInput {

@@ -44,7 +44,7 @@ pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken};
 pub use batch::{Batch, BatchStatus, Failure};
 pub use connector::{
     Backoff, BucketCheck, BucketCheckInput, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView,
-    Credentials, CredentialsInput, TestStep,
+    Credentials, CredentialsInput, TestProgress, TestStep,
 };
 pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,

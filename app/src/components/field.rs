@@ -65,6 +65,9 @@ pub fn TextField(
     /// Whether it is an id, a key or a bucket.
     #[prop(optional)]
     mono: bool,
+    /// What browsers may fill in; a new password for passwords, otherwise nothing.
+    #[prop(optional)]
+    autocomplete: Option<&'static str>,
     /// Told what somebody types.
     #[prop(optional, into)]
     on_type: Option<Callback<String>>,
@@ -94,7 +97,7 @@ pub fn TextField(
                 class:mono=mono
                 value=start
                 readonly=move || readonly.get()
-                autocomplete=if kind == "password" { "new-password" } else { "off" }
+                autocomplete=autocomplete.unwrap_or(if kind == "password" { "new-password" } else { "off" })
                 spellcheck="false"
                 aria-invalid=move || if error.get().is_some() { "true" } else { "false" }
                 aria-describedby=described
@@ -170,6 +173,9 @@ pub fn CheckField(
     name: &'static str,
     /// The answer.
     value: RwSignal<bool>,
+    /// What would be good to know.
+    #[prop(optional)]
+    help: &'static str,
 ) -> impl IntoView {
     let node = NodeRef::<leptos::html::Input>::new();
     Effect::new(move |_| {
@@ -186,7 +192,10 @@ pub fn CheckField(
                 node_ref=node
                 on:change:target=move |event| value.set(event.target().checked())
             />
-            {label}
+            <span>
+                {label}
+                {(!help.is_empty()).then(|| view! { <span class="field-note block">{help}</span> })}
+            </span>
         </label>
     }
 }

@@ -29,6 +29,8 @@ pub enum Shape {
     Settings,
     /// An empty circle.
     Circle,
+    /// A key.
+    Key,
     /// An arrow into a tray.
     Download,
 }
@@ -48,6 +50,7 @@ impl Shape {
             Self::Plug => "M6 2v3.5M10 2v3.5M4 5.5h8v2a4 4 0 01-8 0zM8 11.5V14",
             Self::Settings => "M2.5 5h6M11.5 5h2M2.5 11h2M7.5 11h6M10 3.5v3M6 9.5v3",
             Self::Download => "M8 2.5v7.5M4.8 7L8 10.2 11.2 7M2.5 13.5h11",
+            Self::Key => "M5.5 7.5a3 3 0 100 6 3 3 0 000-6zM7.7 8.3l5.8-5.8M10.8 5.2l2 2",
             Self::Circle => "M8 3a5 5 0 100 10A5 5 0 008 3z",
         }
     }

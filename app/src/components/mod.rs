@@ -2,23 +2,29 @@
 
 pub mod bucket_access;
 pub mod copy_button;
+pub mod dialog;
 pub mod field;
 pub mod icon;
+pub mod menu;
 pub mod number;
 pub mod page_head;
 pub mod problem;
 pub mod session_ended;
 pub mod tags;
 pub mod test_result;
+pub mod test_run;
 pub mod time;
 
 pub use bucket_access::BucketAccess;
 pub use copy_button::CopyButton;
+pub use dialog::{ConfirmDialog, Dialog};
 pub use field::{CheckField, Field, SelectField, TextField};
 pub use icon::{Icon, Shape};
+pub use menu::{Menu, MenuItem};
 pub use page_head::PageHead;
 pub use problem::ProblemBox;
 pub use session_ended::{SessionDialog, SessionEnded};
 pub use tags::TagsField;
 pub use test_result::TestResult;
+pub use test_run::TestRun;
 pub use time::TimeAgo;

@@ -1,91 +1,105 @@
-//! How a connection test went.
+//! How a connection test goes and went.
 
+use auditstream_model::TestStep;
 use auditstream_model::connector::{Outcome, TestError};
-use auditstream_model::{ConnectionTest, TestStep};
 use leptos::prelude::*;
 
+use super::test_run::{StepState, TestRun};
 use super::{Icon, ProblemBox, Shape};
-use crate::error::ConsoleError;
 
-/// The steps of a test, running or done, and for a failed one what to do, what it means and what AWS said.
+/// The steps of a test as they run, and for a failed one what to do, what it means and what AWS said.
 #[component]
 pub fn TestResult(
-    /// Whether it runs.
-    #[prop(into)]
-    pending: Signal<bool>,
-    /// How the last one went.
-    #[prop(into)]
-    result: Signal<Option<Result<ConnectionTest, ConsoleError>>>,
+    /// The test.
+    run: TestRun,
 ) -> impl IntoView {
+    let retry = Callback::new(move |()| run.again());
+    let current = move || {
+        run.steps.with(|steps| {
+            let running = steps.iter().find(|(_, state)| *state == StepState::Running);
+            running.map(|(name, _)| format!("Running: {name}"))
+        })
+    };
     view! {
-        <div class="test-result" aria-live="polite">
+        <div class="test-result">
+            <p class="hidden" role="status">{current}</p>
             {move || {
-                if pending.get() {
-                    return view! {
-                        <p class="test-running">
-                            <span class="spinner" aria-hidden="true"></span>
-                            "Testing the connection…"
-                        </p>
+                let pending = run.pending.get();
+                run.steps
+                    .with(|steps| {
+                        if steps.is_empty() && pending {
+                            return view! {
+                                <p class="test-running">
+                                    <span class="spinner" aria-hidden="true"></span>
+                                    "Testing the connection…"
+                                </p>
+                            }
+                                .into_any();
+                        }
+                        view! { <StepRows steps=steps.clone() /> }.into_any()
+                    })
+            }}
+            {move || match run.result.get() {
+                None => ().into_any(),
+                Some(Err(error)) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
+                Some(Ok(test)) if test.status == Outcome::Success => {
+                    view! {
+                        <div class="banner banner-good" role="status">
+                            <Icon shape=Shape::Check />
+                            <p><strong>"Connection test successful"</strong></p>
+                        </div>
                     }
-                        .into_any();
+                        .into_any()
                 }
-                match result.get() {
-                    None => ().into_any(),
-                    Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
-                    Some(Ok(test)) => view! { <Steps test=test /> }.into_any(),
-                }
+                Some(Ok(test)) => view! { <TestFailure title="Connection test failed" error=test.error /> }.into_any(),
             }}
         </div>
     }
 }
 
-#[component]
-fn Steps(test: ConnectionTest) -> impl IntoView {
-    let passed = test.status == Outcome::Success;
-    view! {
-        <TestSteps steps=test.steps />
-        {if passed {
-            view! {
-                <div class="banner banner-good">
-                    <Icon shape=Shape::Check />
-                    <p><strong>"Connection test successful"</strong></p>
-                </div>
-            }
-                .into_any()
-        } else {
-            view! { <TestFailure title="Connection test failed" error=test.error /> }.into_any()
-        }}
-    }
-}
-
-/// The steps of a test with how each went.
+/// The steps of a test that is over, with how each went.
 #[component]
 pub fn TestSteps(
     /// The steps, in order.
     steps: Vec<TestStep>,
 ) -> impl IntoView {
+    let steps: Vec<_> = steps
+        .into_iter()
+        .map(|step| (step.name, StepState::Ended(step.status, step.detail)))
+        .collect();
+    view! { <StepRows steps=steps /> }
+}
+
+#[component]
+fn StepRows(steps: Vec<(String, StepState)>) -> impl IntoView {
+    let rows: Vec<_> = steps
+        .into_iter()
+        .map(|(name, state)| view! { <StepRow name=name state=state /> })
+        .collect();
+    (!rows.is_empty()).then(|| view! { <ol class="test-steps">{rows}</ol> })
+}
+
+#[component]
+fn StepRow(name: String, state: StepState) -> impl IntoView {
+    let (class, shape, word, detail) = match state {
+        StepState::Waiting => ("status status-idle", Some(Shape::Circle), "Waiting", String::new()),
+        StepState::Running => ("status", None, "Running", String::new()),
+        StepState::Ended(Outcome::Success, detail) => ("status status-good", Some(Shape::Check), "Passed", detail),
+        StepState::Ended(Outcome::Failure, detail) => ("status status-bad", Some(Shape::Warning), "Failed", detail),
+        StepState::Ended(Outcome::Skipped, detail) => ("status status-idle", Some(Shape::Circle), "Skipped", detail),
+    };
+    let mark = match shape {
+        Some(shape) => view! { <Icon shape=shape /> }.into_any(),
+        None => view! { <span class="spinner" aria-hidden="true"></span> }.into_any(),
+    };
     view! {
-        <ol class="test-steps">
-            {steps
-                .into_iter()
-                .map(|step| {
-                    let (class, shape, word) = match step.status {
-                        Outcome::Success => ("status status-good", Shape::Check, "Passed"),
-                        Outcome::Failure => ("status status-bad", Shape::Warning, "Failed"),
-                        Outcome::Skipped => ("status status-idle", Shape::Circle, "Skipped"),
-                    };
-                    view! {
-                        <li>
-                            <span class=class><Icon shape=shape />{word}</span>
-                            <div>
-                                <strong>{step.name}</strong>
-                                <p class="muted">{step.detail}</p>
-                            </div>
-                        </li>
-                    }
-                })
-                .collect_view()}
-        </ol>
+        <li>
+            <span class=class>{mark}{word}</span>
+            <div>
+                <strong>{name}</strong>
+                {(!detail.is_empty()).then(|| view! { <p class="muted">{detail}</p> })}
+            </div>
+        </li>
     }
 }
 

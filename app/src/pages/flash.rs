@@ -31,14 +31,14 @@ fn word() -> Option<String> {
 fn sentence(word: &str) -> &'static str {
     match word {
         "wrong_credentials" => "E-mail or password are wrong.",
-        "throttled" => "Too many attempts. Wait a minute, then try again.",
+        "throttled" => "Too many attempts. Wait 15 minutes, then try again.",
         "unavailable" => "The server cannot reach its database right now. Try again.",
-        "not_found" | "expired" | "invalid_parameter" | "invalid_token" => {
-            "This set-up link is used up or older than an hour. Restart the server for a new one."
+        "not_found" => "What you asked for is not there any more.",
+        "invalid_fields" => {
+            "Enter a password of 12 to 256 characters and, where it is asked for, an e-mail address like ann@example.com."
         }
-        "invalid_fields" => "Enter an e-mail address, and a password of 12 to 256 characters.",
         "forbidden" => "Your role can look but not change. Ask an account admin.",
-        "conflict" => "That cannot be done in its present state.",
+        "conflict" => "That cannot be done as things stand. Look at the page again, then decide.",
         "duplicate_field" => "There is already a person with this e-mail address. Sign in instead.",
         "cross_site" => "The form came from another site. Send it from this page.",
         "signed_out" => "You are signed out.",

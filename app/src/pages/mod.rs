@@ -1,14 +1,15 @@
 //! One module for each screen.
 
+pub mod access;
 pub mod audit_trail;
 pub mod connectors;
 mod flash;
+mod one_time_link;
 mod settings;
-mod setup;
 mod sign_in;
 
+pub use one_time_link::{Invitation, Setup};
 pub use settings::Settings;
-pub use setup::Setup;
 pub use sign_in::SignIn;
 
 use leptos::prelude::*;

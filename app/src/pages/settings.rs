@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::components::{Icon, PageHead, Shape};
 
-const TILES: [(&str, &str, Shape, &str); 2] = [
+const TILES: [(&str, &str, Shape, &str); 3] = [
     (
         "Audit Trail",
         "/settings/audit-trail",
@@ -16,6 +16,12 @@ const TILES: [(&str, &str, Shape, &str); 2] = [
         "/settings/connectors",
         Shape::Plug,
         "How to reach AWS: credentials, region, retries.",
+    ),
+    (
+        "Access",
+        "/settings/access",
+        Shape::Key,
+        "Users and their roles, API tokens, sign-ins, and your own account.",
     ),
 ];
 

@@ -1,8 +1,8 @@
 //! Connectors.
 
-use auditstream_model::{ConnectionTest, ConnectorInput, ConnectorView, ListQuery, Listing};
+use auditstream_model::{ConnectorInput, ConnectorView, ListQuery, Listing};
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
+use leptos::server_fn::codec::{ByteStream, Json, Streaming};
 
 use crate::error::ConsoleError;
 
@@ -49,9 +49,17 @@ pub async fn delete_connector(id: String) -> Result<(), ConsoleError> {
     Ok(auditstream_engine::connectors::delete(&engine, &actor, &id).await?)
 }
 
-/// Signs in with a connector, without touching any bucket.
-#[server(endpoint = "connector/test", input = Json, output = Json)]
-pub async fn test_connector(id: String) -> Result<ConnectionTest, ConsoleError> {
+/// Signs in with a connector, without touching any bucket. Answers, as it happens, a line of JSON for each
+/// [`TestProgress`](auditstream_model::TestProgress).
+#[server(endpoint = "connector/test", input = Json, output = Streaming)]
+pub async fn test_connector(id: String) -> Result<ByteStream<ConsoleError>, ConsoleError> {
+    use futures::StreamExt;
     let (engine, actor) = super::who_asks()?;
-    Ok(auditstream_engine::connectors::test(&engine, &actor, &id).await?)
+    let progress = auditstream_engine::connectors::watch_test(&engine, &actor, &id).await?;
+    let line = |progress| {
+        let mut line = serde_json::to_vec(&progress).map_err(auditstream_engine::Error::from)?;
+        line.push(b'\n');
+        Ok::<_, ConsoleError>(line)
+    };
+    Ok(ByteStream::new(progress.map(line)))
 }

@@ -23,4 +23,4 @@ mod test;
 pub(crate) use rows::seal_again;
 pub use rows::{create, delete, external_id, get, list, replace};
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
-pub use test::test;
+pub use test::{test, watch_test};

@@ -1,7 +1,8 @@
 //! A test's steps as they are taken: what follows a step that failed is skipped.
 
-use auditstream_model::TestStep;
 use auditstream_model::connector::{Outcome, TestError};
+use auditstream_model::{TestProgress, TestStep};
+use futures::channel::mpsc::UnboundedSender;
 
 use crate::streaming::failure::Cause;
 
@@ -10,9 +11,23 @@ use crate::streaming::failure::Cause;
 pub(crate) struct Steps {
     taken: Vec<TestStep>,
     error: Option<TestError>,
+    watcher: Option<UnboundedSender<TestProgress>>,
 }
 
 impl Steps {
+    /// Steps that somebody is told of as they are taken.
+    pub(crate) fn watched(watcher: UnboundedSender<TestProgress>) -> Self {
+        Self {
+            watcher: Some(watcher),
+            ..Self::default()
+        }
+    }
+
+    /// A step that is about to be taken.
+    pub(crate) fn begin(&self, name: &str) {
+        self.tell(|| TestProgress::Begun(name.to_owned()));
+    }
+
     /// A step that works.
     pub(crate) fn pass(&mut self, name: &str, detail: impl Into<String>) {
         self.step(name, Outcome::Success, detail.into());
@@ -46,10 +61,19 @@ impl Steps {
     }
 
     fn step(&mut self, name: &str, status: Outcome, detail: String) {
-        self.taken.push(TestStep {
+        let step = TestStep {
             name: name.to_owned(),
             status,
             detail,
-        });
+        };
+        self.tell(|| TestProgress::Ended(step.clone()));
+        self.taken.push(step);
+    }
+
+    fn tell(&self, progress: impl FnOnce() -> TestProgress) {
+        if let Some(watcher) = &self.watcher {
+            // Whoever no longer listens has dropped the test as well.
+            drop(watcher.unbounded_send(progress()));
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The connection test: sign in, and make one harmless call that needs valid credentials. By the reference it never looks
 //! at a bucket.
 
-use auditstream_model::{ConnectionTest, Credentials as Kind, Permission};
+use auditstream_model::{ConnectionTest, Credentials as Kind, Permission, TestProgress};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use futures::channel::mpsc;
+use futures::{Stream, StreamExt, future, stream};
 
 use super::rows::Unlocked;
 use super::steps::Steps;
@@ -21,22 +23,60 @@ const REACH: &str = "Reach the endpoint";
 /// # Errors
 /// No permission; no such connector. A connector that does not work is an answer, not an error.
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
+    let unlocked = unlock(engine, actor, identifier).await?;
+    Ok(take(engine, &unlocked, Steps::default()).await)
+}
+
+/// The same test, told as it runs: the plan, each step as it begins and as it ends, and last the answer. It runs while the
+/// stream is read, and ends with it.
+///
+/// # Errors
+/// As [`test`].
+pub async fn watch_test(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+) -> Result<impl Stream<Item = TestProgress> + Send + use<>> {
+    let unlocked = unlock(engine, actor, identifier).await?;
+    let engine = engine.clone();
+    let (watcher, told) = mpsc::unbounded();
+    let run = async move {
+        // Nobody listens any more when one of these cannot be sent.
+        drop(watcher.unbounded_send(TestProgress::Planned(plan(&unlocked))));
+        let answer = take(&engine, &unlocked, Steps::watched(watcher.clone())).await;
+        drop(watcher.unbounded_send(TestProgress::Done(answer)));
+    };
+    let run = stream::once(run).filter_map(|()| future::ready(None));
+    Ok(stream::select(told, run))
+}
+
+async fn unlock(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Unlocked> {
     actor.require(Permission::EditConnector)?;
     let unlocked = rows::unlock(engine, actor.account_id(), identifier).await?;
-    let unlocked = unlocked.ok_or_else(|| Error::not_found("connector", identifier))?;
-    let mut steps = Steps::default();
-    if let Some(credentials) = sign_in(engine, &unlocked, &mut steps).await {
-        ask(engine, &unlocked, &credentials, &mut steps).await;
+    unlocked.ok_or_else(|| Error::not_found("connector", identifier))
+}
+
+/// The names of the steps that [`take`] takes.
+fn plan(unlocked: &Unlocked) -> Vec<String> {
+    let role = credentials::role(unlocked).map(|_| ROLE);
+    let names = [Some(RESOLVE), role, Some(REACH), Some(call_of(unlocked))];
+    names.into_iter().flatten().map(str::to_owned).collect()
+}
+
+async fn take(engine: &Engine, unlocked: &Unlocked, mut steps: Steps) -> ConnectionTest {
+    if let Some(credentials) = sign_in(engine, unlocked, &mut steps).await {
+        ask(engine, unlocked, &credentials, &mut steps).await;
     } else {
-        steps.skip(&[REACH, call_of(&unlocked)]);
+        steps.skip(&[REACH, call_of(unlocked)]);
     }
     let (status, steps, error) = steps.finish();
-    Ok(ConnectionTest { status, steps, error })
+    ConnectionTest { status, steps, error }
 }
 
 async fn sign_in(engine: &Engine, unlocked: &Unlocked, steps: &mut Steps) -> Option<Credentials> {
     let settings = engine.aws().settings();
     let role = credentials::role(unlocked);
+    steps.begin(RESOLVE);
     let own = match credentials::own(settings, engine.aws(), unlocked).await {
         Ok(own) => own,
         Err(cause) => {
@@ -57,6 +97,7 @@ async fn sign_in(engine: &Engine, unlocked: &Unlocked, steps: &mut Steps) -> Opt
     };
     steps.pass(RESOLVE, found);
     let Some(role) = role else { return Some(own) };
+    steps.begin(ROLE);
     match credentials::assume(settings, unlocked, &own, role).await {
         Ok(assumed) => {
             steps.pass(ROLE, format!("AWS gave temporary credentials of {role}."));
@@ -83,6 +124,7 @@ async fn ask(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials, st
         Some(endpoint) => format!("The store at {endpoint} answered."),
     };
     let call = call_of(unlocked);
+    steps.begin(REACH);
     match who(engine, unlocked, credentials).await {
         Ok(found) => {
             steps.pass(REACH, reached);

@@ -161,8 +161,8 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
             .bind(row.id)
             .execute(&mut *tx)
             .await?;
-        let old =
-            json!({"destination": row.destination()?, "events_not_received": row.cursor.map(|cursor| last - cursor)});
+        let undelivered = row.cursor.map(|cursor| last - cursor);
+        let old = json!({"destination": row.destination()?, "undelivered_events": undelivered});
         record(&mut tx, actor, Change::of(KIND, identifier, "DELETE", old, ())).await?;
         tx.commit().await
     })

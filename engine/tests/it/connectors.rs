@@ -3,7 +3,8 @@
 use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::{Config, Engine, MasterKey, connectors};
 use auditstream_model::connector::Outcome;
-use auditstream_model::{Code, CredentialsInput};
+use auditstream_model::{Code, CredentialsInput, TestProgress};
+use futures::StreamExt;
 
 use crate::on_both;
 use crate::postgres::address;
@@ -12,6 +13,7 @@ use crate::support::{House, On, config, connector};
 
 on_both![
     a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there,
+    a_watched_test_tells_its_steps_as_it_takes_them_and_ends_with_the_same_answer,
     a_secret_is_never_shown_again,
     a_connector_in_use_stays_and_an_id_is_taken_once,
     a_wrong_master_key_or_a_newer_database_is_refused,
@@ -42,6 +44,34 @@ async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there(house
         (nobody.steps[1].status, nobody.steps[2].status),
         (Outcome::Failure, Outcome::Skipped)
     );
+}
+
+async fn a_watched_test_tells_its_steps_as_it_takes_them_and_ends_with_the_same_answer(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    for endpoint in [store.endpoint.as_str(), "http://127.0.0.1:1"] {
+        connectors::replace(&house.engine, &house.admin, "aws", connector(endpoint))
+            .await
+            .unwrap();
+        let told = connectors::watch_test(&house.engine, &house.admin, "aws")
+            .await
+            .unwrap();
+        let told: Vec<_> = told.collect().await;
+        let answer = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
+        let names: Vec<_> = answer.steps.iter().map(|step| step.name.clone()).collect();
+        assert_eq!(told.first(), Some(&TestProgress::Planned(names.clone())));
+        assert_eq!(told.last(), Some(&TestProgress::Done(answer.clone())));
+        let ended = |progress: &TestProgress| match progress {
+            TestProgress::Ended(step) => Some(step.clone()),
+            _ => None,
+        };
+        assert_eq!(told.iter().filter_map(ended).collect::<Vec<_>>(), answer.steps);
+        assert_eq!(told[1], TestProgress::Begun(names[0].clone()));
+        let place = |wanted: &TestProgress| told.iter().position(|progress| progress == wanted);
+        let reached = place(&TestProgress::Begun(names[1].clone())).unwrap();
+        assert!(place(&TestProgress::Ended(answer.steps[0].clone())).unwrap() < reached);
+        assert!(place(&TestProgress::Ended(answer.steps[1].clone())).unwrap() > reached);
+    }
 }
 
 async fn a_secret_is_never_shown_again(house: House) {

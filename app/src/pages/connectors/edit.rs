@@ -5,9 +5,9 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::ConnectorForm;
-use crate::components::{PageHead, ProblemBox, TestResult};
+use crate::components::{PageHead, ProblemBox, TestResult, TestRun};
 use crate::layout::{denied, signed_in};
-use crate::server_functions::connectors::{get_connector, test_connector};
+use crate::server_functions::connectors::get_connector;
 
 const CRUMBS: &[(&str, &str)] = &[
     ("Account Settings", "/settings"),
@@ -60,7 +60,7 @@ pub fn EditConnector() -> impl IntoView {
 #[component]
 fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>) -> impl IntoView {
     let id = found.connector.identifier.to_string();
-    let test = Action::new(|id: &String| test_connector(id.clone()));
+    let test = TestRun::new();
     let saved = Callback::new(move |_: ConnectorView| back.run(()));
     let used_by = found.used_by.clone();
     view! {
@@ -68,16 +68,14 @@ fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>)
             <button
                 type="button"
                 class="button"
-                disabled=move || refused.is_some() || test.pending().get()
+                disabled=move || refused.is_some() || test.pending.get()
                 title=refused.unwrap_or_default()
-                on:click=move |_| {
-                    test.dispatch(id.clone());
-                }
+                on:click=move |_| test.start(id.clone())
             >
-                {move || if test.pending().get() { "Testing…" } else { "Test connection" }}
+                {move || if test.pending.get() { "Testing…" } else { "Test connection" }}
             </button>
         </PageHead>
-        <TestResult pending=test.pending() result=test.value() />
+        <TestResult run=test />
         <p class="used-by">
             {if used_by.is_empty() {
                 "No streaming destination uses this connector.".into_any()

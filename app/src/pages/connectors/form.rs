@@ -201,7 +201,8 @@ pub fn ConnectorForm(
     };
     let manual = move || kind.get() == "MANUAL";
     view! {
-        <form class="connector-form stack" on:submit=submit novalidate>
+        // The method keeps what is typed out of the address when the form is sent before the page lives.
+        <form method="dialog" class="connector-form stack" on:submit=submit novalidate>
             <fieldset>
                 <legend>"Overview"</legend>
                 <TextField label="Name" name="connector-name" field=name error=of("name") on_type=follow />

@@ -3,9 +3,9 @@
 use auditstream_model::{ConnectorView, Credentials, ListQuery, Permission};
 use leptos::prelude::*;
 
-use crate::components::{PageHead, ProblemBox, TestResult, TimeAgo};
+use crate::components::{PageHead, ProblemBox, TestResult, TestRun, TimeAgo};
 use crate::layout::{denied, signed_in};
-use crate::server_functions::connectors::{delete_connector, list_connectors, test_connector};
+use crate::server_functions::connectors::{delete_connector, list_connectors};
 
 fn everything() -> ListQuery {
     ListQuery {
@@ -120,7 +120,7 @@ fn Row(
         .join(", ");
     let in_use = (uses > 0).then(|| format!("In use by {used}: select another connector there first."));
     let reason = no_delete.map(str::to_owned).or(in_use);
-    let test = Action::new(|id: &String| test_connector(id.clone()));
+    let test = TestRun::new();
     let remove = Action::new(|id: &String| delete_connector(id.clone()));
     let sure = RwSignal::new(false);
     Effect::new(move |_| {
@@ -147,11 +147,9 @@ fn Row(
                     type="button"
                     class="button small"
                     aria-label=format!("Test {name}")
-                    disabled=move || no_edit.is_some() || test.pending().get()
+                    disabled=move || no_edit.is_some() || test.pending.get()
                     title=no_edit.unwrap_or_default()
-                    on:click=move |_| {
-                        test.dispatch(tested.clone());
-                    }
+                    on:click=move |_| test.start(tested.clone())
                 >
                     "Test"
                 </button>
@@ -175,7 +173,7 @@ fn Row(
                     {move || if sure.get() { "Really delete?" } else { "Delete" }}
                 </button>
                 <div class="row-result">
-                    <TestResult pending=test.pending() result=test.value() />
+                    <TestResult run=test />
                     {move || {
                         remove
                             .value()

@@ -4,6 +4,7 @@ use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
 use crate::components::ProblemBox;
+use crate::components::number::counted;
 use crate::server_functions::destinations::delete_destination;
 
 /// The dialog that asks. It is opened by whoever holds `node`.
@@ -14,6 +15,8 @@ pub fn DeleteDialog(
     /// Its name, to be typed.
     #[prop(into)]
     name: Signal<String>,
+    /// How many events of the trail it has not received; none when it was never activated.
+    waiting: Signal<Option<i64>>,
     /// The dialog.
     node: NodeRef<leptos::html::Dialog>,
     /// Told when it is gone.
@@ -52,6 +55,7 @@ pub fn DeleteDialog(
                     <p>
                         "Its settings, its history and its place in the trail are deleted. Objects that are in the bucket stay there."
                     </p>
+                    <p>{move || undelivered(waiting.get())}</p>
                     <div class="field">
                         <label for=field.clone()>"Type "<strong>{move || name.get()}</strong>" to confirm"</label>
                         <input
@@ -77,5 +81,14 @@ pub fn DeleteDialog(
                 </footer>
             </form>
         </dialog>
+    }
+}
+
+fn undelivered(waiting: Option<i64>) -> String {
+    match waiting {
+        None => "It was never activated: no event has been streamed to it.".to_owned(),
+        Some(0) => "Every event so far has been streamed to it.".to_owned(),
+        Some(1) => "1 event has not been streamed to it.".to_owned(),
+        Some(events) => format!("{} have not been streamed to it.", counted(events, "event")),
     }
 }

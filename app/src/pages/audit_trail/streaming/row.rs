@@ -1,16 +1,14 @@
 //! A destination of the table: its row, and under it the details.
 
 use auditstream_model::{AggregateItem, ListQuery, Permission, SignedIn, Status};
-use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
 
 use super::super::destination::Batches;
 use super::super::failure::FailureBox;
 use super::delete::DeleteDialog;
 use super::toggle::{Said, Toggle};
 use crate::components::number::{counted, grouped};
-use crate::components::{Icon, ProblemBox, Shape, TimeAgo};
+use crate::components::{Icon, Menu, MenuItem, ProblemBox, Shape, TimeAgo};
 use crate::layout::denied;
 use crate::server_functions::destinations::{list_batches, stream_now};
 
@@ -61,7 +59,7 @@ pub fn Row(
                 </td>
                 <td><ConnectorLink row=row /></td>
                 <td><LastStreamed row=row /></td>
-                <td class="end"><Menu id=id row=row person=person refresh=refresh /></td>
+                <td class="end"><Actions id=id row=row person=person refresh=refresh /></td>
             </tr>
             <tr class="details" id=details hidden=move || !open.get()>
                 <td colspan="6">
@@ -121,44 +119,25 @@ fn LastStreamed(row: Signal<AggregateItem>) -> impl IntoView {
 }
 
 #[component]
-fn Menu(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Callback<()>) -> impl IntoView {
-    let menu = format!("menu-{id}");
+fn Actions(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Callback<()>) -> impl IntoView {
     let dialog = NodeRef::<leptos::html::Dialog>::new();
-    let popover = NodeRef::<leptos::html::Div>::new();
     let name = Signal::derive(move || row.with(|row| row.streaming_destination.name.to_string()));
+    let waiting = Signal::derive(move || row.with(|row| row.streaming_details.behind));
     let may_not = denied(&person, Permission::DeleteDestination);
     let no_edit = denied(&person, Permission::EditDestination);
-    let reason = Memo::new(move |_| {
+    let refused = Memo::new(move |_| {
         let active = row.with(|row| row.streaming_destination.status == Status::Active);
         may_not.or(active.then_some("Active destinations cannot be deleted. Set the status to Inactive first."))
     });
-    let hide = move || {
-        if let Some(popover) = popover.get_untracked() {
-            drop(popover.hide_popover());
-        }
-    };
-    let ask = move |_| {
-        if reason.get_untracked().is_some() {
-            return;
-        }
-        hide();
+    let ask = Callback::new(move |()| {
         if let Some(dialog) = dialog.get_untracked() {
             drop(dialog.show_modal());
         }
-    };
+    });
     let edit = format!("/settings/audit-trail/streaming/{id}/edit");
     let reason_id = format!("why-{id}");
     view! {
-        <button
-            type="button"
-            class="button icon-button"
-            popovertarget=menu.clone()
-            aria-haspopup="menu"
-            aria-label=move || format!("Actions for {}", name.get())
-        >
-            <Icon shape=Shape::Dots />
-        </button>
-        <div class="menu" id=menu popover="auto" role="menu" node_ref=popover on:keydown=move_focus aria-label="Actions">
+        <Menu id=format!("menu-{id}") of=name>
             {match no_edit {
                 None => view! { <a role="menuitem" href=edit autofocus>"Edit"</a> }.into_any(),
                 Some(reason) => {
@@ -166,54 +145,11 @@ fn Menu(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Callb
                         .into_any()
                 }
             }}
-            <button
-                type="button"
-                role="menuitem"
-                class="menu-danger"
-                aria-disabled=move || if reason.get().is_some() { "true" } else { "false" }
-                disabled=move || reason.get().is_some()
-                aria-describedby=reason_id.clone()
-                title=move || reason.get().unwrap_or_default()
-                on:click=ask
-            >
-                "Delete"
-            </button>
-            <p class="menu-note" role="none" id=reason_id>{move || reason.get()}</p>
-        </div>
-        <DeleteDialog id=id name=name node=dialog on_gone=refresh />
+            <MenuItem label="Delete" danger=true reason_id=reason_id refused=refused on_choose=ask />
+        </Menu>
+        <DeleteDialog id=id name=name waiting=waiting node=dialog on_gone=refresh />
     }
     .into_any()
-}
-
-/// The arrow keys go through a menu.
-fn move_focus(event: KeyboardEvent) {
-    let down = match event.key().as_str() {
-        "ArrowDown" => true,
-        "ArrowUp" => false,
-        _ => return,
-    };
-    event.prevent_default();
-    let Some(focused) = document().active_element() else {
-        return;
-    };
-    let mut other = if down {
-        focused.next_element_sibling()
-    } else {
-        focused.previous_element_sibling()
-    };
-    while let Some(element) = other {
-        if element.get_attribute("role").as_deref() == Some("menuitem") && !element.has_attribute("disabled") {
-            if let Ok(element) = element.dyn_into::<web_sys::HtmlElement>() {
-                drop(element.focus());
-            }
-            return;
-        }
-        other = if down {
-            element.next_element_sibling()
-        } else {
-            element.previous_element_sibling()
-        };
-    }
 }
 
 /// What the row has no room for: the bucket, what is wrong, and the latest objects.

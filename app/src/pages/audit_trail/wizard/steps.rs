@@ -14,8 +14,9 @@ use leptos_router::hooks::use_navigate;
 use super::picker::Picker;
 use crate::ConsoleError;
 use crate::components::tags::add_typed;
-use crate::components::{BucketAccess, Field, Icon, ProblemBox, SelectField, Shape, TagsField, TestResult, TextField};
-use crate::server_functions::connectors::test_connector;
+use crate::components::{
+    BucketAccess, Field, Icon, ProblemBox, SelectField, Shape, TagsField, TestResult, TestRun, TextField,
+};
 use crate::server_functions::destinations::{create_destination, destination_id_is_unique, replace_destination};
 
 const STEPS: [&str; 3] = ["Overview", "Streaming Connector", "Connection Test"];
@@ -147,7 +148,7 @@ pub fn Wizard(
     };
 
     // Streaming Connector → Connection Test.
-    let test = Action::new(|id: &String| test_connector(id.clone()));
+    let test = TestRun::new();
     let save = Action::new(move |(exists, input): &(bool, DestinationInput)| {
         let (exists, input) = (*exists, input.clone());
         async move {
@@ -163,7 +164,7 @@ pub fn Wizard(
         Some(Ok(view)) => {
             saved.set(true);
             step.set(2);
-            test.dispatch(view.streaming_destination.connector_ref.to_string());
+            test.start(view.streaming_destination.connector_ref.to_string());
         }
         Some(Err(error)) => {
             wrong.set(FieldErrors(error.0.errors.clone()));
@@ -222,9 +223,9 @@ pub fn Wizard(
 
     // Connection Test → the table.
     let passed = move || {
-        !test.pending().get()
+        !test.pending.get()
             && test
-                .value()
+                .result
                 .with(|outcome| matches!(outcome, Some(Ok(test)) if test.status == Outcome::Success))
     };
     let navigate = use_navigate();
@@ -253,7 +254,7 @@ pub fn Wizard(
             <StepList step=step />
             <div class="wizard-body">
                 {shown_problem}
-                <form class="stack" hidden=move || step.get() != 0 on:submit=go_on novalidate>
+                <form method="dialog" class="stack" hidden=move || step.get() != 0 on:submit=go_on novalidate>
                     <h2>"Overview"</h2>
                     <TextField label="Name" name="name" field=name error=of("name") on_type=follow />
                     <TextField
@@ -276,7 +277,7 @@ pub fn Wizard(
                         </button>
                     </div>
                 </form>
-                <form class="stack" hidden=move || step.get() != 1 on:submit=keep novalidate>
+                <form method="dialog" class="stack" hidden=move || step.get() != 1 on:submit=keep novalidate>
                     <h2>"Streaming Connector"</h2>
                     <div class="kinds" role="group" aria-label="Where to stream">
                         <button type="button" class="kind" aria-pressed="true">
@@ -366,17 +367,17 @@ pub fn Wizard(
                     <p class="muted">
                         "The test signs in with the connector. The bucket is not part of the test: it is first used when the destination is active."
                     </p>
-                    <TestResult pending=test.pending() result=test.value() />
+                    <TestResult run=test />
                     <BucketAccess id=id.value />
                     <div class="form-actions">
                         <button type="button" class="button" on:click=move |_| step.set(1)>"Back"</button>
                         <button
                             type="button"
                             class="button"
-                            disabled=move || test.pending().get()
+                            disabled=move || test.pending.get()
                             on:click=move |_| {
                                 if let Some((id, _)) = connector.get_untracked() {
-                                    test.dispatch(id);
+                                    test.start(id);
                                 }
                             }
                         >

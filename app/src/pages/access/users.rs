@@ -1,0 +1,138 @@
+//! The tab Users: who may use the console.
+
+use auditstream_model::{IssuedLink, SignedIn, User, UserStatus};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use super::invite::InviteDialog;
+use super::shown_once::{Secret, ShownOnce};
+use super::user_row::Row;
+use super::{AccessHead, AdminsOnly, for_admins};
+use crate::components::ProblemBox;
+use crate::components::dialog::open;
+use crate::components::time::absolute;
+use crate::server_functions::access::users;
+
+/// What a link is shown with.
+pub(super) fn secret_of(issued: IssuedLink, status: UserStatus) -> Secret {
+    let IssuedLink { email, link, expires } = issued;
+    let title = match status {
+        UserStatus::Invited => format!("Invitation for {email}"),
+        UserStatus::Active => format!("New password link for {email}"),
+    };
+    Secret {
+        title,
+        advice: format!(
+            "Whoever has this link can set the password of {email}: send it to that person alone. It works once, until {}, \
+             and is shown only now.",
+            absolute(expires)
+        ),
+        text: link,
+        copy: "Copy link",
+        example: None,
+    }
+}
+
+/// The tab.
+#[component]
+pub fn Users() -> impl IntoView {
+    let loaded = Resource::new(|| (), |()| for_admins(users()));
+    let retry = Callback::new(move |()| loaded.refetch());
+    view! {
+        <Suspense fallback=|| view! { <p class="skeleton">"Loading users…"</p> }>
+            {move || Suspend::new(async move {
+                match loaded.await {
+                    Ok((person, Some(found))) => view! { <People found=found person=person /> }.into_any(),
+                    Ok((person, None)) => {
+                        view! {
+                            <AccessHead />
+                            <AdminsOnly title="Users are shown to account admins" person=person />
+                        }
+                            .into_any()
+                    }
+                    Err(error) => {
+                        view! {
+                            <AccessHead />
+                            <ProblemBox error=error retry=retry />
+                        }
+                            .into_any()
+                    }
+                }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn People(found: Vec<User>, person: SignedIn) -> impl IntoView {
+    let rows = RwSignal::new(found);
+    let stale = RwSignal::new(None);
+    let secret = RwSignal::new(None::<Secret>);
+    let invite = NodeRef::<leptos::html::Dialog>::new();
+    let table = NodeRef::<leptos::html::Div>::new();
+    let refresh = Callback::new(move |()| {
+        spawn_local(async move {
+            match users().await {
+                Ok(fresh) => {
+                    rows.try_set(fresh);
+                    stale.try_set(None);
+                }
+                Err(error) => {
+                    stale.try_set(Some(error));
+                }
+            }
+        });
+    });
+    let invited = Callback::new(move |issued| {
+        secret.set(Some(secret_of(issued, UserStatus::Invited)));
+        refresh.run(());
+    });
+    // The row that had the focus is gone.
+    let gone = Callback::new(move |()| {
+        if let Some(table) = table.get_untracked() {
+            drop(table.focus());
+        }
+        refresh.run(());
+    });
+    let me = StoredValue::new(person.email);
+    let key = |user: &User| (user.email.clone(), user.status == UserStatus::Active);
+    view! {
+        <AccessHead>
+            <button type="button" class="button primary" aria-haspopup="dialog" on:click=move |_| open(invite)>
+                "Invite user"
+            </button>
+        </AccessHead>
+        {move || stale.get().map(|error| view! { <ProblemBox error=error retry=refresh /> })}
+        <div class="table-frame" tabindex="0" role="region" aria-label="Users" node_ref=table>
+            <table class="access-table">
+                <thead>
+                    <tr>
+                        <th scope="col">"E-mail"</th>
+                        <th scope="col">"Role"</th>
+                        <th scope="col">"Status"</th>
+                        <th scope="col">"Last sign-in"</th>
+                        <th scope="col"><span class="hidden">"Actions"</span></th>
+                    </tr>
+                </thead>
+                <tbody>
+                    <For
+                        each=move || rows.get()
+                        key=key
+                        children=move |first| {
+                            let of = key(&first);
+                            let user = Memo::new(move |_| {
+                                rows.with(|rows| rows.iter().find(|row| key(row) == of).cloned())
+                                    .unwrap_or_else(|| first.clone())
+                            });
+                            view! { <Row user=user me=me.get_value() secret=secret refresh=refresh gone=gone /> }
+                        }
+                    />
+                </tbody>
+            </table>
+        </div>
+        <InviteDialog node=invite on_invited=invited />
+        <ShownOnce secret=secret />
+    }
+    .into_any()
+}

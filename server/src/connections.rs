@@ -1,7 +1,6 @@
 //! Connections: HTTP/1.1, with a limit to the time that a request's head may take, so that a client that sends nothing, or a
 //! byte now and then, holds nothing for long. Over TLS the handshake may take as long.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +13,6 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use axum::http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -120,19 +118,7 @@ where
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timely::new(body)));
         request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-        // It may have come with a length as well, which has been dropped: whoever is in between may have gone by that, and
-        // takes for one request what are two. RFC 9112 has the connection end with it (6.1).
-        let in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
-        let answer = router.clone().oneshot(request);
-        async move {
-            let mut answer = answer.await?;
-            if in_chunks {
-                answer
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(answer)
-        }
+        router.clone().oneshot(request)
     });
     let connection = http.serve_connection(TokioIo::new(stream), service);
     // A client that goes away, or is too slow, is no fault of ours.

@@ -622,7 +622,7 @@ async fn a_request_whose_end_is_told_twice_smuggles_no_other() {
             true,
         ),
         (format!("transfer-encoding : chunked\r\n\r\n0\r\n\r\n{smuggled}"), true),
-        // Read by its chunks alone, and nothing after it.
+        // Read by its chunks alone, and then the connection ends: whoever is in between may have gone by the length.
         (
             format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
             false,

@@ -1,17 +1,21 @@
 //! The connection test: sign in, and make one harmless call that needs valid credentials. By the reference it never looks
 //! at a bucket.
 
+use auditstream_model::connector::Outcome;
 use auditstream_model::{ConnectionTest, Credentials as Kind, Permission, TestProgress};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt, future, stream};
+use serde_json::json;
 
 use super::rows::Unlocked;
 use super::steps::Steps;
 use super::{aws, credentials, rows};
 use crate::error::{Error, Result};
+use crate::store::retried;
 use crate::streaming::failure::{Cause, classify};
+use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
 
 const RESOLVE: &str = "Find the credentials";
@@ -24,11 +28,13 @@ const REACH: &str = "Reach the endpoint";
 /// No permission; no such connector. A connector that does not work is an answer, not an error.
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
     let unlocked = unlock(engine, actor, identifier).await?;
-    Ok(take(engine, &unlocked, Steps::default()).await)
+    let answer = take(engine, &unlocked, Steps::default()).await;
+    note(engine, actor, &unlocked, &answer).await?;
+    Ok(answer)
 }
 
 /// The same test, told as it runs: the plan, each step as it begins and as it ends, and last the answer. It runs while the
-/// stream is read, and ends with it.
+/// stream is read, and ends with it; without an answer where the test cannot be noted in the trail.
 ///
 /// # Errors
 /// As [`test`].
@@ -38,13 +44,16 @@ pub async fn watch_test(
     identifier: &str,
 ) -> Result<impl Stream<Item = TestProgress> + Send + use<>> {
     let unlocked = unlock(engine, actor, identifier).await?;
-    let engine = engine.clone();
+    let (engine, actor) = (engine.clone(), actor.clone());
     let (watcher, told) = mpsc::unbounded();
     let run = async move {
         // Nobody listens any more when one of these cannot be sent.
         drop(watcher.unbounded_send(TestProgress::Planned(plan(&unlocked))));
         let answer = take(&engine, &unlocked, Steps::watched(watcher.clone())).await;
-        drop(watcher.unbounded_send(TestProgress::Done(answer)));
+        match note(&engine, &actor, &unlocked, &answer).await {
+            Ok(()) => drop(watcher.unbounded_send(TestProgress::Done(answer))),
+            Err(error) => tracing::error!(%error, "a connection test could not be noted in the trail"),
+        }
     };
     let run = stream::once(run).filter_map(|()| future::ready(None));
     Ok(stream::select(told, run))
@@ -54,6 +63,19 @@ async fn unlock(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Unlo
     actor.require(Permission::EditConnector)?;
     let unlocked = rows::unlock(engine, actor.account_id(), identifier).await?;
     unlocked.ok_or_else(|| Error::not_found("connector", identifier))
+}
+
+/// Who tested what is part of the trail, and how it went.
+async fn note(engine: &Engine, actor: &Actor, unlocked: &Unlocked, answer: &ConnectionTest) -> Result<()> {
+    let failed = answer.steps.iter().find(|step| step.status == Outcome::Failure);
+    let found = json!({"status": answer.status, "failed_step": failed.map(|step| &step.name)});
+    let identifier = unlocked.connector.identifier.as_str();
+    retried(|| async {
+        let mut tx = engine.store().write().await?;
+        record(&mut tx, actor, Change::of(rows::KIND, identifier, "TEST", (), &found)).await?;
+        tx.commit().await
+    })
+    .await
 }
 
 /// The names of the steps that [`take`] takes.

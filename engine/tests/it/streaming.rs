@@ -342,19 +342,21 @@ async fn every_change_is_an_audit_event(house: House) {
         .problem();
     assert_eq!(refused.code, Code::DuplicateField);
     destinations::delete(&house.engine, &house.admin, "siem").await.unwrap();
-    let filter = EventFilter {
-        resource: Some("siem".into()),
-        ..EventFilter::default()
+    connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
+    let actions = async |resource: &str| {
+        let filter = EventFilter {
+            resource: Some(resource.to_owned()),
+            ..EventFilter::default()
+        };
+        let found = search(&house.engine, &house.admin, &filter).await.unwrap();
+        let oldest_first = found.events.into_iter().rev();
+        oldest_first.map(|event| event.action).collect::<Vec<_>>()
     };
-    let mut actions: Vec<String> = search(&house.engine, &house.admin, &filter)
-        .await
-        .unwrap()
-        .events
-        .into_iter()
-        .map(|event| event.action)
-        .collect();
-    actions.reverse();
-    assert_eq!(actions, ["CREATE", "UPDATE", "UPDATE", "UPDATE", "DELETE"]);
+    assert_eq!(
+        actions("siem").await,
+        ["CREATE", "UPDATE", "UPDATE", "UPDATE", "DELETE"]
+    );
+    assert_eq!(actions("aws").await, ["CREATE", "TEST"]);
     let all = search(
         &house.engine,
         &house.admin,

@@ -29,7 +29,7 @@ impl FromServerFnError for ConsoleError {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        Self(match error {
+        let problem = match error {
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) | ServerFnErrorErr::Deserialization(_) => {
                 Problem::new(
                     Code::Unavailable,
@@ -44,7 +44,11 @@ impl FromServerFnError for ConsoleError {
                 Code::Internal,
                 "Something went wrong on the server. Try again; its log has more.",
             ),
-        })
+        };
+        #[cfg(feature = "ssr")]
+        return refuse(problem);
+        #[cfg(not(feature = "ssr"))]
+        Self(problem)
     }
 }
 

@@ -20,6 +20,7 @@
 //! - [`trail`]: audit events in and out
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
+//! - [`precondition`]: changes on condition that nobody else made one meanwhile
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
 //! - [`notify`]: the webhook that is told what goes wrong
@@ -52,6 +53,7 @@
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | a full, locked or lost database is survived and told | `it::unavailable::*` |
 //! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
+//! | of two changes on the same condition one is made | `it::preconditions::*` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event` |
 
 pub mod access;
@@ -63,6 +65,7 @@ pub mod error;
 mod failpoint;
 pub mod metrics;
 pub mod notify;
+pub mod precondition;
 pub mod retention;
 pub mod store;
 pub mod streaming;
@@ -74,5 +77,6 @@ pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
 pub use notify::Notify;
+pub use precondition::{Precondition, Version};
 pub use retention::Retention;
 pub use vault::MasterKey;

@@ -18,6 +18,6 @@ mod settings;
 mod steps;
 mod test;
 
-pub use rows::{create, delete, external_id, get, list, replace};
+pub use rows::{create, delete, delete_if, external_id, get, list, replace, replace_if};
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
 pub use test::test;

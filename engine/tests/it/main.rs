@@ -12,6 +12,7 @@ mod faults;
 mod kills;
 mod model;
 mod postgres;
+mod preconditions;
 mod properties;
 mod replica;
 mod replicas;

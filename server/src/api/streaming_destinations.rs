@@ -208,7 +208,7 @@ async fn delete(
     tag = "Streaming destinations",
     params(("id" = Identifier, Path, description = "The identifier that a destination is to have.")),
     responses(
-        (status = OK, description = "Whether no destination has it.", body = bool),
+        (status = OK, description = "Whether no destination has it.", body = bool, content_type = "application/json"),
         (status = UNPROCESSABLE_ENTITY, description = "`invalid_fields`: it is not an identifier."),
     )
 )]
@@ -259,7 +259,7 @@ async fn stream_now(State(state): State<AppState>, Caller(actor): Caller, Id(id)
 #[derive(Debug, Deserialize, ToSchema)]
 struct CursorInput {
     /// The last sequence that counts as delivered; 0 stands before the first.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     sequence: Sequence,
 }
 

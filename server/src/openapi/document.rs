@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auditstream_model::{Code, Problem};
+use auditstream_model::{Code, Credentials, CredentialsInput, Order, Problem, Show, Sort, Status};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -38,7 +38,8 @@ const OF_NOTHING_YET: &str = "validateUniqueIdentifier";
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Auditstream", license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    components(schemas(Problem)),
+    // What parameters and generic types refer to is not found by itself.
+    components(schemas(Problem, Credentials, CredentialsInput, Order, Show, Sort, Status)),
     tags(
         (name = "Audit events", description = "What happened: events in, events out."),
         (name = "Streaming destinations", description = "Where to stream. Paths, fields and paging are those of the reference system's API; `cards` and `aggregate` are reserved identifiers."),
@@ -64,6 +65,9 @@ pub fn complete(described: utoipa::openapi::OpenApi) -> Value {
         .replace("ConnectorSpec_CredentialsInput", "ConnectorSpecInput")
         .replace("ConnectorSpec_Credentials", "ConnectorSpec");
     let mut document: Value = serde_json::from_str(&text).unwrap_or_default();
+    write_numbers_out(&mut document);
+    // Their words are made by a macro, into which the derived schema cannot see.
+    document["components"]["schemas"]["Code"]["enum"] = Code::ALL.iter().map(|code| code.word()).collect();
     document["info"]["description"] = ABOUT.into();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["servers"] = json!([{"url": "/", "description": "This server."}]);
@@ -83,6 +87,29 @@ pub fn complete(described: utoipa::openapi::OpenApi) -> Value {
     }
     require_what_is_always_answered(&mut document);
     document
+}
+
+/// Times and sequences are numbers by another name, which are taken for types.
+fn write_numbers_out(part: &mut Value) {
+    const NUMBER: &str = "i64";
+    if let Some(schemas) = part.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.remove(NUMBER);
+    }
+    match part {
+        Value::Object(members) => {
+            let referred = members.get("$ref").and_then(Value::as_str);
+            if referred.and_then(|to| to.strip_prefix("#/components/schemas/")) == Some(NUMBER) {
+                members.remove("$ref");
+                members.insert("type".into(), "integer".into());
+                members.insert("format".into(), "int64".into());
+                members.insert("minimum".into(), i64::MIN.into());
+                members.insert("maximum".into(), i64::MAX.into());
+            }
+            members.values_mut().for_each(write_numbers_out);
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_numbers_out),
+        _ => {}
+    }
 }
 
 fn parameters() -> Value {
@@ -176,6 +203,8 @@ fn complete_operation(path: &str, operation: &mut Value) {
         operation["responses"]["304"]["description"] = "The caller has it already.".into();
     }
     match id.as_str() {
+        // `cards` and `aggregate` stand where an identifier would, and are only read.
+        "replaceStreamingDestination" | "deleteStreamingDestination" => codes.push(Code::MethodNotAllowed),
         "ready" => codes.push(Code::Unavailable),
         "metrics" => codes.extend([Code::Unauthenticated, Code::Forbidden]),
         _ => {}

@@ -2,7 +2,8 @@
 //!
 //! - [`store`]: an S3-compatible store
 //! - [`app`]: starts it on a free port with data of its own
-//! - [`ingest`], [`auth`], [`api`], [`console`]: requests
+//! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
+//! - [`routes`], [`openapi`]: every route, and what is said of it
 //! - [`process`]: the binary itself
 //! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
@@ -16,9 +17,13 @@ mod auth;
 mod console;
 mod ingest;
 mod metrics;
+mod openapi;
 #[path = "../../../engine/tests/it/postgres.rs"]
 mod postgres;
 mod pressure;
 mod process;
+mod reference_client;
 mod replicas;
+mod routes;
 mod store;
+mod versions;

@@ -45,7 +45,7 @@ $(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo sa
 another-binary:
 
 .PHONY: test
-test: lint test-rust test-browser ## Every check and test
+test: lint test-rust test-api test-browser ## Every check and test
 	@scripts/count $(RESULTS)
 
 .PHONY: format
@@ -86,6 +86,11 @@ soak: setup-test ## Crashes, kills, random programs and arbitrary bytes in large
 test-browser: setup-test build ## Run the browser tests against the built binary
 	@mkdir -p $(RESULTS)
 	$(tools) cd end2end && npx playwright test 2>&1 | tee ../$(RESULTS)/browser.log
+
+.PHONY: test-api
+test-api: setup-test build ## Check the API of the built binary against /openapi.json
+	@mkdir -p $(RESULTS)
+	$(tools) end2end/api/run 2>&1 | tee $(RESULTS)/api.log
 
 .PHONY: fmt
 fmt: setup-build ## Format the Rust code

@@ -20,6 +20,7 @@
 //! - [`trail`]: audit events in and out
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
+//! - [`precondition`]: changes on condition that nobody else made one meanwhile
 //! - [`reach`]: where addresses that people type may lead
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
@@ -53,6 +54,7 @@
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | a full, locked or lost database is survived and told | `it::unavailable::*` |
 //! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
+//! | of two changes on the same condition one is made | `it::preconditions::*` |
 //! | what people type leads to no metadata and, where set so, to nothing private | `reach::tests`, `it::reach::*`, `it::webhook::a_redirect_is_not_followed_and_metadata_addresses_are_refused` |
 //! | 15 changes are audit events | `it::streaming::every_change_is_an_audit_event`, `it::access::every_change_of_access_is_an_audit_event` |
 //! | keys are replaced while servers run | `it::keys::*` |
@@ -67,6 +69,7 @@ pub mod error;
 mod failpoint;
 pub mod metrics;
 pub mod notify;
+pub mod precondition;
 mod reach;
 pub mod retention;
 pub mod store;
@@ -79,6 +82,7 @@ pub use connectors::{AwsSettings, Timeouts, WebIdentity};
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
 pub use notify::Notify;
+pub use precondition::{Precondition, Version};
 pub use reach::Reach;
 pub use retention::Retention;
 pub use vault::MasterKey;

@@ -38,6 +38,7 @@ pub enum Permission {
 
 /// What a person is in an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Role {
     /// Everything.
     #[serde(rename = "account_admin")]
@@ -83,6 +84,7 @@ fn is_view(permission: Permission) -> bool {
 /// What an API token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Scope {
     /// Send events in.
     Ingest,

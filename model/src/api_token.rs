@@ -13,6 +13,7 @@ pub const TOKEN_MARK: &str = "auditstream_";
 
 /// An API token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiToken {
     /// What it is revoked by; no secret.
     pub id: String,
@@ -32,12 +33,16 @@ pub struct ApiToken {
 
 /// A token to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiTokenInput {
     /// What it is for; no other token of the account has this name.
+    #[cfg_attr(feature = "openapi", schema(value_type = Name))]
     pub name: String,
     /// What it may be used for; one or more.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub scopes: Vec<Scope>,
     /// Days until it stops to be good, 1 to 3650; never without.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3650))]
     #[serde(default)]
     pub expires_in_days: Option<u32>,
 }
@@ -76,6 +81,7 @@ impl ApiTokenInput {
 
 /// A token at the only moment that it is shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedApiToken {
     /// What requests send: `Authorization: Bearer …`.
     pub token: String,

@@ -6,6 +6,7 @@ use crate::{EpochMillis, Sequence};
 
 /// How far a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BatchStatus {
     /// Frozen; nothing was sent yet.
@@ -41,6 +42,7 @@ impl BatchStatus {
 
 /// Why a delivery failed, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// A stable word: `credentials`, `access_denied`, `no_such_bucket`, `region`, `throttling`, `network`, `server`,
     /// `clock_skew`, `conflict`, `object_exists` …
@@ -60,6 +62,7 @@ pub struct Failure {
 
 /// One S3 object of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Batch {
     /// 1, 2, 3 … within its destination.
     pub number: i64,

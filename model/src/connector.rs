@@ -11,31 +11,40 @@ use crate::identifier::{Description, Identifier, Name, Tags};
 
 /// How long to wait between tries, and how often to try again. All times in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum Backoff {
     /// The same wait each time.
     FixedDelay {
         /// The wait, ms.
+        #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
         fixed_backoff: u64,
         /// Tries after the first.
+        #[cfg_attr(feature = "openapi", schema(maximum = 20))]
         retry_count: u32,
     },
     /// Half of a doubling wait, and a random part of the other half.
     EqualJitter {
         /// The first wait, ms.
+        #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
         base_delay: u64,
         /// The longest wait, ms.
+        #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
         max_backoff_time: u64,
         /// Tries after the first.
+        #[cfg_attr(feature = "openapi", schema(maximum = 20))]
         retry_count: u32,
     },
     /// A random part of a doubling wait.
     FullJitter {
         /// The first wait, ms.
+        #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
         base_delay: u64,
         /// The longest wait, ms.
+        #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
         max_backoff_time: u64,
         /// Tries after the first.
+        #[cfg_attr(feature = "openapi", schema(maximum = 20))]
         retry_count: u32,
     },
 }
@@ -135,17 +144,21 @@ fn part(whole: u64, random: f64) -> u64 {
 
 /// Credentials as they are sent in. Its `Debug` hides the secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum CredentialsInput {
     /// An access key with its secret.
     Manual {
         /// The access key's id; not a secret.
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{3,128}$"))]
         access_key: String,
         /// The secret; left out on a replace, the stored one stays.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{0,4096}$", format = Password))]
         secret_key: Option<String>,
         /// The token of temporary credentials; goes with `secret_key`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{0,8192}$", format = Password))]
         session_token: Option<String>,
     },
     /// The host's own identity.
@@ -169,6 +182,7 @@ impl fmt::Debug for CredentialsInput {
 
 /// Credentials as they are shown: without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum Credentials {
     /// An access key; its secret stays on the server.
@@ -184,22 +198,27 @@ pub enum Credentials {
 
 /// A role of another AWS account that is taken on after signing in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CrossAccount {
     /// `arn:aws:iam::123456789012:role/name`
+    #[cfg_attr(feature = "openapi", schema(pattern = "^arn:[^:]*:iam:[^:]*:[^:]*:role/"))]
     pub role_arn: String,
 }
 
 /// How to reach AWS, generic over what is known of the credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorSpec<C = Credentials> {
     /// Always `AWS`.
     #[serde(rename = "type")]
     pub kind: ConnectorKind,
     /// The region: `us-east-1`.
     #[serde(default = "default_region")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,64}$"))]
     pub region: String,
     /// The address of an S3-compatible store; null for AWS itself.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(pattern = r"^(https?://[A-Za-z0-9.:\[\]-]{1,255}/?)?$"))]
     pub endpoint: Option<String>,
     /// Whether the bucket stands in the path rather than in the host name.
     #[serde(default)]
@@ -220,6 +239,7 @@ fn default_region() -> String {
 
 /// The kinds of connector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ConnectorKind {
     /// Amazon Web Services, and what speaks its S3.
     #[default]
@@ -229,16 +249,21 @@ pub enum ConnectorKind {
 
 /// A connector as somebody sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorInput {
     /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub identifier: String,
     /// What people call it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Name))]
     pub name: String,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::field::or_default")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Description>))]
     pub description: String,
     /// Words to file it under.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::field::or_default")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Tags>))]
     pub tags: BTreeMap<String, String>,
     /// How to reach AWS.
     pub spec: ConnectorSpec<CredentialsInput>,
@@ -246,6 +271,7 @@ pub struct ConnectorInput {
 
 /// A connector that follows every rule, secrets apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Connector {
     /// Its id.
     pub identifier: Identifier,
@@ -342,9 +368,19 @@ impl ConnectorInput {
                         "A secret key has no spaces and at most 4,096 characters.",
                     );
                 }
+                let session_token = session_token.filter(|text| !text.is_empty());
+                if session_token
+                    .as_deref()
+                    .is_some_and(|text| text.len() > 8192 || !text.bytes().all(|b| b.is_ascii_graphic()))
+                {
+                    errors.add(
+                        "spec.credentials.session_token",
+                        "A session token has no spaces and at most 8,192 characters.",
+                    );
+                }
                 let secrets = secret_key.map(|secret_key| Secrets {
                     secret_key,
-                    session_token: session_token.filter(|text| !text.is_empty()),
+                    session_token,
                 });
                 (Credentials::Manual { access_key }, secrets)
             }
@@ -385,6 +421,7 @@ fn is_http_address(text: &str) -> bool {
 
 /// A connector as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorView {
     /// The connector, without secrets.
     pub connector: Connector,
@@ -401,6 +438,7 @@ pub struct ConnectorView {
 
 /// How a step of a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
     /// It works.
@@ -413,6 +451,7 @@ pub enum Outcome {
 
 /// One step of a connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestStep {
     /// What was tried.
     pub name: String,
@@ -424,6 +463,7 @@ pub struct TestStep {
 
 /// Why a test failed: what to do, what it means, and what AWS said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestError {
     /// What to do.
     pub hint: String,
@@ -435,6 +475,7 @@ pub struct TestError {
 
 /// The answer of a connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectionTest {
     /// Whether the connector works.
     pub status: Outcome,
@@ -460,8 +501,10 @@ pub enum TestProgress {
 
 /// A bucket that is to be checked before a destination with it is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BucketCheckInput {
     /// The connector to reach it with.
+    #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub connector_ref: String,
     /// The bucket, the prefix and how objects are stored.
     pub spec: crate::destination::SpecInput,
@@ -469,6 +512,7 @@ pub struct BucketCheckInput {
 
 /// The answer of a bucket check: whether a destination could stream there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BucketCheck {
     /// Whether every step that streaming needs works.
     pub status: Outcome,

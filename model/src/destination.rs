@@ -11,6 +11,7 @@ use crate::identifier::{Description, Identifier, Name, Tags};
 
 /// Whether a destination is streamed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Streamed to.
@@ -41,6 +42,7 @@ impl Status {
 
 /// How the events of an object stand beside each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// One event a line.
@@ -52,6 +54,7 @@ pub enum Format {
 
 /// How an object is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// gzip, RFC 1952.
@@ -65,6 +68,7 @@ pub enum Compression {
 
 /// Where the first activation begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
     /// With the activation's own event.
@@ -94,6 +98,7 @@ pub enum ServerSideEncryption {
 
 /// The kinds of destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DestinationKind {
     /// Amazon S3.
     #[default]
@@ -103,14 +108,17 @@ pub enum DestinationKind {
 
 /// Where and how, as somebody sends it: options left out of a replace stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SpecInput {
     /// Always `AWS_S3`.
     #[serde(rename = "type", default)]
     pub kind: DestinationKind,
     /// The bucket's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::bucket::BucketName))]
     pub bucket: String,
     /// What every key begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::bucket::Prefix>))]
     pub prefix: Option<String>,
     /// How events stand beside each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,14 +134,17 @@ pub struct SpecInput {
     pub sse: Option<ServerSideEncryption>,
     /// `STANDARD_IA`, `GLACIER_IR` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z0-9_]*$"))]
     pub storage_class: Option<String>,
     /// The AWS account that must own the bucket: 12 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^([0-9]{12})?$"))]
     pub expected_bucket_owner: Option<String>,
 }
 
 /// Where and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DestinationSpec {
     /// Always `AWS_S3`.
     #[serde(rename = "type")]
@@ -165,21 +176,27 @@ pub struct DestinationSpec {
 
 /// A streaming destination as somebody sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DestinationInput {
     /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub identifier: String,
     /// What people call it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Name))]
     pub name: String,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::field::or_default")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Description>))]
     pub description: String,
     /// Words to file it under.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::field::or_default")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Tags>))]
     pub tags: BTreeMap<String, String>,
     /// Whether it is streamed to.
     #[serde(default)]
     pub status: Status,
     /// The connector's identifier.
+    #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub connector_ref: String,
     /// Where and how.
     pub spec: SpecInput,
@@ -187,6 +204,7 @@ pub struct DestinationInput {
 
 /// A streaming destination that follows every rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Destination {
     /// Its id.
     pub identifier: Identifier,
@@ -297,6 +315,7 @@ impl DestinationInput {
 
 /// A streaming destination as it is sent back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DestinationView {
     /// The destination.
     pub streaming_destination: Destination,
@@ -310,6 +329,7 @@ pub struct DestinationView {
 
 /// What is said of a destination's connector beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorInfo {
     /// What people call it.
     pub name: Name,
@@ -323,6 +343,7 @@ pub struct ConnectorInfo {
 
 /// What a destination has yet to receive of events that are older than the retention, and are kept for that alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldBack {
     /// How many.
     pub events: i64,
@@ -332,6 +353,7 @@ pub struct HeldBack {
 
 /// How the streaming to a destination goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StreamingDetails {
     /// The latest batch's status.
     pub status: Option<crate::batch::BatchStatus>,
@@ -360,6 +382,7 @@ pub struct StreamingDetails {
 
 /// A row of the console's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AggregateItem {
     /// The destination.
     pub streaming_destination: Destination,
@@ -371,6 +394,7 @@ pub struct AggregateItem {
 
 /// How many destinations have a status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusCount {
     /// The status.
     pub status: Status,
@@ -380,6 +404,7 @@ pub struct StatusCount {
 
 /// When anything was last streamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LastStreamedCard {
     /// Epoch ms; null when nothing ever was.
@@ -388,6 +413,7 @@ pub struct LastStreamedCard {
 
 /// How many destinations fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailureInfoCard {
     /// Destinations.
     pub count: u32,
@@ -395,6 +421,7 @@ pub struct FailureInfoCard {
 
 /// The four cards above the table. The names of these fields are the reference's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cards {
     /// Active and inactive destinations.

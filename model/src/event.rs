@@ -9,6 +9,7 @@ use crate::{EpochMillis, Sequence};
 
 /// The answer to an ingest request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestOutcome {
     /// Events that are new, and are now stored.
     pub accepted: u32,
@@ -22,6 +23,7 @@ pub struct IngestOutcome {
 
 /// Kinds of event that a reader can leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Show {
     /// Every event.
@@ -107,33 +109,46 @@ impl TimeRange {
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
 pub struct EventFilter {
     /// Kinds of event that are left out.
     pub show: Show,
     /// From this `auditEventTime` on, epoch ms.
+    #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub start: Option<EpochMillis>,
     /// Before this `auditEventTime`, epoch ms.
+    #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub end: Option<EpochMillis>,
     /// The principal's identifier.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub principal: Option<String>,
     /// The action.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub action: Option<String>,
     /// The module.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub module: Option<String>,
     /// The resource's type.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub resource_type: Option<String>,
     /// The resource's identifier.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub resource: Option<String>,
     /// The organisation.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub org: Option<String>,
     /// The project.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub project: Option<String>,
     /// Part of the event's JSON, ASCII in either case.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub q: Option<String>,
     /// Rows of the page, 1 to 100.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
     pub limit: Option<u32>,
     /// Where the page before ended: the `next` that it answered.
+    #[cfg_attr(feature = "openapi", param(pattern = "^([0-9]{1,18}-[0-9]{1,18})?$"))]
     pub cursor: Option<String>,
 }
 

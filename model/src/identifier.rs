@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{DESCRIPTION_CHARS, IDENTIFIER_CHARS, NAME_CHARS, TAG_CHARS, TAGS};
 
 /// Words that the reference system keeps for its expressions, and two paths of our API.
-const RESERVED: [&str; 26] = [
+pub(crate) const RESERVED: [&str; 26] = [
     "or",
     "and",
     "eq",

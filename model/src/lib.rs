@@ -34,6 +34,8 @@ pub mod event;
 pub mod field;
 pub mod identifier;
 pub mod limits;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod page;
 pub mod problem;
 pub mod user;

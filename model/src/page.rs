@@ -7,6 +7,7 @@ use crate::limits::{MAX_PAGE_ROWS, PAGE_ROWS};
 
 /// What a list is sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// The identifier.
@@ -22,6 +23,7 @@ pub enum Sort {
 
 /// Which end of a list comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Order {
     /// Smallest first.
     #[serde(rename = "ASC")]
@@ -34,17 +36,21 @@ pub enum Order {
 
 /// Which rows of a list are wanted: last changed first unless asked otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
 pub struct ListQuery {
     /// The page, from 0.
+    #[cfg_attr(feature = "openapi", param(maximum = 4_294_967_295_i64, default = 0))]
     pub page: u32,
     /// Rows of a page, 1 to 100.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
     pub limit: u32,
     /// What to sort by.
     pub sort: Sort,
     /// Which end comes first.
     pub order: Order,
     /// Part of a name or identifier, in either case.
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub search_term: Option<String>,
     /// Only destinations of this status.
     pub status: Option<crate::destination::Status>,

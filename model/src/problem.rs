@@ -8,6 +8,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $word:literal, $status:literal, $title:literal;)*) => {
         /// Why something was refused: a stable word for programs, with its HTTP status and title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)*
         }
@@ -66,6 +67,8 @@ codes! {
     Conflict = "conflict", 409, "Not in this state";
     /// Something else depends on it.
     InUse = "in_use", 409, "In use";
+    /// It was changed since the caller read it; see `If-Match`.
+    PreconditionFailed = "precondition_failed", 412, "Changed meanwhile";
     /// Larger than a limit.
     TooLarge = "too_large", 413, "Too large";
     /// A content type or encoding that is not understood.
@@ -80,6 +83,7 @@ codes! {
 
 /// A refusal as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// A few words for people; the same for every problem of this code.
     pub title: String,

@@ -9,6 +9,7 @@ use crate::{Code, EpochMillis, Problem};
 /// Whether a person can sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum UserStatus {
     /// Has a password.
     Active,
@@ -18,6 +19,7 @@ pub enum UserStatus {
 
 /// A person of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
     /// The e-mail address: trimmed, in lower case; nobody else of the installation has it.
     pub email: String,
@@ -35,8 +37,10 @@ pub struct User {
 
 /// Whom to invite, as what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Invitation {
     /// The e-mail address.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254))]
     pub email: String,
     /// What the person is to be.
     pub role: Role,
@@ -44,6 +48,7 @@ pub struct Invitation {
 
 /// What a person is to be from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoleInput {
     /// The role.
     pub role: Role,
@@ -51,6 +56,7 @@ pub struct RoleInput {
 
 /// A one-time link, at the only moment that it is shown. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IssuedLink {
     /// For whom.
     pub email: String,

@@ -9,20 +9,31 @@ pub const LAG_LIMIT_SECONDS: u32 = 2 * 3_600;
 
 /// A webhook as it is sent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookInput {
     /// Where to POST: http or https.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            max_length = 2048,
+            pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$"
+        )
+    )]
     pub url: String,
     /// What signs the messages: `whsec_` and base64 of 24 to 64 bytes. Never sent back; left out on a replace it stays, for
     /// as long as the address does.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(pattern = r"^(whsec_)?(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$", format = Password))]
     pub secret: Option<String>,
     /// After how many seconds a destination that is behind is told of; 7,200 unless set.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2_592_000))]
     pub lag_limit_seconds: Option<u32>,
 }
 
 /// A webhook as it comes back, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Webhook {
     /// Where it POSTs.
     pub url: String,
@@ -36,6 +47,7 @@ pub struct Webhook {
 
 /// How a message of the test went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookTest {
     /// Whether it was taken: answered with 2xx.
     pub status: crate::connector::Outcome,

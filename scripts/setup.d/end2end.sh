@@ -14,7 +14,7 @@ need_python_tools() {
   [[ -f $folder/complete ]] && return
   command -v python3 >/dev/null || need_package "Python 3" "1 minute" python3 python3-venv
   python3 -c 'import ensurepip, venv' 2>/dev/null || need_package "Python's venv" "20 seconds" python3-venv
-  say "Python tools for tests (awscli, boto3, duckdb, jsonschema): installing with pip, about 30 seconds"
+  say "Python tools for tests (awscli, boto3, duckdb, schemathesis …): installing with pip, about 1 minute"
   # A virtual environment cannot be renamed (its scripts hold its path), so a file marks it as complete.
   rm -rf "$folder"
   quietly python-venv python3 -m venv "$folder" || fail "python3 -m venv $folder failed"

@@ -5,7 +5,8 @@
 //!  request ──┼─ /settings, /sign-in, /api   console    pages, server functions, forms; session cookie
 //!            ├─ /pkg/…, /favicon.ico        site       files embedded in the binary
 //!            ├─ /healthz, /readyz           health
-//!            └─ /metrics                    metrics
+//!            ├─ /metrics                    metrics
+//!            └─ /openapi.json, /docs/api    openapi
 //! ```
 //!
 //! In reading order:
@@ -23,6 +24,7 @@
 //! - [`protection`]: what guards browsers: headers, and requests from other sites; [`origins`] are the ones of this server
 //! - [`health`]: for load balancers
 //! - [`metrics`]: for Prometheus
+//! - [`openapi`]: the API described, for programs and for people
 
 pub mod api;
 pub mod commands;
@@ -34,6 +36,7 @@ pub mod fatal;
 pub mod forwarded;
 pub mod health;
 pub mod metrics;
+pub mod openapi;
 pub mod origins;
 pub mod protection;
 pub mod serve;
@@ -45,13 +48,19 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 
 use state::AppState;
+use utoipa_axum::router::OpenApiRouter;
 
 /// Every route of the server.
 pub fn router(state: AppState) -> Router {
-    Router::new()
-        .nest("/v1", api::router(&state))
+    let (api, described) = api::router(&state);
+    let (operation, document) = OpenApiRouter::with_openapi(openapi::document::base())
         .merge(health::router())
         .merge(metrics::router())
+        .split_for_parts();
+    Router::new()
+        .nest("/v1", api)
+        .merge(operation)
+        .merge(openapi::router(document.nest("/v1", described)))
         .merge(console::router(&state))
         .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
         .layer(from_fn_with_state(state.clone(), forwarded::recognise))

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use auditstream_engine::metrics;
 use auditstream_model::Code;
-use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName, VIA};
 use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
-use axum::routing::get;
 use subtle::ConstantTimeEq as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::api::problem::Refusal;
 use crate::origins::is_loopback;
@@ -20,10 +20,21 @@ use crate::state::AppState;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route for Prometheus.
-pub fn router() -> Router<AppState> {
-    Router::new().route("/metrics", get(show))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(show))
 }
 
+/// Read the metrics
+///
+/// For Prometheus. Without `AUDITSTREAM_METRICS_TOKEN` they are for the server's own host alone.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "Operation",
+    security((), ("metrics_token" = [])),
+    responses((status = OK, description = "The metrics.", body = String, content_type = "text/plain"))
+)]
 async fn show(State(state): State<AppState>, request: Request) -> Result<impl IntoResponse, Refusal> {
     match &state.metrics_token {
         Some(token) if !has_token(request.headers(), token) => {

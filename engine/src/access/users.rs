@@ -238,13 +238,14 @@ pub(super) fn role(word: &str) -> Result<Role> {
     Role::from_word(word).ok_or_else(|| Error::Broken(format!("unknown role {word}")))
 }
 
-/// An address in the one form that is compared: trimmed, lower case.
+/// An address in the one form that is compared: trimmed, lower case. Only ASCII, so that no two look the same; domains in other
+/// scripts have a form in it.
 pub(super) fn parse_email(text: &str) -> Result<String> {
     let email = text.trim().to_lowercase();
     let whole = email
         .split_once('@')
         .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'));
-    if whole && email.len() <= 254 && !email.contains(char::is_whitespace) && !email.contains(char::is_control) {
+    if whole && email.len() <= 254 && email.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(email);
     }
     Err(FieldErrors::one("email", "An e-mail address looks like ann@example.com.").into())

@@ -21,6 +21,6 @@ mod steps;
 mod test;
 
 pub(crate) use rows::seal_again;
-pub use rows::{create, delete, external_id, get, list, replace};
+pub use rows::{create, delete, delete_if, external_id, get, list, replace, replace_if};
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
 pub use test::{test, watch_test};

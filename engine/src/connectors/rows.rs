@@ -7,11 +7,12 @@ use auditstream_model::{
 };
 use http::Uri;
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
+use sqlx::{AnyConnection, FromRow};
 
 use super::credentials::not_permitted_sentence;
 use crate::error::{Error, Result, on_duplicate};
+use crate::precondition::{Precondition, changed_after};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::vault::Sealed;
@@ -126,7 +127,7 @@ pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -
     let Some(row) = find(engine.store().read(), account_id, identifier).await? else {
         return Ok(None);
     };
-    let (account, external_id) = account(engine, account_id).await?;
+    let (account, external_id) = account(engine.store().read(), account_id).await?;
     let mut hash = Sha256::new();
     hash.update(&row.spec);
     hash.update([0]);
@@ -154,33 +155,29 @@ pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -
 }
 
 /// An account's name and its external id.
-async fn account(engine: &Engine, account_id: i64) -> Result<(String, String)> {
+async fn account(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<(String, String)> {
     let query = sqlx::query_as("SELECT name, external_id FROM account WHERE id = $1").bind(account_id);
-    Ok(query.fetch_one(engine.store().read()).await?)
+    Ok(query.fetch_one(executor).await?)
 }
 
 fn place(account_id: i64, identifier: &str) -> String {
     format!("connector {account_id} {identifier}")
 }
 
-async fn used_by(engine: &Engine, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
+async fn used_by(connection: &mut AnyConnection, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
     let query = sqlx::query_scalar(
         "SELECT identifier FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY identifier",
     );
-    let found: Vec<String> = query
-        .bind(account_id)
-        .bind(identifier)
-        .fetch_all(engine.store().read())
-        .await?;
+    let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(connection).await?;
     Ok(found
         .into_iter()
         .filter_map(|identifier| Identifier::try_from(identifier).ok())
         .collect())
 }
 
-async fn view(engine: &Engine, account_id: i64, row: &Row) -> Result<ConnectorView> {
-    let used_by = used_by(engine, account_id, &row.identifier).await?;
-    let (_, external_id) = account(engine, account_id).await?;
+async fn view(connection: &mut AnyConnection, account_id: i64, row: &Row) -> Result<ConnectorView> {
+    let used_by = used_by(&mut *connection, account_id, &row.identifier).await?;
+    let (_, external_id) = account(connection, account_id).await?;
     Ok(ConnectorView {
         connector: row.connector()?,
         created: row.created,
@@ -214,12 +211,13 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     }
     let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let mut items = Vec::new();
+    let mut connection = engine.store().read().acquire().await?;
     for row in rows
         .iter()
         .skip(query.page as usize * query.limit as usize)
         .take(query.limit as usize)
     {
-        items.push(view(engine, actor.account_id(), row).await?);
+        items.push(view(&mut connection, actor.account_id(), row).await?);
     }
     Ok(Listing {
         items,
@@ -235,7 +233,7 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 /// No permission.
 pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
     actor.require(Permission::ViewConnector)?;
-    Ok(account(engine, actor.account_id()).await?.1)
+    Ok(account(engine.store().read(), actor.account_id()).await?.1)
 }
 
 /// One connector.
@@ -244,8 +242,9 @@ pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
 /// No permission; no such connector.
 pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectorView> {
     actor.require(Permission::ViewConnector)?;
-    let row = require(engine.store().read(), actor.account_id(), identifier).await?;
-    view(engine, actor.account_id(), &row).await
+    let mut connection = engine.store().read().acquire().await?;
+    let row = require(&mut *connection, actor.account_id(), identifier).await?;
+    view(&mut connection, actor.account_id(), &row).await
 }
 
 /// Makes a connector.
@@ -293,6 +292,20 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
 /// # Errors
 /// Fields that do not follow their rules; no such connector; no permission.
 pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: ConnectorInput) -> Result<ConnectorView> {
+    replace_if(engine, actor, identifier, input, &Precondition::None).await
+}
+
+/// [`replace`] on a condition.
+///
+/// # Errors
+/// The same, and [`Code::PreconditionFailed`].
+pub async fn replace_if(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+    input: ConnectorInput,
+    condition: &Precondition,
+) -> Result<ConnectorView> {
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
     check_host(engine, actor, &connector)?;
@@ -303,7 +316,8 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
     retried(|| async {
         let mut tx = engine.store().write().await?;
         let row = lock(&mut tx, actor.account_id(), identifier).await?;
-        let old = row.connector()?;
+        condition.check(Some(&view(&mut tx, actor.account_id(), &row).await?))?;
+        let (old, row_updated) = (row.connector()?, row.updated);
         let moved = old.spec.endpoint != connector.spec.endpoint || old.spec.credentials != connector.spec.credentials;
         let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
         if manual && moved && secrets.is_none() {
@@ -330,14 +344,16 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
         .bind(serde_json::to_string(&connector.spec)?)
         .bind(sealed.as_ref().map(|sealed| sealed.data_key_id))
         .bind(sealed.map(|sealed| sealed.bytes))
-        .bind(now())
+        .bind(changed_after(row_updated))
         .execute(&mut *tx)
         .await?;
         record(&mut tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &connector)).await?;
-        tx.commit().await
+        let row = require(&mut *tx, actor.account_id(), identifier).await?;
+        let made = view(&mut tx, actor.account_id(), &row).await?;
+        tx.commit().await?;
+        Ok(made)
     })
-    .await?;
-    get(engine, actor, identifier).await
+    .await
 }
 
 /// Deletes a connector that nothing uses.
@@ -345,10 +361,20 @@ pub async fn replace(engine: &Engine, actor: &Actor, identifier: &str, input: Co
 /// # Errors
 /// It is in use, does not exist, or the actor may not.
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
+    delete_if(engine, actor, identifier, &Precondition::None).await
+}
+
+/// [`delete`] on a condition.
+///
+/// # Errors
+/// The same, and [`Code::PreconditionFailed`].
+pub async fn delete_if(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     actor.require(Permission::DeleteConnector)?;
     retried(|| async {
         let mut tx = engine.store().write().await?;
-        let old = lock(&mut tx, actor.account_id(), identifier).await?.connector()?;
+        let row = lock(&mut tx, actor.account_id(), identifier).await?;
+        condition.check(Some(&view(&mut tx, actor.account_id(), &row).await?))?;
+        let old = row.connector()?;
         let users: i64 =
             sqlx::query_scalar("SELECT count(*) FROM streaming_destination WHERE account_id = $1 AND connector = $2")
                 .bind(actor.account_id())

@@ -10,6 +10,7 @@ use super::rows::{self, KIND, Row, new_uid, want_run};
 use crate::connectors::rows as connectors;
 use crate::error::{Error, Result, on_duplicate};
 use crate::failpoint;
+use crate::precondition::{Precondition, changed_after};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
@@ -71,12 +72,27 @@ pub async fn replace(
     identifier: &str,
     input: DestinationInput,
 ) -> Result<DestinationView> {
+    replace_if(engine, actor, identifier, input, &Precondition::None).await
+}
+
+/// [`replace`] on a condition.
+///
+/// # Errors
+/// The same, and [`Code::PreconditionFailed`].
+pub async fn replace_if(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+    input: DestinationInput,
+    condition: &Precondition,
+) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     let wanted = input.status;
-    retried(|| async {
+    let made = retried(|| async {
         let mut tx = engine.store().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        condition.check(Some(&row.view()?))?;
         let old = row.destination()?;
         let new = Destination {
             status: old.status,
@@ -101,16 +117,15 @@ pub async fn replace(
             // What kept it from streaming may have been mended.
             want_run(&mut tx, row.id).await?;
         }
+        let made = rows::require(&mut *tx, actor.account_id(), identifier).await?.view()?;
         failpoint::reached("edit.committing").await;
         tx.commit().await?;
         failpoint::reached("edit.committed").await;
-        Ok(())
+        Ok(made)
     })
     .await?;
     engine.wake();
-    rows::require(engine.store().read(), actor.account_id(), identifier)
-        .await?
-        .view()
+    Ok(made)
 }
 
 /// Activates or pauses. After a pause is answered no PUT begins; one that is in flight is not waited for. An activation
@@ -142,11 +157,20 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
 /// # Errors
 /// It is ACTIVE, does not exist, or the actor may not.
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
+    delete_if(engine, actor, identifier, &Precondition::None).await
+}
+
+/// [`delete`] on a condition.
+///
+/// # Errors
+/// The same, and [`Code::PreconditionFailed`].
+pub async fn delete_if(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     engine.require_streaming()?;
     actor.require(Permission::DeleteDestination)?;
     retried(|| async {
         let mut tx = engine.store().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        condition.check(Some(&row.view()?))?;
         if row.is_active() {
             let sentence = format!(
                 "The streaming destination “{identifier}” cannot be deleted because it is active. Deactivate it first."
@@ -179,7 +203,7 @@ async fn save(tx: &mut WriteTx, row: &Row, new: &Destination) -> Result<()> {
     .bind(serde_json::to_string(&new.tags)?)
     .bind(new.connector_ref.as_str())
     .bind(serde_json::to_string(&new.spec)?)
-    .bind(now())
+    .bind(changed_after(row.updated))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -213,7 +237,7 @@ async fn save_status(tx: &mut WriteTx, actor: &Actor, row: &Row, wanted: Status)
     sqlx::query("UPDATE streaming_destination SET status = $2, status_updated = $3, updated = $3 WHERE id = $1")
         .bind(row.id)
         .bind(wanted.word())
-        .bind(now())
+        .bind(changed_after(row.updated))
         .execute(&mut **tx)
         .await?;
     if wanted == Status::Active {

@@ -12,7 +12,7 @@ mod read;
 mod repair;
 pub(crate) mod rows;
 
-pub use change::{create, delete, replace, set_status};
+pub use change::{create, delete, delete_if, replace, replace_if, set_status};
 pub use check::{check_bucket, check_unsaved_bucket};
 pub use read::{aggregate, batches, cards, get, is_unique, list, overview};
-pub use repair::{move_cursor, rename_batch, stream_now};
+pub use repair::{move_cursor, move_cursor_if, rename_batch, stream_now};

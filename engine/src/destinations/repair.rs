@@ -7,7 +7,8 @@ use sqlx::FromRow;
 use super::rows::{self, KIND, new_uid, want_run};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::store::{now, retried};
+use crate::precondition::{Precondition, changed_after};
+use crate::store::retried;
 use crate::streaming::encode;
 use crate::trail::own::{Change, record};
 use crate::{Actor, Engine};
@@ -50,11 +51,26 @@ pub async fn move_cursor(
     identifier: &str,
     sequence: Sequence,
 ) -> Result<DestinationView> {
+    move_cursor_if(engine, actor, identifier, sequence, &Precondition::None).await
+}
+
+/// [`move_cursor`] on a condition.
+///
+/// # Errors
+/// The same, and [`Code::PreconditionFailed`].
+pub async fn move_cursor_if(
+    engine: &Engine,
+    actor: &Actor,
+    identifier: &str,
+    sequence: Sequence,
+    condition: &Precondition,
+) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     retried(|| async {
         let mut tx = engine.store().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
+        condition.check(Some(&row.view()?))?;
         if row.is_active() {
             return Err(Error::refused(
                 Code::Conflict,
@@ -89,7 +105,7 @@ pub async fn move_cursor(
             .bind(row.id)
             .bind(sequence)
             .bind(new_uid())
-            .bind(now())
+            .bind(changed_after(row.updated))
             .execute(&mut *tx)
             .await?;
         let change = Change::of(
@@ -100,15 +116,13 @@ pub async fn move_cursor(
             json!({"cursor": sequence}),
         );
         record(&mut tx, actor, change).await?;
+        let moved = rows::require(&mut *tx, actor.account_id(), identifier).await?.view()?;
         failpoint::reached("cursor.committing").await;
         tx.commit().await?;
         failpoint::reached("cursor.committed").await;
-        Ok(())
+        Ok(moved)
     })
-    .await?;
-    rows::require(engine.store().read(), actor.account_id(), identifier)
-        .await?
-        .view()
+    .await
 }
 
 #[derive(FromRow)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use messenger::{Messenger, start};
 pub(crate) use send::Client;
 pub(crate) use settings::seal_again;
-pub use settings::{get, put, remove, test};
+pub use settings::{get, put, put_if, remove, remove_if, test};
 
 /// At which pace messages go.
 #[derive(Clone, Copy, Debug)]

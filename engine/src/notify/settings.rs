@@ -13,6 +13,7 @@ use sqlx::any::AnyExecutor;
 use super::outbox::{Word, message};
 use super::send::Receiver;
 use crate::error::{Error, Result};
+use crate::precondition::{Precondition, changed_after};
 use crate::store::{WriteTx, now, retried};
 use crate::trail::own::{Change, record};
 use crate::vault::Sealed;
@@ -77,6 +78,15 @@ async fn find(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Option<
     Ok(query.bind(account_id).fetch_optional(executor).await?)
 }
 
+/// The row as it stays until the transaction ends.
+async fn lock(tx: &mut WriteTx, account_id: i64) -> Result<Option<Row>> {
+    let query = sqlx::query_as(tx.dialect().pick(
+        "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
+        "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
+    ));
+    Ok(query.bind(account_id).fetch_optional(&mut **tx).await?)
+}
+
 fn missing() -> Error {
     Error::refused(
         auditstream_model::Code::NotFound,
@@ -114,6 +124,14 @@ pub async fn get(engine: &Engine, actor: &Actor) -> Result<Webhook> {
 /// # Errors
 /// Fields that do not follow their rules; no permission.
 pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<Webhook> {
+    put_if(engine, actor, input, &Precondition::None).await
+}
+
+/// [`put`] on a condition.
+///
+/// # Errors
+/// The same, and [`auditstream_model::Code::PreconditionFailed`].
+pub async fn put_if(engine: &Engine, actor: &Actor, input: WebhookInput, condition: &Precondition) -> Result<Webhook> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     let account_id = actor.account_id();
@@ -133,15 +151,13 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
     let sent = input.secret.as_deref().map(secret).transpose()?;
     retried(|| async {
         let mut tx = engine.store().write().await?;
-        let query = sqlx::query_as::<_, Row>(tx.dialect().pick(
-            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
-            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
-        ));
-        let before = query.bind(account_id).fetch_optional(&mut *tx).await?;
+        let before = lock(&mut tx, account_id).await?;
         let old = match &before {
             Some(row) => Some(row.open(engine, &mut *tx, account_id).await?),
             None => None,
         };
+        let current = before.as_ref().zip(old.as_ref());
+        condition.check(current.map(|(row, old)| row.view(old.url.clone())).as_ref())?;
         let same_url = old.as_ref().is_some_and(|old| old.url == input.url);
         let kept = old.as_ref().filter(|_| same_url).map(|old| old.secret.clone());
         let Some(secret) = sent.as_ref().map(|secret| BASE64_STANDARD.encode(secret)).or(kept) else {
@@ -169,10 +185,10 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
         .bind(sealed.data_key_id)
         .bind(sealed.bytes)
         .bind(i64::from(limit))
-        .bind(now())
+        .bind(before.as_ref().map_or_else(now, |row| changed_after(row.updated)))
         .execute(&mut *tx)
         .await?;
-        let old_shown = before.as_ref().zip(old.as_ref()).map(|(row, old)| {
+        let old_shown = current.map(|(row, old)| {
             let before = old.url.parse().unwrap_or_default();
             shown_of(&before, row.lag_limit_seconds)
         });
@@ -181,10 +197,11 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput) -> Result<
         new["url_changed"] = (!same_url).into();
         new["secret_changed"] = sent.is_some().into();
         record(&mut tx, actor, Change::of(KIND, IDENTIFIER, action, old_shown, new)).await?;
-        tx.commit().await
+        let made = find(&mut *tx, account_id).await?.ok_or_else(missing)?;
+        tx.commit().await?;
+        Ok(made.view(input.url.clone()))
     })
-    .await?;
-    get(engine, actor).await
+    .await
 }
 
 /// What the trail says of it: neither the secret nor what of the address may be one.
@@ -199,6 +216,14 @@ fn shown_of(url: &Uri, lag_limit_seconds: i64) -> Value {
 /// # Errors
 /// There is none; no permission.
 pub async fn remove(engine: &Engine, actor: &Actor) -> Result<()> {
+    remove_if(engine, actor, &Precondition::None).await
+}
+
+/// [`remove`] on a condition.
+///
+/// # Errors
+/// The same, and [`auditstream_model::Code::PreconditionFailed`].
+pub async fn remove_if(engine: &Engine, actor: &Actor, condition: &Precondition) -> Result<()> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     retried(|| async {
@@ -208,8 +233,9 @@ pub async fn remove(engine: &Engine, actor: &Actor) -> Result<()> {
             .bind(actor.account_id())
             .execute(&mut *tx)
             .await?;
-        let before = find(&mut *tx, actor.account_id()).await?.ok_or_else(missing)?;
+        let before = lock(&mut tx, actor.account_id()).await?.ok_or_else(missing)?;
         let old = before.open(engine, &mut *tx, actor.account_id()).await?;
+        condition.check(Some(&before.view(old.url.clone())))?;
         sqlx::query("DELETE FROM webhook WHERE account_id = $1")
             .bind(actor.account_id())
             .execute(&mut *tx)

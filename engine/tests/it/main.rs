@@ -14,6 +14,7 @@ mod keys;
 mod kills;
 mod model;
 mod postgres;
+mod preconditions;
 mod properties;
 mod reach;
 mod replica;

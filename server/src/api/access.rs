@@ -2,10 +2,11 @@
 
 use auditstream_engine::access::{self, Issued};
 use auditstream_model::{ApiToken, ApiTokenInput, Code, CreatedApiToken, Invitation, IssuedLink, RoleInput, User};
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::caller::Caller;
 use super::extract::{Id, JsonBody};
@@ -13,20 +14,42 @@ use super::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of these nouns.
-pub fn router() -> Router<AppState> {
-    Router::new()
-        .route("/users", get(users).post(invite))
-        .route("/users/{email}", put(set_role).delete(remove))
-        .route("/users/{email}/password-link", post(password_link))
-        .route("/users/{email}/sign-out", post(sign_out))
-        .route("/api-tokens", get(tokens).post(create_token))
-        .route("/api-tokens/{id}", delete(revoke_token))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(users, invite))
+        .routes(routes!(set_role, remove))
+        .routes(routes!(password_link))
+        .routes(routes!(sign_out))
+        .routes(routes!(tokens, create_token))
+        .routes(routes!(revoke_token))
 }
 
+/// List users
+///
+/// People of the account and those invited, by e-mail address.
+#[utoipa::path(
+    get,
+    path = "/users",
+    operation_id = "listUsers",
+    tag = "Access",
+    responses((status = OK, description = "Everybody.", body = Vec<User>))
+)]
 async fn users(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<Vec<User>>, Refusal> {
     Ok(Json(access::users(&state.engine, &actor).await?))
 }
 
+/// Invite a user
+///
+/// Answers a link that works once, for three days. Whoever has it sets the password, so send it to that person alone. An
+/// earlier link for the same person ends.
+#[utoipa::path(
+    post,
+    path = "/users",
+    operation_id = "inviteUser",
+    tag = "Access",
+    request_body(content = Invitation, example = json!({"email": "ann@example.com", "role": "account_viewer"})),
+    responses((status = CREATED, description = "The link, the only time that it is shown.", body = IssuedLink), (status = CONFLICT, description = "`duplicate_field`: the person is there already."))
+)]
 async fn invite(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -36,6 +59,18 @@ async fn invite(
     Ok((StatusCode::CREATED, Json(shown(&state, issued))))
 }
 
+/// Change a user's role
+///
+/// Counts from the person's next request on.
+#[utoipa::path(
+    put,
+    path = "/users/{email}",
+    operation_id = "setUserRole",
+    tag = "Access",
+    params(("email" = String, Path, pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254, description = "The person's e-mail address.")),
+    request_body(content = RoleInput, example = json!({"role": "account_admin"})),
+    responses((status = OK, description = "The person as they are now.", body = User), (status = CONFLICT, description = "`conflict`: the last admin stays one."))
+)]
 async fn set_role(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -45,7 +80,17 @@ async fn set_role(
     Ok(Json(access::set_role(&state.engine, &actor, &email, input.role).await?))
 }
 
-/// Removes a person, or the invitation of one who has not used it.
+/// Remove a user, or withdraw an invitation
+///
+/// The person's sessions end.
+#[utoipa::path(
+    delete,
+    path = "/users/{email}",
+    operation_id = "removeUser",
+    tag = "Access",
+    params(("email" = String, Path, pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254, description = "The person's e-mail address.")),
+    responses((status = NO_CONTENT, description = "Removed."), (status = CONFLICT, description = "`conflict`: the last admin stays."), (status = UNPROCESSABLE_ENTITY, description = "`invalid_fields`: not an e-mail address."))
+)]
 async fn remove(State(state): State<AppState>, Caller(actor): Caller, Id(email): Id) -> Result<StatusCode, Refusal> {
     match access::remove_user(&state.engine, &actor, &email).await {
         Err(error) if error.problem().code == Code::NotFound => {
@@ -56,6 +101,17 @@ async fn remove(State(state): State<AppState>, Caller(actor): Caller, Id(email):
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Make a link for a new password
+///
+/// It works once, for a day. The password stays what it is until the link is used.
+#[utoipa::path(
+    post,
+    path = "/users/{email}/password-link",
+    operation_id = "createPasswordLink",
+    tag = "Access",
+    params(("email" = String, Path, pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254, description = "The person's e-mail address.")),
+    responses((status = CREATED, description = "The link, the only time that it is shown.", body = IssuedLink), (status = UNPROCESSABLE_ENTITY, description = "`invalid_fields`: not an e-mail address."))
+)]
 async fn password_link(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -65,15 +121,43 @@ async fn password_link(
     Ok((StatusCode::CREATED, Json(shown(&state, issued))))
 }
 
+/// End all sessions of a user
+#[utoipa::path(
+    post,
+    path = "/users/{email}/sign-out",
+    operation_id = "signOutUser",
+    tag = "Access",
+    params(("email" = String, Path, pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254, description = "The person's e-mail address.")),
+    responses((status = NO_CONTENT, description = "Signed out everywhere."), (status = UNPROCESSABLE_ENTITY, description = "`invalid_fields`: not an e-mail address."))
+)]
 async fn sign_out(State(state): State<AppState>, Caller(actor): Caller, Id(email): Id) -> Result<StatusCode, Refusal> {
     access::sign_out_everywhere(&state.engine, &actor, &email).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// List API tokens
+///
+/// The newest first, without their secrets, which nobody has.
+#[utoipa::path(
+    get,
+    path = "/api-tokens",
+    operation_id = "listApiTokens",
+    tag = "Access",
+    responses((status = OK, description = "All tokens.", body = Vec<ApiToken>))
+)]
 async fn tokens(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<Vec<ApiToken>>, Refusal> {
     Ok(Json(access::tokens(&state.engine, &actor).await?))
 }
 
+/// Create an API token
+#[utoipa::path(
+    post,
+    path = "/api-tokens",
+    operation_id = "createApiToken",
+    tag = "Access",
+    request_body(content = ApiTokenInput, example = json!({"name": "SIEM", "scopes": ["read"], "expires_in_days": 90})),
+    responses((status = CREATED, description = "The token, the only time that it is shown.", body = CreatedApiToken), (status = CONFLICT, description = "`duplicate_field`: the name is in use."))
+)]
 async fn create_token(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -83,6 +167,17 @@ async fn create_token(
     Ok((StatusCode::CREATED, Json(made)))
 }
 
+/// Revoke an API token
+///
+/// It is refused from then on.
+#[utoipa::path(
+    delete,
+    path = "/api-tokens/{id}",
+    operation_id = "revokeApiToken",
+    tag = "Access",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{16}$", description = "The token's id; not its secret.")),
+    responses((status = NO_CONTENT, description = "Revoked."))
+)]
 async fn revoke_token(State(state): State<AppState>, Caller(actor): Caller, Id(id): Id) -> Result<StatusCode, Refusal> {
     access::revoke_token(&state.engine, &actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,15 +1,19 @@
 //! `/v1/audit-events`: events in, events out.
 
 use auditstream_engine::trail::{self, BodyFormat};
-use auditstream_model::limits::REQUEST_BYTES;
+use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
 use auditstream_model::{Code, EventFilter, IngestOutcome};
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ArrayBuilder, Object, OneOfBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::caller::Caller;
 use super::extract::{Parameters, media_type};
@@ -17,10 +21,69 @@ use super::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of this noun.
-pub fn router() -> Router<AppState> {
-    Router::new().route("/audit-events", get(search).post(ingest))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(search, ingest))
 }
 
+/// An audit event by the payload schema, for the document.
+enum Event {}
+
+impl PartialSchema for Event {
+    fn schema() -> RefOr<Schema> {
+        const PAYLOAD: &str = include_str!("event.schema.json");
+        let payload = serde_json::from_str::<Object>(PAYLOAD).unwrap_or_default();
+        Schema::from(payload).into()
+    }
+}
+impl ToSchema for Event {}
+
+/// What an ingest request may hold as JSON, for the document.
+enum Events {}
+
+impl PartialSchema for Events {
+    fn schema() -> RefOr<Schema> {
+        let event = || Ref::from_schema_name(Event::name());
+        let several = ArrayBuilder::new().items(event()).max_items(Some(REQUEST_EVENTS));
+        Schema::from(OneOfBuilder::new().item(event()).item(several).build()).into()
+    }
+}
+impl ToSchema for Events {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Event::name().into(), Event::schema()));
+    }
+}
+
+/// Send audit events
+///
+/// Answered when they are on disk. A request is whole or nothing: one invalid event refuses it, and stores none. The same
+/// `auditEventId` with the same content is counted as a duplicate and stored once, so that a request whose answer was lost
+/// can be sent again. The body may be compressed with gzip (`Content-Encoding: gzip`). At most 10,000 events and 16 MiB after
+/// decompression, and 1 MiB for each event.
+#[utoipa::path(
+    post,
+    path = "/audit-events",
+    operation_id = "sendAuditEvents",
+    tag = "Audit events",
+    request_body(
+        description = "One event, an array of events, or one event a line.",
+        content(
+            (Events = "application/json", example = json!({
+                "auditEventId": "8b1d4c1e-6d1c-4f0a-9f57-0c2b9f6f1a11",
+                "auditEventAuthor": {"principal": {"type": "USER", "identifier": "ada", "email": "ada@example.com"}},
+                "auditModule": "CD",
+                "auditResource": {"type": "PIPELINE", "identifier": "deploy"},
+                "auditResourceScope": {"accountIdentifier": "default"},
+                "auditAction": "UPDATE",
+                "auditEventTime": "1688989356000"
+            })),
+            (String = "application/x-ndjson")
+        )
+    ),
+    responses(
+        (status = OK, description = "All of them are stored.", body = IngestOutcome),
+        (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some do not follow the payload schema, or have the id of another event (`event_id_conflict`). `errors` names the first 100."),
+    )
+)]
 async fn ingest(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -71,12 +134,27 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 }
 
 /// A page of the trail as the API sends it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventPage)]
 struct Found {
+    /// The events as they are streamed, without `batchId`.
+    #[schema(value_type = Vec<Event>)]
     events: Vec<Box<RawValue>>,
+    /// What to send as `cursor` for the page behind; null on the last one.
     next: Option<String>,
 }
 
+/// Search audit events
+///
+/// By `auditEventTime` and sequence, newest first.
+#[utoipa::path(
+    get,
+    path = "/audit-events",
+    operation_id = "searchAuditEvents",
+    tag = "Audit events",
+    params(EventFilter),
+    responses((status = OK, description = "A page of the trail.", body = Found))
+)]
 async fn search(
     State(state): State<AppState>,
     Caller(actor): Caller,

@@ -89,6 +89,10 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Parameters<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            let sentence = "A parameter can not hold the character U+0000.";
+            return Err(Refusal::new(Code::InvalidParameter, sentence));
+        }
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(parameters)) => Ok(Self(parameters)),
             Err(rejection) => Err(Refusal::new(Code::InvalidParameter, rejection.body_text())),
@@ -118,8 +122,8 @@ impl FromRequestParts<AppState> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(identifier)) => Ok(Self(identifier)),
-            Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
+            Ok(Path(identifier)) if !identifier.contains('\0') => Ok(Self(identifier)),
+            _ => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
         }
     }
 }
@@ -138,8 +142,8 @@ impl FromRequestParts<AppState> for BatchOf {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         match Path::<(String, i64)>::from_request_parts(parts, state).await {
-            Ok(Path((destination, number))) => Ok(Self { destination, number }),
-            Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
+            Ok(Path((destination, number))) if !destination.contains('\0') => Ok(Self { destination, number }),
+            _ => Err(Refusal::new(Code::NotFound, "There is nothing at this address.")),
         }
     }
 }

@@ -1,9 +1,38 @@
 //! A page of a list: the rows as an array, the totals in headers.
 
-use auditstream_model::Listing;
+use auditstream_model::{ListQuery, Listing};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
+/// The parameters of a list whose rows have no status, for the document.
+#[derive(Debug)]
+pub struct WithoutStatus;
+
+impl IntoParams for WithoutStatus {
+    fn into_params(within: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        parameters(&["page", "limit", "sort", "order", "search_term"], within)
+    }
+}
+
+/// The parameters of a list in one order, for the document.
+#[derive(Debug)]
+pub struct PagesAlone;
+
+impl IntoParams for PagesAlone {
+    fn into_params(within: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        parameters(&["page", "limit"], within)
+    }
+}
+
+fn parameters(names: &[&str], within: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+    let all = ListQuery::into_params(within);
+    all.into_iter()
+        .filter(|one| names.contains(&one.name.as_str()))
+        .collect()
+}
 
 /// A page on its way out.
 #[derive(Debug)]

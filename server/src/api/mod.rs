@@ -5,7 +5,7 @@
 //! | [`caller`] | who calls, by API token |
 //! | [`bodies`] | bodies, bounded by bytes and time |
 //! | [`extract`] | bodies, parameters and identifiers, or a problem |
-//! | [`problem`], [`listing`] | answers |
+//! | [`problem`], [`listing`], [`versions`] | answers, and changes to what was read |
 //! | [`access`], [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
 
 pub mod access;
@@ -17,25 +17,30 @@ pub mod extract;
 pub mod listing;
 pub mod problem;
 pub mod streaming_destinations;
+pub mod versions;
 pub mod webhook;
 
 use auditstream_model::Code;
 use axum::Router;
 use axum::http::{Method, Uri};
 
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
 use crate::state::AppState;
 use problem::Refusal;
 
-/// Every route under `/v1`.
-pub fn router(state: &AppState) -> Router<AppState> {
-    Router::new()
+/// Every route under `/v1`, with what the OpenAPI document says of it.
+pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {
+    let (router, described) = OpenApiRouter::default()
         .merge(access::router())
         .merge(audit_events::router())
         .merge(connectors::router())
         .merge(streaming_destinations::router(state))
         .merge(webhook::router())
-        .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
+        .split_for_parts();
+    let router = router.fallback(unknown).method_not_allowed_fallback(wrong_method);
+    (router, described)
 }
 
 async fn unknown(uri: Uri) -> Refusal {

@@ -2,8 +2,10 @@
 //!
 //! - [`store`]: an S3-compatible store
 //! - [`app`]: starts it on a free port with data of its own
-//! - [`ingest`], [`auth`], [`api`], [`console`]: requests
+//! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
+//! - [`matrix`]: everything, asked by everybody; [`sign_in`] against misuse
 //! - [`security`]: what other sites, proxies and attackers send; [`tls`] of its own
+//! - [`routes`], [`openapi`]: every route, and what is said of it
 //! - [`process`]: the binary itself
 //! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
@@ -16,13 +18,18 @@ mod app;
 mod auth;
 mod console;
 mod ingest;
+mod matrix;
 mod metrics;
+mod openapi;
 #[path = "../../../engine/tests/it/postgres.rs"]
 mod postgres;
 mod pressure;
 mod process;
+mod reference_client;
 mod replicas;
+mod routes;
 mod security;
 mod sign_in;
 mod store;
 mod tls;
+mod versions;

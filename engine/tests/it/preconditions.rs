@@ -1,0 +1,147 @@
+//! Changes on condition that nobody else made one meanwhile.
+
+use auditstream_engine::{Precondition, Version, connectors, destinations, notify};
+use auditstream_model::webhook::WebhookInput;
+use auditstream_model::{Code, Status};
+use serde_json::json;
+
+use crate::on_both;
+use crate::store::Store;
+use crate::support::{House, connector, destination};
+
+on_both![
+    a_destination_is_changed_and_deleted_only_as_it_was_read,
+    a_connector_is_changed_and_deleted_only_as_it_was_read,
+    a_webhook_is_changed_and_removed_only_as_it_was_read,
+    of_two_changes_on_the_same_condition_one_is_made,
+];
+
+fn only(view: &impl serde::Serialize) -> Precondition {
+    Precondition::OneOf(vec![Version::of(view).unwrap().as_str().to_owned()])
+}
+
+async fn a_destination_is_changed_and_deleted_only_as_it_was_read(house: House) {
+    let (engine, admin) = (&house.engine, &house.admin);
+    house.connect(&Store::start().await).await;
+    let made = destinations::create(engine, admin, destination("logs", json!({})))
+        .await
+        .unwrap();
+    let read = only(&made);
+    let id = made.streaming_destination.identifier.as_str();
+    let mut named = destination("logs", json!({}));
+    named.name = "Another".into();
+    let changed = destinations::replace_if(engine, admin, id, named.clone(), &read)
+        .await
+        .unwrap();
+    assert_eq!(
+        Version::of(&changed).unwrap(),
+        Version::of(&destinations::get(engine, admin, id).await.unwrap()).unwrap()
+    );
+    for refused in [
+        destinations::replace_if(engine, admin, id, destination("logs", json!({})), &read)
+            .await
+            .map(drop),
+        destinations::move_cursor_if(engine, admin, id, 0, &read)
+            .await
+            .map(drop),
+        destinations::delete_if(engine, admin, id, &read).await,
+    ] {
+        assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
+    }
+    let kept = destinations::get(engine, admin, id).await.unwrap();
+    assert_eq!(kept, changed, "a refusal changes nothing");
+    let active = destinations::set_status(engine, admin, id, Status::Active)
+        .await
+        .unwrap();
+    let paused = destinations::set_status(engine, admin, id, Status::Inactive)
+        .await
+        .unwrap();
+    assert!(
+        changed.updated < active.updated && active.updated < paused.updated,
+        "two changes are never told apart by the clock alone"
+    );
+    let moved = destinations::move_cursor_if(engine, admin, id, 0, &only(&paused))
+        .await
+        .unwrap();
+    assert_ne!(Version::of(&moved).unwrap(), Version::of(&paused).unwrap());
+    destinations::delete_if(engine, admin, id, &only(&moved)).await.unwrap();
+    let gone = destinations::delete_if(engine, admin, id, &only(&moved))
+        .await
+        .unwrap_err();
+    assert_eq!(gone.problem().code, Code::NotFound);
+}
+
+async fn a_connector_is_changed_and_deleted_only_as_it_was_read(house: House) {
+    let (engine, admin) = (&house.engine, &house.admin);
+    let first = connectors::create(engine, admin, connector("http://127.0.0.1:1"))
+        .await
+        .unwrap();
+    let read = only(&first);
+    // The secret is sent alone: nothing else that is shown differs.
+    let changed = connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
+        .await
+        .unwrap();
+    assert_ne!(Version::of(&changed).unwrap(), Version::of(&first).unwrap());
+    for refused in [
+        connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
+            .await
+            .map(drop),
+        connectors::delete_if(engine, admin, "aws", &read).await,
+    ] {
+        assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
+    }
+    assert_eq!(connectors::get(engine, admin, "aws").await.unwrap(), changed);
+    connectors::delete_if(engine, admin, "aws", &Precondition::Exists)
+        .await
+        .unwrap();
+}
+
+async fn a_webhook_is_changed_and_removed_only_as_it_was_read(house: House) {
+    let (engine, admin) = (&house.engine, &house.admin);
+    let sent = |secret: &str| WebhookInput {
+        url: "http://127.0.0.1:1/".into(),
+        secret: Some(format!("whsec_{}", secret.repeat(32))),
+        lag_limit_seconds: None,
+    };
+    let none = notify::put_if(engine, admin, sent("a"), &Precondition::Exists)
+        .await
+        .unwrap_err();
+    assert_eq!(none.problem().code, Code::PreconditionFailed);
+    let first = notify::put_if(engine, admin, sent("a"), &Precondition::None)
+        .await
+        .unwrap();
+    let changed = notify::put_if(engine, admin, sent("b"), &only(&first)).await.unwrap();
+    for refused in [
+        notify::put_if(engine, admin, sent("c"), &only(&first)).await.map(drop),
+        notify::remove_if(engine, admin, &only(&first)).await,
+    ] {
+        assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
+    }
+    assert_eq!(notify::get(engine, admin).await.unwrap(), changed);
+    notify::remove_if(engine, admin, &only(&changed)).await.unwrap();
+}
+
+async fn of_two_changes_on_the_same_condition_one_is_made(house: House) {
+    let (engine, admin) = (&house.engine, &house.admin);
+    house.connect(&Store::start().await).await;
+    destinations::create(engine, admin, destination("logs", json!({})))
+        .await
+        .unwrap();
+    let id = destination("logs", json!({})).identifier;
+    for round in 0..20 {
+        let read = only(&destinations::get(engine, admin, &id).await.unwrap());
+        let read_connector = only(&connectors::get(engine, admin, "aws").await.unwrap());
+        let named = |who: &str| {
+            let mut input = destination("logs", json!({}));
+            input.name = format!("{who} {round}");
+            destinations::replace_if(engine, admin, &id, input, &read)
+        };
+        let (one, other) = tokio::join!(named("one"), named("other"));
+        let made: Vec<_> = [&one, &other].into_iter().flatten().collect();
+        assert_eq!(made.len(), 1, "{one:?} {other:?}");
+        assert_eq!(&destinations::get(engine, admin, &id).await.unwrap(), made[0]);
+        let same = || connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read_connector);
+        let (one, other) = tokio::join!(same(), same());
+        assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|made| *made).count(), 1);
+    }
+}

@@ -1,0 +1,150 @@
+//! Schemas of the types that carry their own rules, for the OpenAPI document: what a schema allows, `parse` accepts.
+//!
+//! Patterns keep to what every dialect of regular expressions has. Outer spaces are dropped where `parse` drops them, and
+//! are not part of a pattern.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::bucket::{BucketName, Prefix};
+use crate::destination::ServerSideEncryption;
+use crate::identifier::{Description, Identifier, Name, RESERVED, Tags};
+use crate::limits::{DESCRIPTION_CHARS, PREFIX_BYTES, TAG_CHARS, TAGS};
+
+/// U+0000 cannot be stored.
+const NO_NUL: &str = r"^[^\x00]*$";
+
+macro_rules! schema {
+    ($type:ident, $schema:expr) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    };
+}
+
+fn text(description: &str, pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .description(Some(description))
+        .pattern(Some(pattern))
+}
+
+/// With what JSON Schema calls `not`.
+fn but_not(object: ObjectBuilder, excluded: Value) -> Object {
+    object
+        .extensions(Some(Extensions::from_iter([("not", excluded)])))
+        .build()
+}
+
+schema!(
+    Identifier,
+    but_not(
+        text(
+            "The id of a connector or a streaming destination: unique within its account and its kind, and fixed once saved.",
+            "^[a-zA-Z_][0-9a-zA-Z_$]{0,127}$",
+        ),
+        json!({"enum": RESERVED}),
+    )
+);
+
+schema!(
+    Name,
+    text(
+        "What people call a thing: letters, digits, spaces and - _ . /, without outer spaces.",
+        r"^[0-9A-Za-z\-_./]([0-9A-Za-z\-_./ ]{0,126}[0-9A-Za-z\-_./])?$",
+    )
+    .build()
+);
+
+schema!(
+    Description,
+    text("Free text; may be empty.", NO_NUL)
+        .max_length(Some(DESCRIPTION_CHARS))
+        .build()
+);
+
+schema!(
+    Tags,
+    ObjectBuilder::new()
+        .description(Some(
+            "Words that people file a thing under: keys with a value, which may be empty."
+        ))
+        .max_properties(Some(TAGS))
+        .property_names(Some(Schema::from(
+            text("Not only spaces.", r"^[^\x00]*[^\s\x00][^\x00]*$")
+                .max_length(Some(TAG_CHARS))
+                .build()
+        )))
+        .additional_properties(Some(AdditionalProperties::from(RefOr::T(Schema::from(
+            text("May be empty.", NO_NUL).max_length(Some(TAG_CHARS)).build()
+        )))))
+        .build()
+);
+
+schema!(
+    BucketName,
+    but_not(
+        text(
+            "The name of an S3 bucket, alone, by AWS' rules for it.",
+            "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        ),
+        json!({"anyOf": [
+            {"pattern": r"\.\."},
+            {"pattern": r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$"},
+            {"pattern": "^(xn--|sthree-|amzn-s3-demo-)"},
+            {"pattern": r"(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$"},
+        ]}),
+    )
+);
+
+schema!(
+    Prefix,
+    but_not(
+        text(
+            "What every key begins with: empty, or a path that ends in /.",
+            r"^([A-Za-z0-9!\-_.*'()=][A-Za-z0-9/!\-_.*'()=]*/)?$",
+        )
+        .max_length(Some(PREFIX_BYTES)),
+        json!({"anyOf": [{"pattern": "//"}, {"pattern": r"(^|/)\.\.?/"}]}),
+    )
+);
+
+schema!(
+    ServerSideEncryption,
+    Schema::from(
+        OneOfBuilder::new()
+            .description(Some(
+                "How the store encrypts objects at rest: as the bucket has it, with keys of S3, or with a key of AWS KMS."
+            ))
+            .item(
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::Type(Type::String))
+                    .enum_values(Some(["none", "AES256"]))
+            )
+            .item(
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::Type(Type::Object))
+                    .property(
+                        "kms_key_id",
+                        ObjectBuilder::new()
+                            .schema_type(SchemaType::Type(Type::String))
+                            .description(Some("The key's id or ARN."))
+                            .pattern(Some("^[!-~]{1,2048}$"))
+                    )
+                    .required("kms_key_id")
+            )
+            .build()
+    )
+);

@@ -1,0 +1,650 @@
+//! Who may what: every route of the server and every server function, asked by everybody. What is added has to get a row.
+//!
+//! Each row has a server of its own, so that what one caller may do changes nothing for the next row.
+
+use std::collections::BTreeSet;
+
+use auditstream_engine::{Actor, access};
+use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
+use futures::stream::{self, StreamExt as _};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+
+use crate::app::{App, PASSWORD, connector, destination, event, token};
+use crate::routes;
+use crate::store::Store;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Nobody,
+    ExpiredSession,
+    Viewer,
+    Admin,
+    /// The admin of another account, in the console.
+    OtherAdmin,
+    IngestToken,
+    ReadToken,
+    AdminToken,
+    ExpiredToken,
+    /// Of another account, with the scope admin.
+    OtherToken,
+}
+
+use Who::*;
+
+const EVERYBODY: [Who; 10] = [
+    Nobody,
+    ExpiredSession,
+    Viewer,
+    Admin,
+    OtherAdmin,
+    IngestToken,
+    ReadToken,
+    AdminToken,
+    ExpiredToken,
+    OtherToken,
+];
+
+/// What somebody has to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Ingest,
+    View,
+    Change,
+}
+
+/// What is asked for, and what whom is answered.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// For everybody the same answer.
+    Open(&'static str),
+    /// Of the API: for tokens.
+    Api(Needs, &'static str, &'static str),
+    /// A server function: for people who are signed in.
+    Function(Needs, &'static str, &'static str),
+    /// A page: others are sent to sign in.
+    Page(&'static str),
+    /// A form that changes something.
+    Form,
+}
+
+struct Row {
+    method: Method,
+    /// As the router has it.
+    route: String,
+    path: String,
+    body: Body,
+    kind: Kind,
+}
+
+enum Body {
+    None,
+    Json(Value),
+    Form(Value),
+}
+
+impl Row {
+    fn expected(&self, who: Who) -> &'static str {
+        let signed_in = matches!(who, Viewer | Admin | OtherAdmin);
+        match self.kind {
+            Kind::Open(answer) => answer,
+            Kind::Api(needs, answer, other) => match who {
+                IngestToken if needs == Needs::Ingest => answer,
+                ReadToken if needs == Needs::View => answer,
+                AdminToken if needs != Needs::Ingest => answer,
+                OtherToken if needs != Needs::Ingest => other,
+                IngestToken | ReadToken | AdminToken | OtherToken => "403",
+                _ => "401",
+            },
+            Kind::Function(needs, answer, other) => match who {
+                Viewer if needs != Needs::View => "403",
+                Viewer | Admin => answer,
+                OtherAdmin => other,
+                _ => "401",
+            },
+            Kind::Page(other) => match who {
+                OtherAdmin => other,
+                _ if signed_in => "200",
+                _ => "303 /sign-in",
+            },
+            Kind::Form => match who {
+                Viewer => "303 /settings/audit-trail/streaming forbidden",
+                Admin => "303 /settings/audit-trail/streaming",
+                OtherAdmin => "303 /settings/audit-trail/streaming not_found",
+                _ => "303 /sign-in",
+            },
+        }
+    }
+}
+
+fn api(method: &str, route: &str, body: Option<Value>, needs: Needs, answer: &'static str, other: &'static str) -> Row {
+    let path = route
+        .replace("streaming-destinations/{id}", "streaming-destinations/siem")
+        .replace(
+            "connectors/{id}",
+            if method == "DELETE" {
+                "connectors/spare"
+            } else {
+                "connectors/aws"
+            },
+        )
+        .replace("api-tokens/{id}", "api-tokens/{TOKEN}")
+        .replace("{number}", "1")
+        .replace("{email}", "eve@example.com");
+    Row {
+        method: method.parse().unwrap(),
+        route: format!("/v1{route}"),
+        path: format!("/v1{path}"),
+        body: body.map_or(Body::None, Body::Json),
+        kind: Kind::Api(needs, answer, other),
+    }
+}
+
+fn function(name: &str, body: Value, needs: Needs, answer: &'static str, other: &'static str) -> Row {
+    Row {
+        method: Method::POST,
+        route: format!("/api/{name}"),
+        path: format!("/api/{name}"),
+        body: Body::Json(body),
+        kind: Kind::Function(needs, answer, other),
+    }
+}
+
+fn open(method: Method, route: &str, body: Body, answer: &'static str) -> Row {
+    Row {
+        method,
+        route: route.to_owned(),
+        path: route.to_owned(),
+        body,
+        kind: Kind::Open(answer),
+    }
+}
+
+fn page(route: &str, other: &'static str) -> Row {
+    let path = route
+        .replace("streaming/{id}", "streaming/siem")
+        .replace("connectors/{id}", "connectors/aws");
+    Row {
+        path,
+        kind: Kind::Page(other),
+        ..open(Method::GET, route, Body::None, "")
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let get = |route: &str, answer| open(Method::GET, route, Body::None, answer);
+    let mut rows = vec![
+        get("/", "303 /settings"),
+        get("/healthz", "200"),
+        get("/readyz", "200"),
+        get("/metrics", "200"),
+        get("/openapi.json", "200"),
+        get("/docs/api", "200"),
+        get("/docs/api.css", "200"),
+        get("/sign-in", "200"),
+        get("/setup", "404"),
+        get("/invitation", "404"),
+        open(
+            Method::POST,
+            "/sign-in",
+            Body::Form(json!({"email": "{WHO}@example.com", "password": "wrong wrong wrong"})),
+            "303 /sign-in wrong_credentials",
+        ),
+        open(
+            Method::POST,
+            "/setup",
+            Body::Form(json!({"token": "none", "email": "eve@example.com", "password": PASSWORD})),
+            "303 /setup not_found",
+        ),
+        open(
+            Method::POST,
+            "/invitation",
+            Body::Form(json!({"token": "none", "password": PASSWORD})),
+            "303 /invitation not_found",
+        ),
+        open(Method::POST, "/sign-out", Body::None, "303 /sign-in"),
+        open(
+            Method::POST,
+            "/theme",
+            Body::Form(json!({"theme": "dark"})),
+            "303 /settings",
+        ),
+        Row {
+            path: "/settings/audit-trail/streaming/siem/status".to_owned(),
+            kind: Kind::Form,
+            ..open(
+                Method::POST,
+                "/settings/audit-trail/streaming/{id}/status",
+                Body::Form(json!({"status": "ACTIVE"})),
+                "",
+            )
+        },
+        Row {
+            kind: Kind::Function(Needs::View, "200", "200"),
+            ..open(Method::POST, "/api/session", Body::Json(json!({})), "")
+        },
+        open(
+            Method::POST,
+            "/api/sign-in",
+            Body::Json(json!({"email": "{WHO}@example.com", "password": "wrong wrong wrong"})),
+            "401",
+        ),
+        open(
+            Method::POST,
+            "/api/one-time-link",
+            Body::Json(json!({"token": "none"})),
+            "200",
+        ),
+    ];
+    rows.extend(pages());
+    rows.extend(api_rows());
+    rows.extend(functions());
+    rows
+}
+
+fn pages() -> impl Iterator<Item = Row> {
+    [
+        ("/settings", "200"),
+        ("/settings/audit-trail", "302"),
+        ("/settings/audit-trail/logs", "200"),
+        ("/settings/audit-trail/logs/export", "200"),
+        ("/settings/audit-trail/streaming", "200"),
+        ("/settings/audit-trail/streaming/new", "200"),
+        ("/settings/audit-trail/streaming/{id}", "404"),
+        ("/settings/audit-trail/streaming/{id}/edit", "404"),
+        ("/settings/connectors", "200"),
+        ("/settings/connectors/new", "200"),
+        ("/settings/connectors/{id}/edit", "404"),
+        ("/settings/access", "200"),
+        ("/settings/access/tokens", "200"),
+        ("/settings/access/sign-ins", "200"),
+        ("/settings/access/you", "200"),
+    ]
+    .into_iter()
+    .map(|(route, other)| page(route, other))
+}
+
+fn api_rows() -> Vec<Row> {
+    use Needs::{Change, Ingest, View};
+    let sent = || Some(destination("siem", "INACTIVE"));
+    let check = json!({"connector_ref": "aws", "spec": {"type": "AWS_S3", "bucket": "logs"}});
+    let webhook = json!({"url": "http://127.0.0.1:9/", "secret": WEBHOOK_SECRET});
+    let new_token = json!({"name": "new", "scopes": ["read"]});
+    let of = "/streaming-destinations";
+    let with = |rest: &str| format!("{of}/{{id}}{rest}");
+    vec![
+        api("GET", "/audit-events", None, View, "200", "200"),
+        api("POST", "/audit-events", Some(event("x")), Ingest, "200", "403"),
+        api("GET", "/connectors", None, View, "200", "200"),
+        api(
+            "POST",
+            "/connectors",
+            Some(named(connector(NOWHERE), "new_aws")),
+            Change,
+            "201",
+            "201",
+        ),
+        api("GET", "/connectors/{id}", None, View, "200", "404"),
+        api(
+            "PUT",
+            "/connectors/{id}",
+            Some(connector(NOWHERE)),
+            Change,
+            "200",
+            "404",
+        ),
+        api("DELETE", "/connectors/{id}", None, Change, "204", "404"),
+        api("POST", "/connectors/{id}/test", None, Change, "200", "404"),
+        api("GET", of, None, View, "200", "200"),
+        api("POST", of, Some(destination("new", "INACTIVE")), Change, "201", "422"),
+        api("GET", &format!("{of}/aggregate"), None, View, "200", "200"),
+        api("GET", &format!("{of}/cards"), None, View, "200", "200"),
+        api("POST", &format!("{of}/check-bucket"), Some(check), Change, "200", "422"),
+        api("GET", &with(""), None, View, "200", "404"),
+        api("PUT", &with(""), sent(), Change, "200", "404"),
+        api("DELETE", &with(""), None, Change, "204", "404"),
+        api("GET", &with("/validate-unique-identifier"), None, View, "200", "200"),
+        api("GET", &with("/batches"), None, View, "200", "404"),
+        api("POST", &with("/stream-now"), None, Change, "409", "404"),
+        api(
+            "POST",
+            &with("/cursor"),
+            Some(json!({"sequence": 0})),
+            Change,
+            "200",
+            "404",
+        ),
+        api("POST", &with("/check-bucket"), None, Change, "200", "404"),
+        api("POST", &with("/batches/{number}/rename"), None, Change, "404", "404"),
+        api("GET", "/webhook", None, Change, "200", "404"),
+        api("PUT", "/webhook", Some(webhook), Change, "200", "200"),
+        api("DELETE", "/webhook", None, Change, "204", "404"),
+        api("POST", "/webhook/test", None, Change, "200", "404"),
+        api("GET", "/users", None, Change, "200", "200"),
+        api("POST", "/users", Some(invitation()), Change, "201", "201"),
+        api(
+            "PUT",
+            "/users/{email}",
+            Some(json!({"role": "account_admin"})),
+            Change,
+            "200",
+            "404",
+        ),
+        api("DELETE", "/users/{email}", None, Change, "204", "404"),
+        api("POST", "/users/{email}/password-link", None, Change, "201", "404"),
+        api("POST", "/users/{email}/sign-out", None, Change, "204", "404"),
+        api("GET", "/api-tokens", None, Change, "200", "200"),
+        api("POST", "/api-tokens", Some(new_token), Change, "201", "201"),
+        api("DELETE", "/api-tokens/{id}", None, Change, "204", "404"),
+    ]
+}
+
+fn functions() -> Vec<Row> {
+    use Needs::{Change, View};
+    let siem = || json!({"id": "siem"});
+    let eve = || json!({"email": "eve@example.com"});
+    let query = || json!({"query": {}});
+    let range = json!({"filter": {}, "range": "7d"});
+    let newer = json!({"filter": {}, "range": "7d", "after": 0});
+    let new_token = json!({"token": {"name": "new", "scopes": ["read"]}});
+    let password = json!({"current": PASSWORD, "new": "another horse battery staple"});
+    let replaced = json!({"destination": destination("siem", "INACTIVE")});
+    vec![
+        function("events", range, View, "200", "200"),
+        function("events/newer", newer, View, "200", "200"),
+        function("connectors", query(), View, "200", "200"),
+        function("connector", json!({"id": "aws"}), View, "200", "404"),
+        function("connector/external-id", json!({}), View, "200", "200"),
+        function(
+            "connector/create",
+            json!({"connector": named(connector(NOWHERE), "new_aws")}),
+            Change,
+            "200",
+            "200",
+        ),
+        function(
+            "connector/replace",
+            json!({"connector": connector(NOWHERE)}),
+            Change,
+            "200",
+            "404",
+        ),
+        function("connector/delete", json!({"id": "spare"}), Change, "200", "404"),
+        function("connector/test", json!({"id": "aws"}), Change, "200", "404"),
+        function("destinations", query(), View, "200", "200"),
+        function("destinations/cards", json!({}), View, "200", "200"),
+        function("destinations/next-run", json!({}), View, "200", "200"),
+        function("destination", siem(), View, "200", "404"),
+        function(
+            "destination/create",
+            json!({"destination": destination("new", "INACTIVE")}),
+            Change,
+            "200",
+            "422",
+        ),
+        function("destination/replace", replaced, Change, "200", "404"),
+        function(
+            "destination/status",
+            json!({"id": "siem", "status": "ACTIVE"}),
+            Change,
+            "200",
+            "404",
+        ),
+        function("destination/delete", siem(), Change, "200", "404"),
+        function("destination/unique", siem(), View, "200", "200"),
+        function(
+            "destination/batches",
+            json!({"id": "siem", "query": {}}),
+            View,
+            "200",
+            "404",
+        ),
+        function("destination/stream-now", siem(), Change, "409", "404"),
+        function("destination/check-bucket", siem(), Change, "200", "404"),
+        function(
+            "destination/rename-batch",
+            json!({"id": "siem", "number": 1}),
+            Change,
+            "404",
+            "404",
+        ),
+        function(
+            "destination/cursor",
+            json!({"id": "siem", "sequence": 0}),
+            Change,
+            "200",
+            "404",
+        ),
+        function("users", json!({}), Change, "200", "200"),
+        function("user/invite", json!({"invitation": invitation()}), Change, "200", "200"),
+        function(
+            "user/role",
+            json!({"email": "eve@example.com", "role": "account_admin"}),
+            Change,
+            "200",
+            "404",
+        ),
+        function("user/remove", eve(), Change, "200", "404"),
+        function(
+            "user/withdraw-invitation",
+            json!({"email": "ivy@example.com"}),
+            Change,
+            "200",
+            "404",
+        ),
+        function("user/password-link", eve(), Change, "200", "404"),
+        function("user/sign-out", eve(), Change, "200", "404"),
+        function("api-tokens", json!({}), Change, "200", "200"),
+        function("api-token/create", new_token, Change, "200", "200"),
+        function("api-token/revoke", json!({"id": "{TOKEN}"}), Change, "200", "404"),
+        function("account/password", password, View, "200", "200"),
+        function("account/sign-out-everywhere", json!({}), View, "200", "200"),
+    ]
+}
+
+const NOWHERE: &str = "http://127.0.0.1:9";
+const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+fn named(mut thing: Value, identifier: &str) -> Value {
+    thing["identifier"] = identifier.into();
+    thing
+}
+
+fn invitation() -> Value {
+    json!({"email": "new@example.com", "role": "account_viewer"})
+}
+
+/// A server with something of everything, and everybody who asks.
+struct World {
+    app: App,
+    _store: Store,
+    /// What each sends: a header and its value.
+    keys: Vec<(Who, Option<(&'static str, String)>)>,
+    /// A token to be revoked.
+    revocable: String,
+}
+
+impl World {
+    async fn build() -> Self {
+        let app = App::start().await;
+        let store = app.with_store().await;
+        for (path, body) in [
+            ("/v1/connectors", named(connector(NOWHERE), "spare")),
+            ("/v1/streaming-destinations", destination("siem", "INACTIVE")),
+            (
+                "/v1/users",
+                json!({"email": "ivy@example.com", "role": "account_viewer"}),
+            ),
+        ] {
+            let made = app.post(path).bearer_auth(&app.admin).json(&body).send().await.unwrap();
+            assert_eq!(made.status(), 201, "{path}");
+        }
+        let webhook = json!({"url": "http://127.0.0.1:9/", "secret": WEBHOOK_SECRET});
+        let set = app
+            .put("/v1/webhook")
+            .bearer_auth(&app.admin)
+            .json(&webhook)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(set.status(), 200);
+
+        let engine = &app.engine;
+        let ours = Actor::command_line(engine, &AccountName::default_account())
+            .await
+            .unwrap();
+        let other = AccountName::parse("other").unwrap();
+        access::create_account(engine, &other).await.unwrap();
+        let theirs = Actor::command_line(engine, &other).await.unwrap();
+        for (actor, email, role) in [
+            (&ours, "vic@example.com", Role::Viewer),
+            (&ours, "eve@example.com", Role::Viewer),
+            (&theirs, "oda@example.com", Role::Admin),
+        ] {
+            access::create_user(engine, actor, email, role, PASSWORD).await.unwrap();
+        }
+        let session = async |email: &str| {
+            let cookie = access::sign_in(engine, email, PASSWORD, None, "127.0.0.1")
+                .await
+                .unwrap();
+            Some(("cookie", format!("auditstream_session={cookie}")))
+        };
+        let bearer = |token: &str| Some(("authorization", format!("Bearer {token}")));
+        let expired_session = session(crate::app::EMAIL).await;
+        let expired_token = token(engine, &ours, "old", &Scope::ALL).await;
+        let mut database = AnyConnection::connect(&format!("sqlite://{}/auditstream.db", app.folder.path().display()))
+            .await
+            .unwrap();
+        for expire in [
+            "UPDATE session SET expires = 1",
+            "UPDATE api_token SET expires = 1 WHERE name = 'old'",
+        ] {
+            database.execute(expire).await.unwrap();
+        }
+        database.close().await.unwrap();
+        let other_token = token(engine, &theirs, "theirs", &[Scope::Admin]).await;
+        let revocable = ApiTokenInput {
+            name: "revocable".to_owned(),
+            scopes: vec![Scope::Read],
+            expires_in_days: None,
+        };
+        let revocable = access::create_token(engine, &ours, &revocable).await.unwrap();
+        let keys = vec![
+            (Nobody, None),
+            (ExpiredSession, expired_session),
+            (Viewer, session("vic@example.com").await),
+            (Admin, session(crate::app::EMAIL).await),
+            (OtherAdmin, session("oda@example.com").await),
+            (IngestToken, bearer(&app.ingest)),
+            (ReadToken, bearer(&app.read)),
+            (AdminToken, bearer(&app.admin)),
+            (ExpiredToken, bearer(&expired_token)),
+            (OtherToken, bearer(&other_token)),
+        ];
+        Self {
+            app,
+            _store: store,
+            keys,
+            revocable: revocable.api_token.id,
+        }
+    }
+
+    fn fill(&self, text: &str, who: Who) -> String {
+        text.replace("{TOKEN}", &self.revocable)
+            .replace("{WHO}", &format!("{who:?}"))
+    }
+
+    async fn ask(&self, row: &Row, who: Who) -> String {
+        let path = self.fill(&row.path, who);
+        let request = match row.method {
+            Method::GET => self.app.get(&path),
+            Method::PUT => self.app.put(&path),
+            Method::DELETE => self.app.delete(&path),
+            _ => self.app.post(&path),
+        };
+        let filled = |value: &Value| serde_json::from_str::<Value>(&self.fill(&value.to_string(), who)).unwrap();
+        let request = match &row.body {
+            Body::None => request,
+            Body::Json(body) => request.json(&filled(body)),
+            Body::Form(body) => request.form(&filled(body)),
+        };
+        let key = self
+            .keys
+            .iter()
+            .find(|(whose, _)| *whose == who)
+            .and_then(|(_, key)| key.clone());
+        let request: RequestBuilder = match key {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
+        outcome(request.send().await.unwrap())
+    }
+}
+
+/// The status; of a redirect where to, and the word that it leaves.
+fn outcome(answer: Response) -> String {
+    let status = answer.status().as_u16();
+    if !answer.status().is_redirection() {
+        return status.to_string();
+    }
+    let to = answer.headers()["location"].to_str().unwrap();
+    let to = to.split('?').next().unwrap();
+    let word = crate::app::cookie(&answer, "auditstream_flash").unwrap_or_default();
+    let word = word.split(['=', ';']).nth(1).unwrap_or_default().to_owned();
+    format!("{status} {to} {word}").trim_end().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_gets_what_is_theirs_and_nothing_else() {
+    sqlx::any::install_default_drivers();
+    let rows = rows();
+    let (asked, wrong) = (
+        rows.len() * EVERYBODY.len(),
+        stream::iter(&rows).map(check).buffer_unordered(4),
+    );
+    let wrong: Vec<String> = wrong.flat_map(stream::iter).collect().await;
+    assert!(
+        wrong.is_empty(),
+        "{} of {asked} answers are not as expected:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    println!(
+        "{} routes and server functions × {} callers: {asked} answers",
+        rows.len(),
+        EVERYBODY.len()
+    );
+}
+
+async fn check(row: &Row) -> Vec<String> {
+    let world = World::build().await;
+    let mut wrong = Vec::new();
+    // Those who may do it come last: what they do, others would find done.
+    let (may, may_not): (Vec<Who>, Vec<Who>) = EVERYBODY.into_iter().partition(|who| matches!(who, Admin | AdminToken));
+    for who in may_not.into_iter().chain(may) {
+        let got = world.ask(row, who).await;
+        let expected = row.expected(who);
+        if got != expected {
+            wrong.push(format!(
+                "{} {} by {who:?}: {got}, expected {expected}",
+                row.method, row.route
+            ));
+        }
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn every_route_and_server_function_has_its_row() {
+    let app = App::start().await;
+    let router = auditstream_server::router(auditstream_server::serve::state(app.engine.clone(), &app.address));
+    let mut there = routes::of(&router);
+    // Stands for all server functions.
+    assert!(there.remove(&("ANY".to_owned(), "/api/{*function}".to_owned())));
+    let functions = leptos::server_fn::axum::server_fn_paths();
+    there.extend(functions.map(|(path, method)| (method.to_string(), path.to_owned())));
+    let rows = rows().into_iter().map(|row| (row.method.to_string(), row.route));
+    assert_eq!(rows.collect::<BTreeSet<_>>(), there);
+}

@@ -1,0 +1,61 @@
+//! Every route of the server, as its router has it: for tests that must miss none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a router answers: methods, in upper case, with paths. `ANY` stands for every method.
+pub(crate) fn of(router: &axum::Router) -> BTreeSet<(String, String)> {
+    // The router tells what it has by its `Debug` alone: the paths of all routes, and of each what it does with a method.
+    let shown = format!("{router:?}");
+    let routes = between(&shown, "path_router: PathRouter {", "node: Node {");
+    let paths = between(&shown, "node: Node { paths: {", "fallback_router:");
+    let paths: BTreeMap<&str, &str> = paths.split("RouteId(").filter_map(path).collect();
+    let endpoints: BTreeMap<&str, &str> = routes.split("RouteId(").filter_map(endpoint).collect();
+    let same = paths.keys().eq(endpoints.keys());
+    assert!(same && paths.len() > 20, "the router is shown in another way: {shown}");
+    let mut found = BTreeSet::new();
+    for (number, path) in paths {
+        let methods = methods(endpoints[number]);
+        assert!(!methods.is_empty(), "{path} has no method");
+        found.extend(methods.into_iter().map(|method| (method, path.to_owned())));
+    }
+    found
+}
+
+/// `7): "/v1/connectors", `
+fn path(shown: &str) -> Option<(&str, &str)> {
+    let (number, rest) = shown.split_once("): \"")?;
+    Some((number, rest.split_once('"')?.0))
+}
+
+/// `7): MethodRouter(MethodRouter { get: Route, …`
+fn endpoint(shown: &str) -> Option<(&str, &str)> {
+    shown.split_once("): MethodRouter(")
+}
+
+fn methods(endpoint: &str) -> Vec<String> {
+    let known = ["get", "post", "put", "patch", "delete"];
+    let has = |method: &&str| {
+        let shown = endpoint.split_once(&format!("{method}: ")).map(|(_, shown)| shown);
+        !shown
+            .unwrap_or_else(|| panic!("the router is shown in another way: {endpoint}"))
+            .starts_with("None")
+    };
+    let named: Vec<String> = known
+        .iter()
+        .filter(|method| has(method))
+        .map(|method| method.to_uppercase())
+        .collect();
+    if named.is_empty() && endpoint.contains("allow_header: Skip") {
+        return vec!["ANY".to_owned()];
+    }
+    named
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no “{start}” in {text}"));
+    rest.split_once(end)
+        .unwrap_or_else(|| panic!("no “{end}” behind “{start}” in {text}"))
+        .0
+}

@@ -317,21 +317,22 @@ impl<'a> Writer<'a> {
 
 /// Text with `[words](address)`, where the address is one of ours.
 fn linked(written: &str) -> String {
-    let link = written.split_once('[').and_then(|(before, rest)| {
-        let (words, rest) = rest.split_once("](")?;
+    let Some((before, rest)) = written.split_once('[') else {
+        return escaped(written);
+    };
+    let link = rest.split_once("](").and_then(|(words, rest)| {
         let (address, behind) = rest.split_once(')')?;
-        address.starts_with('/').then_some((before, words, address, behind))
+        let ours = address.starts_with('/') && !address.starts_with("//");
+        ours.then_some((words, address, behind))
     });
-    match link {
-        Some((before, words, address, behind)) => format!(
-            "{}<a href=\"{}\">{}</a>{}",
-            escaped(before),
-            escaped(address),
-            escaped(words),
-            linked(behind)
-        ),
-        None => escaped(written),
-    }
+    let (link, behind) = match link {
+        Some((words, address, behind)) => {
+            let link = format!("<a href=\"{}\">{}</a>", escaped(address), escaped(words));
+            (link, behind)
+        }
+        None => ("[".to_owned(), rest),
+    };
+    format!("{}{link}{}", escaped(before), linked(behind))
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {

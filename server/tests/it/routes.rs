@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a router answers: methods, in upper case, with paths. `ANY` stands for every method.
+/// What a router answers: methods, in upper case, with paths.
 pub(crate) fn of(router: &axum::Router) -> BTreeSet<(String, String)> {
     // The router tells what it has by its `Debug` alone: the paths of all routes, and of each what it does with a method.
     let shown = format!("{router:?}");
@@ -40,15 +40,11 @@ fn methods(endpoint: &str) -> Vec<String> {
             .unwrap_or_else(|| panic!("the router is shown in another way: {endpoint}"))
             .starts_with("None")
     };
-    let named: Vec<String> = known
+    known
         .iter()
         .filter(|method| has(method))
         .map(|method| method.to_uppercase())
-        .collect();
-    if named.is_empty() && endpoint.contains("allow_header: Skip") {
-        return vec!["ANY".to_owned()];
-    }
-    named
+        .collect()
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {

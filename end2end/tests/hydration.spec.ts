@@ -1,7 +1,7 @@
 // The server renders every page; the browser brings it to life without changing a word, and without losing one.
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test } from './fixtures.ts';
-import { connectors, logs, streaming } from './server.ts';
+import { access, connectors, logs, streaming } from './server.ts';
 
 /** Holds the page's program back until told. */
 async function heldBack(page: Page): Promise<() => void> {
@@ -27,7 +27,7 @@ async function text(page: Page): Promise<string> {
   });
 }
 
-for (const path of ['/settings', logs, streaming, `${streaming}/new`, `${streaming}/demo_archive`, `${streaming}/demo_archive/edit`, connectors, `${connectors}/new`, `${connectors}/demo_s3/edit`]) {
+for (const path of ['/settings', logs, streaming, `${streaming}/new`, `${streaming}/demo_archive`, `${streaming}/demo_archive/edit`, connectors, `${connectors}/new`, `${connectors}/demo_s3/edit`, access, `${access}/tokens`, `${access}/sign-ins`, `${access}/you`]) {
   test(`${path} says the same before and after it lives`, async ({ page, demo }) => {
     await signIn(page, demo, '/settings');
     const release = await heldBack(page);

@@ -1,7 +1,7 @@
 // Every screen in both themes, wide and narrow: accessible, and nothing wider than the window.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { connectors, logs, streaming } from './server.ts';
+import { access, connectors, logs, streaming } from './server.ts';
 
 const screens = [
   '/sign-in',
@@ -18,6 +18,11 @@ const screens = [
   connectors,
   `${connectors}/new`,
   `${connectors}/demo_s3/edit`,
+  access,
+  `${access}/tokens`,
+  `${access}/sign-ins`,
+  `${access}/you`,
+  '/invitation?token=none',
 ];
 
 test.use({ allowed: ['404 (Not Found)'] });

@@ -12,6 +12,7 @@ const accessKey = 'auditstream-demo';
 export const streaming = '/settings/audit-trail/streaming';
 export const logs = '/settings/audit-trail/logs';
 export const connectors = '/settings/connectors';
+export const access = '/settings/access';
 
 /** A demo: a server, a store on loopback, a connector to it and a destination that is not yet active. */
 export class Demo {

@@ -4,7 +4,7 @@ import type { Locator, Page } from '@playwright/test';
 import { dense, read } from './bucket.ts';
 import { controls } from './controls.ts';
 import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { connectors, type Demo, logs, streaming } from './server.ts';
+import { access, connectors, type Demo, logs, streaming } from './server.ts';
 
 test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
 test.setTimeout(240_000);
@@ -373,6 +373,48 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo archive');
   });
 
+  await test.step('Access: people, tokens, sign-ins and one\'s own account', async () => {
+    await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: 'Access' }).click();
+    await page.getByRole('button', { name: 'Invite user' }).click();
+    await page.getByRole('dialog').getByLabel('E-mail').fill('ann@example.com');
+    await page.getByLabel('Role', { exact: true }).selectOption('account_admin');
+    await page.getByRole('button', { name: 'Invite', exact: true }).click();
+    await page.getByRole('button', { name: 'Copy link' }).click();
+    await page.getByRole('button', { name: 'Done' }).click();
+    await page.getByLabel('Role of').selectOption('account_admin');
+    await page.getByRole('button', { name: `Actions for ${demo.email}` }).click();
+    await page.getByRole('menuitem', { name: 'Your account' }).click();
+    for (const [old, next] of [[demo.password, 'a sentence for a while'], ['a sentence for a while', demo.password]] as const) {
+      await page.getByLabel('Current password').fill(old);
+      await page.getByLabel('New password').fill(next);
+      await page.getByRole('button', { name: 'Change password' }).click();
+      await expect(page.getByLabel('Current password')).toHaveValue('');
+      await expect(page.getByText('Password changed.')).toBeVisible();
+    }
+    await page.getByRole('link', { name: 'Users' }).click();
+    await page.getByRole('link', { name: 'API tokens' }).click();
+    await page.getByRole('button', { name: 'Revoke story' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await page.getByRole('button', { name: 'New API token' }).click();
+    const dialog = page.getByRole('dialog', { name: 'New API token' });
+    await dialog.getByLabel('Name').fill('SIEM');
+    for (const scope of ['ingest', 'read', 'admin']) await dialog.getByLabel(scope).check();
+    await dialog.getByLabel('Ends').selectOption('30');
+    await page.getByRole('button', { name: 'Create token' }).click();
+    await page.getByRole('button', { name: 'Copy token' }).click();
+    await page.getByRole('button', { name: 'Copy command' }).click();
+    await page.getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('button', { name: 'Revoke SIEM' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    for (const which of ['sign-ins', 'refused sign-ins', 'sign-outs']) {
+      await page.getByRole('link', { name: 'Sign-ins', exact: true }).click();
+      await page.getByRole('main').getByRole('link', { name: which, exact: true }).last().click();
+      await expect(page).toHaveURL(/action=\w+&range=all/);
+      await page.goto(`${access}/you`);
+    }
+    await page.getByRole('link', { name: 'Your account' }).first().click();
+  });
+
   await test.step('The frame: breadcrumbs, navigation, theme, sign-out', async () => {
     const breadcrumbs = page.getByRole('navigation', { name: 'Breadcrumbs' });
     await breadcrumbs.getByRole('link', { name: 'Audit Log Streaming' }).click();
@@ -396,7 +438,11 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
     await page.keyboard.press('Tab');
     await page.getByRole('link', { name: 'Skip to content' }).press('Enter');
-    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('banner').getByRole('link', { name: demo.email }).click();
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await expect(page).toHaveURL('/sign-in');
+    await signIn(page, demo, `${access}/you`);
+    await page.getByRole('button', { name: 'Sign out everywhere' }).click();
     await expect(page).toHaveURL('/sign-in');
   });
 

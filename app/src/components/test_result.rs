@@ -83,6 +83,7 @@ fn StepRows(steps: Vec<(String, StepState)>) -> impl IntoView {
 fn StepRow(name: String, state: StepState) -> impl IntoView {
     let (class, shape, word, detail) = match state {
         StepState::Waiting => ("status status-idle", Some(Shape::Circle), "Waiting", String::new()),
+        StepState::Unknown => ("status status-idle", Some(Shape::Circle), "Unknown", String::new()),
         StepState::Running => ("status", None, "Running", String::new()),
         StepState::Ended(Outcome::Success, detail) => ("status status-good", Some(Shape::Check), "Passed", detail),
         StepState::Ended(Outcome::Failure, detail) => ("status status-bad", Some(Shape::Warning), "Failed", detail),

@@ -16,6 +16,8 @@ pub enum StepState {
     Waiting,
     /// It is being taken.
     Running,
+    /// The connection broke off while it was being taken.
+    Unknown,
     /// How it ended, and what was found.
     Ended(Outcome, String),
 }
@@ -61,6 +63,7 @@ impl TestRun {
             };
             let outcome = follow(id, tell).await;
             if is_latest() {
+                self.steps.try_update(|steps| break_off(steps));
                 self.result.try_set(Some(outcome));
                 self.pending.try_set(false);
             }
@@ -91,6 +94,15 @@ fn advance(steps: &mut Vec<(String, StepState)>, progress: TestProgress) {
     };
     if let Some(step) = steps.iter_mut().find(|(known, _)| *known == name) {
         step.1 = state;
+    }
+}
+
+/// Nothing more will be told of a step that has not ended.
+fn break_off(steps: &mut [(String, StepState)]) {
+    for (_, state) in steps {
+        if *state == StepState::Running {
+            *state = StepState::Unknown;
+        }
     }
 }
 
@@ -132,6 +144,9 @@ mod tests {
         assert_eq!(steps[1], ("b".to_owned(), StepState::Waiting));
         advance(&mut steps, TestProgress::Begun("a".to_owned()));
         assert_eq!(steps[0].1, StepState::Running);
+        let mut broken = steps.clone();
+        break_off(&mut broken);
+        assert_eq!((&broken[0].1, &broken[1].1), (&StepState::Unknown, &StepState::Waiting));
         let ended = TestStep {
             name: "a".to_owned(),
             status: Outcome::Failure,

@@ -1,6 +1,6 @@
 //! The tab API tokens: which programs may use the API.
 
-use auditstream_model::{ApiToken, CreatedApiToken, Scope};
+use auditstream_model::{AccountName, ApiToken, CreatedApiToken, Scope};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -10,7 +10,6 @@ use super::token_row::Row;
 use super::{AccessHead, AdminsOnly, for_admins};
 use crate::components::dialog::open;
 use crate::components::{Icon, ProblemBox, Shape};
-use crate::layout::signed_in;
 use crate::server_functions::access::api_tokens;
 
 /// The tab.
@@ -22,7 +21,7 @@ pub fn Tokens() -> impl IntoView {
         <Suspense fallback=|| view! { <p class="skeleton">"Loading API tokens…"</p> }>
             {move || Suspend::new(async move {
                 match loaded.await {
-                    Ok((_, Some(found))) => view! { <List found=found /> }.into_any(),
+                    Ok((person, Some(found))) => view! { <List found=found account=person.account /> }.into_any(),
                     Ok((person, None)) => {
                         view! {
                             <AccessHead />
@@ -45,7 +44,7 @@ pub fn Tokens() -> impl IntoView {
 }
 
 #[component]
-fn List(found: Vec<ApiToken>) -> impl IntoView {
+fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
     let rows = RwSignal::new(found);
     let stale = RwSignal::new(None);
     let secret = RwSignal::new(None::<Secret>);
@@ -65,11 +64,8 @@ fn List(found: Vec<ApiToken>) -> impl IntoView {
         });
     });
     let made = Callback::new(move |made: CreatedApiToken| {
+        secret.set(Some(secret_of(made, &account)));
         refresh.run(());
-        spawn_local(async move {
-            let account = signed_in().await.map(|person| person.account.to_string());
-            secret.try_set(Some(secret_of(made, &account.unwrap_or_default())));
-        });
     });
     // The row that had the focus is gone.
     let gone = Callback::new(move |()| {
@@ -132,7 +128,7 @@ fn List(found: Vec<ApiToken>) -> impl IntoView {
 }
 
 /// What a token is shown with. The command has it from a variable, so that it does not stay in the shell's history.
-fn secret_of(made: CreatedApiToken, account: &str) -> Secret {
+fn secret_of(made: CreatedApiToken, account: &AccountName) -> Secret {
     let CreatedApiToken { token, api_token } = made;
     let server = window().location().origin().unwrap_or_default();
     let bearer = "-H \"Authorization: Bearer $AUDITSTREAM_TOKEN\"";

@@ -10,7 +10,6 @@ use crate::ConsoleError;
 use crate::components::dialog::open;
 use crate::components::time::Now;
 use crate::components::{ConfirmDialog, Icon, Menu, MenuItem, ProblemBox, Shape, TimeAgo};
-use crate::layout::Session;
 use crate::server_functions::access::{
     invite, password_link, remove_user, set_role, sign_out_user, withdraw_invitation,
 };
@@ -64,10 +63,11 @@ pub(super) fn Row(
     refresh: Callback<()>,
     /// Told that the person is gone.
     gone: Callback<()>,
+    /// Told that whoever looks has another role.
+    own_role_changed: Callback<()>,
 ) -> impl IntoView {
     let (email, status) = user.with_untracked(|user| (user.email.clone(), user.status));
     let is_me = email == me;
-    let session = use_context::<Session>();
     let said = RwSignal::new(None::<Result<&'static str, ConsoleError>>);
     let wanted = RwSignal::new(None::<Role>);
     let select = NodeRef::<leptos::html::Select>::new();
@@ -103,12 +103,8 @@ pub(super) fn Row(
             }
             (Deed::SignOut, Ok(_)) => said.set(Some(Ok("Signed out everywhere."))),
             (Deed::Remove | Deed::Withdraw, Ok(_)) => gone.run(()),
-            (Deed::Change(_), Ok(_)) => {
-                refresh.run(());
-                if let Some(session) = session.filter(|_| is_me) {
-                    session.0.refetch();
-                }
-            }
+            (Deed::Change(_), Ok(_)) if is_me => own_role_changed.run(()),
+            (Deed::Change(_), Ok(_)) => refresh.run(()),
         }
     });
     let running = move || {
@@ -118,6 +114,9 @@ pub(super) fn Row(
     let [remove, demote] = [(); 2].map(|()| NodeRef::<leptos::html::Dialog>::new());
     let choose = move |word: String| {
         let Some(role) = Role::from_word(&word) else { return };
+        if role == user.with_untracked(|user| user.role) {
+            return;
+        }
         if is_me {
             wanted.set(Some(role));
             open(demote);

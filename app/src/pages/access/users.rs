@@ -11,6 +11,7 @@ use super::{AccessHead, AdminsOnly, for_admins};
 use crate::components::ProblemBox;
 use crate::components::dialog::open;
 use crate::components::time::absolute;
+use crate::layout::Session;
 use crate::server_functions::access::users;
 
 /// What a link is shown with.
@@ -37,12 +38,18 @@ pub(super) fn secret_of(issued: IssuedLink, status: UserStatus) -> Secret {
 #[component]
 pub fn Users() -> impl IntoView {
     let loaded = Resource::new(|| (), |()| for_admins(users()));
-    let retry = Callback::new(move |()| loaded.refetch());
+    let session = use_context::<Session>();
+    let again = Callback::new(move |()| {
+        if let Some(session) = session {
+            session.0.refetch();
+        }
+        loaded.refetch();
+    });
     view! {
         <Suspense fallback=|| view! { <p class="skeleton">"Loading users…"</p> }>
             {move || Suspend::new(async move {
                 match loaded.await {
-                    Ok((person, Some(found))) => view! { <People found=found person=person /> }.into_any(),
+                    Ok((person, Some(found))) => view! { <People found=found person=person again=again /> }.into_any(),
                     Ok((person, None)) => {
                         view! {
                             <AccessHead />
@@ -53,7 +60,7 @@ pub fn Users() -> impl IntoView {
                     Err(error) => {
                         view! {
                             <AccessHead />
-                            <ProblemBox error=error retry=retry />
+                            <ProblemBox error=error retry=again />
                         }
                             .into_any()
                     }
@@ -65,7 +72,7 @@ pub fn Users() -> impl IntoView {
 }
 
 #[component]
-fn People(found: Vec<User>, person: SignedIn) -> impl IntoView {
+fn People(found: Vec<User>, person: SignedIn, again: Callback<()>) -> impl IntoView {
     let rows = RwSignal::new(found);
     let stale = RwSignal::new(None);
     let secret = RwSignal::new(None::<Secret>);
@@ -125,7 +132,16 @@ fn People(found: Vec<User>, person: SignedIn) -> impl IntoView {
                                 rows.with(|rows| rows.iter().find(|row| key(row) == of).cloned())
                                     .unwrap_or_else(|| first.clone())
                             });
-                            view! { <Row user=user me=me.get_value() secret=secret refresh=refresh gone=gone /> }
+                            view! {
+                                <Row
+                                    user=user
+                                    me=me.get_value()
+                                    secret=secret
+                                    refresh=refresh
+                                    gone=gone
+                                    own_role_changed=again
+                                />
+                            }
                         }
                     />
                 </tbody>

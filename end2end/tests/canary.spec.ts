@@ -177,6 +177,25 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       expect((await run.call(admin, 'GET', '/v1/webhook')).status).toBe(200);
     });
 
+    await test.step('Access: somebody invited, a token made, a password changed', async () => {
+      const invited = await run.call(admin, 'POST', '/v1/users', { email: 'invited@example.com', role: 'account_viewer' });
+      expect(invited.status).toBe(201);
+      const link = new URL((JSON.parse(invited.text) as { link: string }).link);
+      secrets.random('token of the invitation', link.searchParams.get('token')!);
+      await run.look(link.pathname + link.search);
+      const made = await run.call(admin, 'POST', '/v1/api-tokens', { name: 'made', scopes: ['read'], expires_in_days: 1 });
+      const { token } = JSON.parse(made.text) as { token: string };
+      secrets.random('API token of the API', token, 'auditstream_');
+      expect((await run.call(token, 'GET', '/v1/audit-events')).status).toBe(200);
+      const changed = secrets.text('password that was changed');
+      for (const body of [{ current: changed, new: password }, { current: [password], new: changed }, { current: password }, password]) {
+        expect(await run.ask('/api/account/password', body)).toBeGreaterThanOrEqual(400);
+      }
+      expect(await run.ask('/api/account/password', { current: password, new: 'short' })).toBe(422);
+      expect(await run.ask('/api/account/password', { current: password, new: changed })).toBe(200);
+      expect(await run.ask('/api/account/password', { current: changed, new: password })).toBe(200);
+    });
+
     await test.step('Destinations of every compression, and one that fails', async () => {
       for (const [identifier, status, spec, connector_ref] of [
         ['packed', 'ACTIVE', { bucket: 'audit-logs', compression: 'zstd' }],
@@ -216,7 +235,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       for (const [who, word] of [['viewer@example.com', viewerPassword], [email, password]] as const) {
         await run.look('/sign-in');
         await run.signIn(who, word);
-        for (const path of ['/settings', logs, streaming, `${streaming}/archive`, `${streaming}/archive/edit`, `${streaming}/new`, `${streaming}/_${planted.word}`, connectors, `${connectors}/right/edit`, `${connectors}/wrong/edit`, `${connectors}/new`]) {
+        for (const path of ['/settings', logs, streaming, `${streaming}/archive`, `${streaming}/archive/edit`, `${streaming}/new`, `${streaming}/_${planted.word}`, connectors, '/settings/access', '/settings/access/tokens', '/settings/access/sign-ins', '/settings/access/you', `${connectors}/right/edit`, `${connectors}/wrong/edit`, `${connectors}/new`]) {
           await run.look(path);
         }
         expect(await run.ask(`${logs}/export`)).toBe(200);
@@ -225,7 +244,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       for (const path of [
         '/v1/connectors', '/v1/connectors/right', '/v1/connectors/api', '/v1/streaming-destinations', '/v1/streaming-destinations/archive',
         '/v1/streaming-destinations/aggregate', '/v1/streaming-destinations/cards', '/v1/webhook', '/v1/audit-events?limit=100',
-        '/v1/audit-events?resource_type=CONNECTOR', '/v1/audit-events?resource_type=API_TOKEN', '/openapi.json', '/healthz', '/readyz',
+        '/v1/audit-events?resource_type=CONNECTOR', '/v1/audit-events?resource_type=API_TOKEN', '/v1/users', '/v1/api-tokens', '/docs/api', '/openapi.json', '/healthz', '/readyz',
       ]) {
         await run.call(admin, 'GET', path);
       }
@@ -282,7 +301,13 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
     expect(evidence.items(places.webhook).length).toBeGreaterThan(2);
 
     const setup = 'token of the set-up link';
+    const invitation = 'token of the invitation';
     const exceptions: Exception[] = [
+      { secret: invitation, place: places.bodies, item: /^POST \/v1\/users 201/, why: 'it is shown once', times: 1 },
+      { secret: invitation, place: places.addresses, item: /^GET \/invitation\?/, why: 'it is the address' },
+      { secret: invitation, place: places.bodies, item: /^GET \/invitation\?/, why: 'the form sends it' },
+      { secret: invitation, place: places.pages, item: /^\/invitation( |$)/, why: 'the form sends it' },
+      { secret: 'API token of the API', place: places.bodies, item: /^POST \/v1\/api-tokens 201/, why: 'it is shown once', times: 1 },
       { secret: setup, place: places.log, item: /^first start$/, why: 'it is printed once', times: 1 },
       { secret: setup, place: places.addresses, item: /^GET \/setup\?/, why: 'it is the address' },
       { secret: setup, place: places.bodies, item: /^GET \/setup\?/, why: 'the form sends it' },
@@ -291,7 +316,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       { secret: 'master key of the data folder', place: places.running, item: /^master\.key( |$)/, why: 'it is kept there', times: 1 },
       { secret: 'master key of the data folder', place: places.stopped, item: /^master\.key( |$)/, why: 'it is kept there', times: 1 },
       ...secrets.all.filter(({ name }) => name.startsWith('cookie of ')).map(({ name }) => (
-        { secret: name, place: places.cookies, item: /^POST \/(sign-in|setup) /, why: 'it is the cookie' }
+        { secret: name, place: places.cookies, item: /^POST \/(sign-in|setup|api\/account\/password) /, why: 'it is the cookie' }
       )),
     ];
     // Where the planted word is not found, nothing would be. The cookies have their exceptions.

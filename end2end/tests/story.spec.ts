@@ -413,6 +413,8 @@ test('configure audit streaming', async ({ page, demo }) => {
       await page.goto(`${access}/you`);
     }
     await page.getByRole('link', { name: 'Your account' }).first().click();
+    await page.goto(`${streaming}/demo_archive`);
+    await hydrated(page);
   });
 
   await test.step('The frame: breadcrumbs, navigation, theme, sign-out', async () => {

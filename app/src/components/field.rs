@@ -178,10 +178,16 @@ pub fn CheckField(
     help: &'static str,
 ) -> impl IntoView {
     let node = NodeRef::<leptos::html::Input>::new();
-    Effect::new(move |_| {
-        if let Some(input) = node.get() {
+    // What was ticked before the page came to life counts; from then on the answer does.
+    Effect::new(move |alive: Option<bool>| {
+        let Some(input) = node.get() else { return false };
+        if alive == Some(true) {
+            input.set_checked(value.get());
+        } else {
             value.set(input.checked());
+            value.track();
         }
+        true
     });
     view! {
         <label class="check">

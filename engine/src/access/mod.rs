@@ -1,7 +1,7 @@
 //! Users, sessions, API tokens and accounts.
 //!
 //! - [`users`]: people, their roles and passwords
-//! - [`passwords`]: hashing
+//! - [`passwords`]: how they are hashed
 //! - [`sessions`]: sign-in, and who is signed in
 //! - [`throttle`]: how often somebody may guess
 //! - [`links`]: one-time links: the first admin's, invitations, new passwords

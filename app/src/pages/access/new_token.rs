@@ -44,6 +44,9 @@ pub(super) fn NewTokenDialog(
             Ok(made) => {
                 close(node);
                 name.set("");
+                for scope in [ingest, read, admin] {
+                    scope.set(false);
+                }
                 on_made.run(made);
             }
             Err(error) if !error.0.errors.is_empty() => wrong.set(FieldErrors(error.0.errors)),

@@ -51,6 +51,9 @@ pub struct Visit {
     pub public_url: std::sync::Arc<str>,
 }
 
+/// The icon of every page, as an address.
+pub const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%233557d6'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5' stroke-linecap='round'/%3E%3C/svg%3E";
+
 /// The document around the console.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = layout::theme();
@@ -63,7 +66,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="color-scheme" content="light dark" />
                 <meta name="referrer" content="same-origin" />
                 <link rel="stylesheet" href="/pkg/auditstream.css" />
-                <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%233557d6'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5' stroke-linecap='round'/%3E%3C/svg%3E" />
+                <link rel="icon" href=ICON />
                 <HydrationScripts options />
                 <MetaTags />
             </head>

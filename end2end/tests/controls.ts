@@ -26,6 +26,8 @@ function watch(): void {
   };
   const known = new WeakSet<Element>();
   const look = () => {
+    // The API's reference is a document, not a screen.
+    if (location.pathname.startsWith('/docs/')) return;
     for (const element of document.querySelectorAll(selector)) {
       const { disabled, readOnly } = element as HTMLInputElement;
       const usable = !disabled && !readOnly && element.getAttribute('aria-disabled') !== 'true';

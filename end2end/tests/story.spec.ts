@@ -406,6 +406,10 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Done' }).click();
     await page.getByRole('button', { name: 'Revoke SIEM' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await page.getByRole('link', { name: 'API reference' }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Auditstream API');
+    await page.goBack();
+    await hydrated(page);
     for (const which of ['sign-ins', 'refused sign-ins', 'sign-outs']) {
       await page.getByRole('link', { name: 'Sign-ins', exact: true }).click();
       await page.getByRole('main').getByRole('link', { name: which, exact: true }).last().click();

@@ -1,5 +1,6 @@
 //! The OpenAPI document as one page of plain HTML: no script, no style but its sheet, nothing from elsewhere.
 
+use auditstream_app::ICON;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -52,6 +53,7 @@ impl<'a> Writer<'a> {
              <meta name=\"color-scheme\" content=\"light dark\"><meta name=\"referrer\" content=\"same-origin\">",
         );
         self.put(&format!("<title>API reference · {}</title>", escaped(title)));
+        self.put(&format!("<link rel=\"icon\" href=\"{ICON}\">"));
         self.put(
             "<link rel=\"stylesheet\" href=\"/pkg/auditstream.css\"><link rel=\"stylesheet\" href=\"/docs/api.css\"></head>\n\
              <body class=\"reference\"><a class=\"skip\" href=\"#content\">Skip to content</a>",

@@ -604,6 +604,7 @@ fn outcome(answer: Response) -> String {
     format!("{status} {to} {word}").trim_end().to_owned()
 }
 
+#[expect(clippy::print_stdout, reason = "the size of the matrix is reported")]
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_gets_what_is_theirs_and_nothing_else() {
     sqlx::any::install_default_drivers();

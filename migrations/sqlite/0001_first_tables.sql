@@ -26,6 +26,8 @@ CREATE TABLE data_key_wrap (
     -- Tells master keys apart and nothing of them: 8 bytes of a hash.
     master_key  BLOB    NOT NULL,
     wrapped     BLOB    NOT NULL,
+    -- Whether this master key is to replace the other.
+    incoming    INTEGER NOT NULL,
     PRIMARY KEY (data_key_id, master_key)
 ) STRICT;
 
@@ -205,6 +207,8 @@ CREATE TABLE one_time_link (
     kind       TEXT    NOT NULL CHECK (kind IN ('SETUP', 'INVITATION', 'PASSWORD')),
     email      TEXT    NOT NULL,
     role       TEXT    NOT NULL CHECK (role IN ('account_admin', 'account_viewer')),
+    -- Whose links end with them.
+    created_by TEXT    NOT NULL,
     created    INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
     UNIQUE (account_id, email)

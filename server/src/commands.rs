@@ -94,8 +94,8 @@ pub async fn key(settings: &Settings, command: KeyCommand) -> Result<(), Fatal> 
                 println!("start every server with the new master key, then run with it: auditstream key retire");
             }
         }
-        KeyCommand::Retire => {
-            vault::retire(&engine, &actor).await?;
+        KeyCommand::Retire { abandon_new } => {
+            vault::retire(&engine, &actor, abandon_new).await?;
             println!("only the present master key opens the secrets now");
         }
     }

@@ -14,7 +14,7 @@ use crate::fatal::Fatal;
 use crate::forwarded::Proxies;
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "auditstream", version, about, max_term_width = 100)]
 pub struct CommandLine {
     /// What to do.
@@ -26,7 +26,7 @@ pub struct CommandLine {
 }
 
 /// What the program can do.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Run everything: console, API and streaming.
     Serve(Serve),
@@ -45,7 +45,7 @@ pub enum Command {
 }
 
 /// How to serve.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Serve {
     /// Try the product: data of its own, an S3-compatible store on loopback, and sample events.
     #[arg(long)]
@@ -146,7 +146,7 @@ pub enum TokenCommand {
 }
 
 /// What can be done with the keys. Servers may run meanwhile.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum KeyCommand {
     /// Encrypt every stored secret again under a new data key. With AUDITSTREAM_NEW_MASTER_KEY set, servers can then be started
     /// with that one in place of AUDITSTREAM_MASTER_KEY, one after the other.
@@ -161,7 +161,11 @@ pub enum KeyCommand {
         new_master_key: Option<String>,
     },
     /// Remove what other master keys than AUDITSTREAM_MASTER_KEY open, when every server has the new one.
-    Retire,
+    Retire {
+        /// With the present key: give up the one that was to replace it.
+        #[arg(long)]
+        abandon_new: bool,
+    },
 }
 
 /// What can be done with users. The password comes from AUDITSTREAM_PASSWORD or is asked for.
@@ -191,7 +195,7 @@ pub enum UserCommand {
 }
 
 /// What every command needs to know.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub struct Settings {
     /// Folder of the SQLite file, the master key and the demo.
     #[arg(

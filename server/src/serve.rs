@@ -68,6 +68,12 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         Some(demo) => announce(&demo.welcome(&public_url)),
         None => first_admin(&engine, &options, &public_url).await?,
     }
+    if options.public_url.is_some() && address.ip().is_loopback() && options.trusted_proxies.is_none() {
+        tracing::warn!(
+            "people seem to come through a proxy, and AUDITSTREAM_TRUSTED_PROXIES names none: the trail has the proxy's address \
+             for everybody, and guessing at passwords shuts out all of them together"
+        );
+    }
     announce(&format!("listening on {own_url}"));
     let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
     let state = AppState {

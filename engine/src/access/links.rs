@@ -1,7 +1,7 @@
 //! One-time links: they set a password, once. Looking at one changes nothing; sending its form uses it up.
 
 use auditstream_model::user::dead_link;
-use auditstream_model::{AccountName, EpochMillis, LinkKind, OneTimeLink, Permission, Role};
+use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, Permission, Role};
 use serde_json::json;
 
 use super::users::{self, KIND, parse_email};
@@ -44,7 +44,8 @@ pub async fn setup_link(engine: &Engine) -> Result<String> {
     let account = account_id(engine, &AccountName::default_account()).await?;
     let mut tx = engine.store().write().await?;
     // The first admin's address is yet to be said.
-    let issued = issue(&mut tx, account, LinkKind::Setup, "", Role::Admin, SETUP_FOR).await?;
+    let actor = Actor::system(account, AccountName::default_account());
+    let issued = issue(&mut tx, &actor, LinkKind::Setup, "", Role::Admin, SETUP_FOR).await?;
     tx.commit().await?;
     Ok(issued.token)
 }
@@ -61,15 +62,7 @@ pub async fn invite(engine: &Engine, actor: &Actor, email: &str, role: Role) -> 
         if is_there(&mut tx, actor, &email).await? {
             return Err(users::taken(&email));
         }
-        let issued = issue(
-            &mut tx,
-            actor.account_id(),
-            LinkKind::Invitation,
-            &email,
-            role,
-            INVITATION_FOR,
-        )
-        .await?;
+        let issued = issue(&mut tx, actor, LinkKind::Invitation, &email, role, INVITATION_FOR).await?;
         let new = json!({"email": email, "role": role});
         record(&mut tx, actor, Change::of(KIND, &email, "INVITE", (), new)).await?;
         tx.commit().await?;
@@ -115,15 +108,7 @@ pub async fn password_link(engine: &Engine, actor: &Actor, email: &str) -> Resul
             return Err(Error::not_found("user", &email));
         }
         // The role is of no account: the person has one.
-        let issued = issue(
-            &mut tx,
-            actor.account_id(),
-            LinkKind::Password,
-            &email,
-            Role::Viewer,
-            PASSWORD_FOR,
-        )
-        .await?;
+        let issued = issue(&mut tx, actor, LinkKind::Password, &email, Role::Viewer, PASSWORD_FOR).await?;
         let new = json!({"password": "link made"});
         record(&mut tx, actor, Change::of(KIND, &email, "UPDATE", (), new)).await?;
         tx.commit().await?;
@@ -181,13 +166,37 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
         let actor =
             Actor::person(account_id, found.account.clone(), email.clone(), role).with_request("POST", client_ip);
         match parse(&kind)? {
-            LinkKind::Setup | LinkKind::Invitation => users::insert(&mut tx, &actor, &email, role, &hash).await?,
+            LinkKind::Setup | LinkKind::Invitation => {
+                let made = users::insert(&mut tx, &actor, &email, role, &hash).await;
+                made.map_err(|error| match error {
+                    // The address is somebody's in another account, of which nothing is told.
+                    Error::Refused(problem) if problem.code == Code::DuplicateField => dead(),
+                    other => other,
+                })?;
+            }
             LinkKind::Password => users::set_password(&mut tx, &actor, &email, &hash).await?,
         }
         tx.commit().await
     })
     .await?;
     Ok(email)
+}
+
+/// Ends the links that a person of an account has made.
+pub(super) async fn forget_those_of(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
+    sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND created_by = $2")
+        .bind(account_id)
+        .bind(email)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Ends whatever link there is for an address, and that of the first admin, who is there now.
+pub(super) async fn forget_of_new(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
+    forget(tx, account_id, email).await?;
+    // It is for nobody yet.
+    forget(tx, account_id, "").await
 }
 
 /// Ends whatever link there is for an address.
@@ -202,7 +211,7 @@ pub(super) async fn forget(tx: &mut WriteTx, account_id: i64, email: &str) -> Re
 
 async fn issue(
     tx: &mut WriteTx,
-    account_id: i64,
+    actor: &Actor,
     kind: LinkKind,
     email: &str,
     role: Role,
@@ -215,16 +224,18 @@ async fn issue(
         .bind(word(LinkKind::Invitation))
         .execute(&mut **tx)
         .await?;
-    forget(tx, account_id, email).await?;
     sqlx::query(
-        "INSERT INTO one_time_link (digest, account_id, kind, email, role, created, expires) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO one_time_link (digest, account_id, kind, email, role, created_by, created, expires) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account_id, email) DO UPDATE SET digest = excluded.digest, \
+         kind = excluded.kind, role = excluded.role, created_by = excluded.created_by, created = excluded.created, \
+         expires = excluded.expires",
     )
     .bind(digest(&token))
-    .bind(account_id)
+    .bind(actor.account_id())
     .bind(word(kind))
     .bind(email)
     .bind(role.word())
+    .bind(actor.name())
     .bind(now())
     .bind(expires)
     .execute(&mut **tx)

@@ -21,15 +21,22 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         .map_err(|error| Error::Broken(error.to_string()))
 }
 
+/// # Errors
+/// A new password that is too short or too long.
+pub(super) fn check_length(password: &str) -> Result<()> {
+    if (PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
+        return Ok(());
+    }
+    let sentence = format!("A password has {PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
+    Err(FieldErrors::one("password", sentence).into())
+}
+
 /// The hash of a new password.
 ///
 /// # Errors
-/// A password that is too short or too long.
+/// As [`check_length`].
 pub(super) async fn hash(password: String) -> Result<String> {
-    if !(PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
-        let sentence = format!("A password has {PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
-        return Err(FieldErrors::one("password", sentence).into());
-    }
+    check_length(&password)?;
     let hashed = aside(move || {
         Argon2::default()
             .hash_password(password.as_bytes())

@@ -3,7 +3,7 @@
 use auditstream_model::{AccountName, Code, EpochMillis, Permission};
 use serde_json::json;
 
-use super::throttle::Attempt;
+use super::throttle::{Attempt, THROTTLED_FOR};
 use super::users::{self, KIND, parse_email};
 use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
 use crate::error::{Error, Result};
@@ -36,11 +36,12 @@ pub async fn sign_in(
     client_ip: &str,
 ) -> Result<String> {
     let email = parse_email(email).map_err(|_| wrong())?;
-    let (user_id, actor) = check(engine, &email, password, client_ip).await?;
-    let cookie = random_text();
+    let checked = check(engine, &email, password, client_ip).await?;
+    let (user_id, cookie) = (checked.user_id, random_text());
     retried(|| async {
         let mut tx = engine.store().write().await?;
-        Attempt::new(&email, client_ip).succeeded(&mut tx, user_id).await?;
+        checked.hold(&mut tx).await?;
+        checked.attempt.succeeded(&mut tx, user_id).await?;
         sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3")
             .bind(digest(before.unwrap_or_default()))
             .bind(now())
@@ -48,12 +49,7 @@ pub async fn sign_in(
             .execute(&mut *tx)
             .await?;
         begin(&mut tx, user_id, &cookie).await?;
-        sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1")
-            .bind(user_id)
-            .bind(now())
-            .execute(&mut *tx)
-            .await?;
-        record(&mut tx, &actor, Change::of(KIND, &email, "LOGIN", (), ())).await?;
+        record(&mut tx, &checked.actor, Change::of(KIND, &email, "LOGIN", (), ())).await?;
         tx.commit().await
     })
     .await?;
@@ -62,7 +58,7 @@ pub async fn sign_in(
 
 /// Whose password it is. A wrong one of a person who exists is an audit event; for others something else is written, so that
 /// neither the answer nor its time tells who exists.
-async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<(i64, Actor)> {
+async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<Checked> {
     let found: Option<(i64, i64, String, String, String)> = sqlx::query_as(
         "SELECT u.id, u.account_id, a.name, u.role, u.password_hash FROM console_user u \
          JOIN account a ON a.id = u.account_id WHERE u.email = $1",
@@ -71,32 +67,61 @@ async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) ->
     .fetch_optional(engine.store().read())
     .await?;
     let user_id = found.as_ref().map(|user| user.0);
-    let attempt = Attempt::new(email, client_ip);
-    attempt.count(engine, user_id).await?;
+    let mut attempt = Attempt::new(email, client_ip);
+    let last = attempt.count(engine, user_id).await?;
     let hash = found.as_ref().map(|user| user.4.clone());
     let right = passwords::verify(hash, password).await?;
-    let Some((user_id, account_id, account, role, _)) = found else {
+    let Some((user_id, account_id, account, role, hash)) = found else {
         attempt.write_again(engine).await?;
         return Err(wrong());
     };
     let actor = actor(account_id, account, email, &role)?.with_request("POST", client_ip);
     if right {
-        return Ok((user_id, actor));
+        return Ok(Checked {
+            user_id,
+            actor,
+            hash,
+            attempt,
+        });
+    }
+    let mut new = json!({"reason": "wrong password"});
+    if last {
+        new["further_attempts_refused_for_minutes"] = (THROTTLED_FOR / MINUTE).into();
     }
     retried(|| async {
         let mut tx = engine.store().write().await?;
-        let change = Change::of(
-            KIND,
-            email,
-            "UNSUCCESSFUL_LOGIN",
-            (),
-            json!({"reason": "wrong password"}),
-        );
-        record(&mut tx, &actor, change).await?;
+        record(&mut tx, &actor, Change::of(KIND, email, "UNSUCCESSFUL_LOGIN", (), &new)).await?;
         tx.commit().await
     })
     .await?;
     Err(wrong())
+}
+
+/// A person whose password was right when it was looked at.
+struct Checked {
+    user_id: i64,
+    actor: Actor,
+    /// What the password was checked against.
+    hash: String,
+    attempt: Attempt,
+}
+
+impl Checked {
+    /// The person, with this password still, until the transaction ends: checking takes its time, and meanwhile the password
+    /// may have been reset or the person removed.
+    async fn hold(&self, tx: &mut WriteTx) -> Result<()> {
+        let still = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
+            .bind(self.user_id)
+            .bind(now())
+            .bind(&self.hash)
+            .execute(&mut **tx)
+            .await?;
+        if still.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(wrong())
+        }
+    }
 }
 
 async fn begin(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
@@ -210,8 +235,8 @@ pub async fn change_password(
     let Some(email) = actor.email() else {
         return Err(Error::refused(Code::Forbidden, "Only a person has a password."));
     };
-    let hash = passwords::hash(new.to_owned()).await?;
-    let (user_id, _) = check(engine, email, current, client_ip)
+    passwords::check_length(new)?;
+    let checked = check(engine, email, current, client_ip)
         .await
         .map_err(|error| match error {
             Error::Refused(problem) if problem.code == Code::WrongCredentials => {
@@ -219,12 +244,14 @@ pub async fn change_password(
             }
             other => other,
         })?;
+    let hash = passwords::hash(new.to_owned()).await?;
     let cookie = random_text();
     retried(|| async {
         let mut tx = engine.store().write().await?;
+        checked.hold(&mut tx).await?;
+        checked.attempt.succeeded(&mut tx, checked.user_id).await?;
         users::set_password(&mut tx, actor, email, &hash).await?;
-        Attempt::new(email, client_ip).succeeded(&mut tx, user_id).await?;
-        begin(&mut tx, user_id, &cookie).await?;
+        begin(&mut tx, checked.user_id, &cookie).await?;
         tx.commit().await
     })
     .await?;

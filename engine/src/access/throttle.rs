@@ -8,13 +8,14 @@
 //! | network address | 30 | who tries one password with many people |
 //! | e-mail | 50 | who guesses from many places |
 //!
-//! The last could shut a person out for as long as somebody keeps guessing, so it does not count where that person has
-//! signed in before; `auditstream user reset-password` ends it, too. A right password takes its attempt back.
+//! The last two could shut a person out for as long as somebody keeps guessing, so they do not count where that person has
+//! signed in before. A new password, by whomever it is set, ends what is counted of its person. A right password takes its
+//! attempt back.
 //! Whether there is such a person makes no difference to what is counted and said.
 
 use std::net::IpAddr;
 
-use auditstream_model::{Code, EpochMillis};
+use auditstream_model::{AccountName, Code, EpochMillis};
 
 use super::{DAY, MINUTE, digest};
 use crate::Engine;
@@ -33,6 +34,8 @@ const OF_EMAIL: i64 = 50;
 /// One attempt.
 pub(super) struct Attempt {
     address: String,
+    /// Whether the person has signed in from there before.
+    known: bool,
     /// What is counted, and up to where; always in this order, so that two attempts never wait for each other.
     subjects: [(String, i64); 3],
 }
@@ -50,12 +53,7 @@ fn refusal() -> Error {
 impl Attempt {
     pub(super) fn new(email: &str, client_ip: &str) -> Self {
         let address = network(client_ip);
-        // What people type there by mistake is not kept.
-        let who: String = digest(email)
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let who = of(email);
         Self {
             subjects: [
                 (format!("both {who} {address}"), OF_BOTH),
@@ -63,20 +61,19 @@ impl Attempt {
                 (format!("user {who}"), OF_EMAIL),
             ],
             address,
+            known: false,
         }
     }
 
-    /// Counts it.
+    /// Counts it; answers whether it is the last that is let through.
     ///
     /// # Errors
     /// [`Code::Throttled`] when there were too many.
-    pub(super) async fn count(&self, engine: &Engine, user_id: Option<i64>) -> Result<()> {
-        let known = match user_id {
-            Some(user_id) => self.is_known(engine, user_id).await?,
-            None => false,
-        };
+    pub(super) async fn count(&mut self, engine: &Engine, user_id: Option<i64>) -> Result<bool> {
+        // Asked for those who do not exist, too: it takes as long.
+        self.known = self.is_known(engine, user_id.unwrap_or(-1)).await?;
         // Who is kept out is told so without a write.
-        for (subject, limit) in self.limits(known) {
+        for (subject, limit) in self.counted() {
             let found: Option<i64> =
                 sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
                     .bind(subject)
@@ -89,7 +86,8 @@ impl Attempt {
         }
         retried(|| async {
             let mut tx = engine.store().write().await?;
-            for (subject, limit) in self.limits(known) {
+            let mut last = false;
+            for (subject, limit) in self.counted() {
                 let failures: i64 = sqlx::query_scalar(
                     "INSERT INTO sign_in_failure (subject, failures, since) VALUES ($1, 1, $2) \
                      ON CONFLICT (subject) DO UPDATE SET \
@@ -105,21 +103,32 @@ impl Attempt {
                 if failures > *limit {
                     return Err(refusal());
                 }
+                last |= failures == *limit;
             }
-            tx.commit().await
+            tx.commit().await?;
+            Ok(last)
         })
         .await
     }
 
-    fn limits(&self, known: bool) -> &[(String, i64)] {
-        if known { &self.subjects[..2] } else { &self.subjects }
+    fn counted(&self) -> &[(String, i64)] {
+        if self.known {
+            &self.subjects[..1]
+        } else {
+            &self.subjects
+        }
     }
 
-    /// Writes to the disk and changes nothing: takes as long as the audit event of a person who exists.
+    /// Writes to the disk and changes nothing: takes as long as the audit event of a person who exists, the wait for an
+    /// account's row included.
     pub(super) async fn write_again(&self, engine: &Engine) -> Result<()> {
         let mut tx = engine.store().write().await?;
         sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
             .bind(&self.subjects[0].0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE account SET last_received = last_received WHERE name = $1")
+            .bind(AccountName::default_account().as_str())
             .execute(&mut *tx)
             .await?;
         tx.commit().await
@@ -127,13 +136,13 @@ impl Attempt {
 
     /// Takes it back, and remembers the place.
     pub(super) async fn succeeded(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
-        let [both, others @ ..] = &self.subjects;
+        let both = &self.subjects[0];
         sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR since < $2")
             .bind(&both.0)
             .bind(now() - THROTTLED_FOR)
             .execute(&mut **tx)
             .await?;
-        for (subject, _) in others {
+        for (subject, _) in self.counted().iter().skip(1) {
             sqlx::query("UPDATE sign_in_failure SET failures = failures - 1 WHERE subject = $1 AND failures > 0")
                 .bind(subject)
                 .execute(&mut **tx)
@@ -172,12 +181,22 @@ impl Attempt {
 
 /// Forgets the attempts of an e-mail address, from wherever.
 pub(super) async fn forgive(tx: &mut WriteTx, email: &str) -> Result<()> {
-    let [_, _, (user, _)] = Attempt::new(email, "").subjects;
-    sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1")
-        .bind(user)
+    let who = of(email);
+    sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR subject LIKE $2")
+        .bind(format!("user {who}"))
+        .bind(format!("both {who} %"))
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+/// What stands for an e-mail address: what people type there by mistake is not kept.
+fn of(email: &str) -> String {
+    digest(email)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Whom an address on the network stands for: of IPv6 one customer has a whole /64.

@@ -81,7 +81,7 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
     .await
 }
 
-/// Gives a person of the actor's account another role, from their next click on.
+/// Gives a person of the actor's account another role, from their next click on. Links made by an admin end with the role.
 ///
 /// # Errors
 /// No such person; the last admin; no permission.
@@ -96,6 +96,7 @@ pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -
         }
         if role != Role::Admin {
             old.require_another_admin(&email)?;
+            super::links::forget_those_of(&mut tx, actor.account_id(), &email).await?;
         }
         sqlx::query("UPDATE console_user SET role = $2 WHERE id = $1")
             .bind(old.id)
@@ -111,7 +112,7 @@ pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -
     found.ok_or_else(|| Error::not_found("user", &email))
 }
 
-/// Removes a person of the actor's account, with their sessions.
+/// Removes a person of the actor's account, with their sessions and the links that they have made.
 ///
 /// # Errors
 /// No such person; the last admin; no permission.
@@ -123,6 +124,7 @@ pub async fn remove_user(engine: &Engine, actor: &Actor, email: &str) -> Result<
         let old = hold(&mut tx, actor, &email).await?;
         old.require_another_admin(&email)?;
         super::links::forget(&mut tx, actor.account_id(), &email).await?;
+        super::links::forget_those_of(&mut tx, actor.account_id(), &email).await?;
         sqlx::query("DELETE FROM console_user WHERE id = $1")
             .bind(old.id)
             .execute(&mut *tx)
@@ -173,7 +175,7 @@ pub(super) async fn set_password(tx: &mut WriteTx, actor: &Actor, email: &str, h
 }
 
 pub(super) async fn insert(tx: &mut WriteTx, actor: &Actor, email: &str, role: Role, hash: &str) -> Result<()> {
-    super::links::forget(tx, actor.account_id(), email).await?;
+    super::links::forget_of_new(tx, actor.account_id(), email).await?;
     sqlx::query(
         "INSERT INTO console_user (account_id, email, role, password_hash, created) VALUES ($1, $2, $3, $4, $5)",
     )

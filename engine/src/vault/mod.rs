@@ -227,26 +227,29 @@ async fn newest(tx: &mut WriteTx) -> Result<Option<i64>> {
         .await?)
 }
 
-/// Makes a data key that each of these master keys opens.
+/// Makes a data key that each of these master keys opens: the present one, and one that is to replace it.
 async fn insert(tx: &mut WriteTx, key: &[u8; 32], masters: &[&MasterKey]) -> Result<i64> {
     let id = sqlx::query_scalar("INSERT INTO data_key (created) VALUES ($1) RETURNING id")
         .bind(now())
         .fetch_one(&mut **tx)
         .await?;
-    for master in masters {
-        wrap(tx, id, key, master).await?;
+    for (index, master) in masters.iter().enumerate() {
+        wrap(tx, id, key, master, index > 0).await?;
     }
     Ok(id)
 }
 
-async fn wrap(tx: &mut WriteTx, id: i64, key: &[u8; 32], master: &MasterKey) -> Result<()> {
+/// `incoming`: it is to replace the other master key.
+async fn wrap(tx: &mut WriteTx, id: i64, key: &[u8; 32], master: &MasterKey, incoming: bool) -> Result<()> {
     let query = sqlx::query(
-        "INSERT INTO data_key_wrap (data_key_id, master_key, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO data_key_wrap (data_key_id, master_key, wrapped, incoming) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT DO NOTHING",
     );
     query
         .bind(id)
         .bind(master.id())
         .bind(seal(&master.0, b"data key", key)?)
+        .bind(i64::from(incoming))
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -32,7 +32,7 @@ pub async fn rotate(engine: &Engine, actor: &Actor, new_master: Option<&MasterKe
         if let Some(master) = new_master {
             for id in data_keys(&mut tx).await? {
                 let key = vault.data_key(&mut *tx, id).await?;
-                wrap(&mut tx, id, &key, master).await?;
+                wrap(&mut tx, id, &key, master, true).await?;
             }
         }
         let masters: Vec<&MasterKey> = std::iter::once(&vault.master).chain(new_master).collect();
@@ -51,11 +51,12 @@ pub async fn rotate(engine: &Engine, actor: &Actor, new_master: Option<&MasterKe
     Ok(sealed)
 }
 
-/// Removes what other master keys than this one open; servers that have another are refused at their next start.
+/// Removes what other master keys than this one open; servers that have another are refused at their next start. With
+/// `abandon` the present key may give up the one that was to replace it.
 ///
 /// # Errors
-/// [`Code::Conflict`] when some data key is not wrapped by this master key.
-pub async fn retire(engine: &Engine, actor: &Actor) -> Result<u64> {
+/// [`Code::Conflict`] when some data key is not wrapped by this master key, or this is the one that is being replaced.
+pub async fn retire(engine: &Engine, actor: &Actor, abandon: bool) -> Result<u64> {
     actor.require(Permission::EditAccess)?;
     let ours = engine.vault().master.id();
     retried(|| async {
@@ -74,11 +75,25 @@ pub async fn retire(engine: &Engine, actor: &Actor) -> Result<u64> {
                 "Some data keys are not wrapped by this master key: rotate with it as the new one first.",
             ));
         }
+        let coming: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM data_key_wrap WHERE master_key <> $1 AND incoming = 1")
+                .bind(&ours)
+                .fetch_one(&mut *tx)
+                .await?;
+        if coming > 0 && !abandon {
+            return Err(Error::refused(
+                Code::Conflict,
+                "This master key is the one that is being replaced. Run this with the new one, or give up the new one with --abandon-new.",
+            ));
+        }
         let gone = sqlx::query("DELETE FROM data_key_wrap WHERE master_key <> $1")
             .bind(&ours)
             .execute(&mut *tx)
             .await?;
         let gone = gone.rows_affected();
+        sqlx::query("UPDATE data_key_wrap SET incoming = 0")
+            .execute(&mut *tx)
+            .await?;
         let change = Change::of(KIND, "master key", "DELETE", json!({"wrapped_data_keys": gone}), ());
         record(&mut tx, actor, change).await?;
         tx.commit().await?;

@@ -25,6 +25,8 @@ on_both![
     a_token_ends_when_its_time_is_over_or_it_is_revoked,
     accounts_know_nothing_of_each_other,
     every_change_of_access_is_an_audit_event,
+    a_password_that_was_replaced_while_it_was_checked_opens_nothing,
+    links_end_with_what_they_rest_on,
 ];
 
 async fn person(house: &House, email: &str, role: Role) {
@@ -245,6 +247,17 @@ async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
         sign_in(&house, "ada@example.com", PASSWORD).await.is_ok(),
         "where she has signed in before she still can"
     );
+    // A new password lets its person try again at once, from wherever.
+    access::reset_password(&house.engine, &house.admin, "ada@example.com", PASSWORD)
+        .await
+        .unwrap();
+    let again = sign_in_from(&house, "ada@example.com", PASSWORD, "198.51.100.1").await;
+    assert!(again.is_ok());
+    let refused = events(&house, "UNSUCCESSFUL_LOGIN").await;
+    let marked = refused
+        .iter()
+        .filter(|event| event["auditEventMetadata"]["difference"]["new"]["further_attempts_refused_for_minutes"] == 15);
+    assert!(marked.count() > 0, "the trail says when guessing was cut off");
     house.sql("UPDATE sign_in_failure SET since = since - 900001").await;
     assert!(
         sign_in_from(&house, "ada@example.com", PASSWORD, "203.0.113.1")
@@ -364,12 +377,12 @@ async fn accounts_know_nothing_of_each_other(house: House) {
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::NotFound);
     }
-    // Inviting an address says nothing of other accounts; only its holder learns that it is taken.
+    // Inviting an address says nothing of other accounts, and the link is as good as none.
     let link = access::invite(engine, &stranger, "ada@example.com", Role::Viewer)
         .await
         .unwrap();
     let taken = access::redeem(engine, &link.token, "", OTHER, HERE).await.unwrap_err();
-    assert_eq!(taken.problem().code, Code::DuplicateField);
+    assert_eq!(taken.problem().code, Code::NotFound, "not even that");
     assert!(sign_in(&house, "ada@example.com", PASSWORD).await.is_ok());
 }
 
@@ -411,4 +424,47 @@ async fn every_change_of_access_is_an_audit_event(house: House) {
         update["auditEventMetadata"]["difference"],
         serde_json::json!({"old": {"role": "account_viewer"}, "new": {"role": "account_admin"}})
     );
+}
+
+/// Checking takes tens of milliseconds; whatever is reset meanwhile holds.
+async fn a_password_that_was_replaced_while_it_was_checked_opens_nothing(house: House) {
+    for round in 0..6 {
+        let email = format!("p{round}@example.com");
+        person(&house, &email, Role::Viewer).await;
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(5 * round)).await;
+            access::reset_password(&house.engine, &house.admin, &email, OTHER).await
+        };
+        let (entered, reset) = tokio::join!(sign_in(&house, &email, PASSWORD), late);
+        reset.unwrap();
+        if let Ok(cookie) = entered {
+            assert!(who(&house, &cookie).await.is_none(), "round {round}");
+        }
+    }
+}
+
+async fn links_end_with_what_they_rest_on(house: House) {
+    let engine = &house.engine;
+    let setup = access::setup_link(engine).await.unwrap();
+    let again = access::setup_link(engine).await.unwrap();
+    assert!(access::link(engine, &setup).await.unwrap().is_none(), "replaced");
+    person(&house, "ada@example.com", Role::Admin).await;
+    assert!(
+        access::link(engine, &again).await.unwrap().is_none(),
+        "somebody is there"
+    );
+    person(&house, "eve@example.com", Role::Admin).await;
+    let eve = who(&house, &sign_in(&house, "eve@example.com", PASSWORD).await.unwrap())
+        .await
+        .unwrap();
+    let invited = access::invite(engine, &eve, "new@example.com", Role::Admin)
+        .await
+        .unwrap();
+    let reset = access::password_link(engine, &eve, "ada@example.com").await.unwrap();
+    access::remove_user(engine, &house.admin, "eve@example.com")
+        .await
+        .unwrap();
+    for token in [invited.token, reset.token] {
+        assert!(access::link(engine, &token).await.unwrap().is_none(), "she made it");
+    }
 }

@@ -61,7 +61,7 @@ async fn keys_are_rotated_while_servers_run(house: House) {
         works(&renewed, &house).await,
         "sealed by a server with the old master key"
     );
-    vault::retire(&renewed, &house.admin).await.unwrap();
+    vault::retire(&renewed, &house.admin, false).await.unwrap();
     let refused = Engine::open(house.config.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("master key"), "{refused}");
     assert!(works(&renewed, &house).await);
@@ -74,7 +74,7 @@ async fn no_key_is_lost_on_the_way(house: House) {
     house.connect(&store).await;
     let (engine, admin) = (&house.engine, &house.admin);
     // Nothing else opens the keys.
-    assert_eq!(vault::retire(engine, admin).await.unwrap(), 0);
+    assert_eq!(vault::retire(engine, admin, false).await.unwrap(), 0);
     assert!(works(engine, &house).await);
     let new = MasterKey::from_base64(NEW_KEY).unwrap();
     vault::rotate(engine, admin, Some(&new)).await.unwrap();
@@ -84,8 +84,14 @@ async fn no_key_is_lost_on_the_way(house: House) {
         Code::Conflict,
         "servers with the new key could not open it"
     );
+    let by_mistake = vault::retire(engine, admin, false).await.unwrap_err();
+    assert_eq!(
+        by_mistake.problem().code,
+        Code::Conflict,
+        "servers may run with the new key"
+    );
     // Thought better of it: the old one retires the new one.
-    vault::retire(engine, admin).await.unwrap();
+    vault::retire(engine, admin, true).await.unwrap();
     let with_new = Config {
         master_key: new,
         ..house.config.clone()
@@ -93,7 +99,7 @@ async fn no_key_is_lost_on_the_way(house: House) {
     assert!(Engine::open(with_new).await.is_err());
     assert!(works(engine, &house).await);
     house.sql("DELETE FROM data_key_wrap").await;
-    let lost = vault::retire(engine, admin).await.unwrap_err();
+    let lost = vault::retire(engine, admin, false).await.unwrap_err();
     assert_eq!(lost.problem().code, Code::Conflict);
 }
 

@@ -4,7 +4,7 @@ use auditstream_engine::trail::{self, BodyFormat};
 use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
 use auditstream_model::{Code, EventFilter, IngestOutcome};
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 use serde::Serialize;
@@ -86,16 +86,19 @@ impl ToSchema for Events {
 )]
 async fn ingest(
     State(state): State<AppState>,
-    Caller(actor): Caller,
+    Caller(_): Caller,
     request: Request,
 ) -> Result<Json<IngestOutcome>, Refusal> {
     let format = format(request.headers())?;
     let encoding = encoding(request.headers())?;
-    let sent = state.bodies.read(request.into_body(), REQUEST_BYTES).await?;
+    let (mut parts, body) = request.into_parts();
+    let sent = state.bodies.read(body, REQUEST_BYTES).await?;
     let body = match encoding {
         Encoding::Identity => sent,
         Encoding::Gzip => sent.gunzip(REQUEST_BYTES).await?,
     };
+    // A token that was revoked while the body came may no longer do anything.
+    let Caller(actor) = Caller::from_request_parts(&mut parts, &state).await?;
     // The room is held until the answer: the events are about as large as the body that they were read from.
     Ok(Json(
         trail::ingest(&state.engine, &actor, format, body.bytes.clone()).await?,

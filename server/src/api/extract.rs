@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::caller::Caller;
 use super::problem::Refusal;
 use crate::state::AppState;
 
@@ -26,7 +27,10 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
             let sentence = format!("Send Content-Type: application/json, not “{kind}”.");
             return Err(Refusal::new(Code::UnsupportedMedia, sentence));
         }
-        let body = state.bodies.read(request.into_body(), JSON_BYTES).await?;
+        let (mut parts, body) = request.into_parts();
+        let body = state.bodies.read(body, JSON_BYTES).await?;
+        // A token that was revoked while the body came may no longer do anything.
+        Caller::from_request_parts(&mut parts, state).await?;
         parse(&body.bytes).map(Self)
     }
 }

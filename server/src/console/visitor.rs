@@ -1,6 +1,7 @@
 //! Who looks at a page.
 
 use auditstream_engine::{Actor, access};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +11,7 @@ use crate::api::problem::Refusal;
 use crate::state::{AppState, client_ip};
 
 /// Who looks, as far as the cookies tell.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Visitor {
     /// The person signed in.
     pub actor: Option<Actor>,
@@ -22,8 +23,18 @@ pub struct Visitor {
     pub client_ip: String,
 }
 
-/// Puts the [`Visitor`] beside every request of the console.
-pub async fn recognise(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Bytes of a form or of what a server function is asked.
+const BODY_BYTES: usize = 2 << 20;
+
+/// Puts the [`Visitor`] beside every request of the console. The body is read first: who may do what counts when it is there, not
+/// when it was announced.
+pub async fn recognise(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let held = match state.bodies.read(body, BODY_BYTES).await {
+        Ok(held) => held,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let mut request = Request::from_parts(parts, Body::from(held.bytes.clone()));
     let secure = state.secure();
     let session = cookies::read(request.headers(), cookies::SESSION, secure).map(str::to_owned);
     let flash = cookies::read(request.headers(), cookies::FLASH, secure).map(str::to_owned);
@@ -41,5 +52,7 @@ pub async fn recognise(State(state): State<AppState>, mut request: Request, next
         flash,
         client_ip,
     });
-    next.run(request).await
+    let answer = next.run(request).await;
+    drop(held);
+    answer
 }

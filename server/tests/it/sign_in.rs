@@ -165,3 +165,58 @@ async fn the_last_admin_cannot_be_removed_over_the_api() {
     let answer = app.delete(&path).bearer_auth(&app.admin).send().await.unwrap();
     assert_eq!(answer.status(), 204);
 }
+
+/// Who may what counts when the whole request is there, not when it was announced.
+#[tokio::test]
+async fn a_request_that_was_begun_before_its_token_was_revoked_does_nothing() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = App::start().await;
+    let session = app.signed_in().await;
+    let address = app.address.strip_prefix("http://").unwrap();
+    let calls = [
+        (
+            "/v1/api-tokens",
+            r#"{"name":"late","scopes":["admin"]}"#,
+            format!("authorization: Bearer {}", app.admin),
+        ),
+        (
+            "/api/api-token/create",
+            r#"{"token":{"name":"late","scopes":["admin"]}}"#,
+            format!("cookie: {session}"),
+        ),
+        (
+            "/v1/audit-events",
+            "{}",
+            format!("authorization: Bearer {}", app.ingest),
+        ),
+    ];
+    let mut begun = Vec::new();
+    for (path, body, key) in calls {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\norigin: {}\r\n{key}\r\ncontent-type: application/json\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            app.address,
+            body.len()
+        );
+        let (first, rest) = body.split_at(1);
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(first.as_bytes()).await.unwrap();
+        begun.push((path, socket, rest));
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let actor = Actor::command_line(&app.engine, &AccountName::default_account())
+        .await
+        .unwrap();
+    access::sign_out_everywhere(&app.engine, &actor, EMAIL).await.unwrap();
+    for token in access::tokens(&app.engine, &actor).await.unwrap() {
+        access::revoke_token(&app.engine, &actor, &token.id).await.unwrap();
+    }
+    for (path, mut socket, rest) in begun {
+        socket.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+    }
+    assert!(access::tokens(&app.engine, &actor).await.unwrap().is_empty());
+}

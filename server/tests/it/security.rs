@@ -310,7 +310,7 @@ async fn what_is_no_page_loads_nothing_and_every_answer_is_guarded() {
         "/v1/connectors",
         "/healthz",
         "/metrics",
-        "/pkg/auditstream.css",
+        "/openapi.json",
         "/settings",
         "/",
         "/sign-in",

@@ -15,6 +15,8 @@ test('the program and the style come compressed, and unchanged files are not sen
       expect(answer.headers.get('content-type')).toBe(type);
       expect(answer.headers.get('cache-control')).toBe('no-cache');
       expect(answer.headers.get('vary')).toContain('accept-encoding');
+      // It is no page.
+      expect(answer.headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'");
       const again = await fetch(address, {
         headers: { 'accept-encoding': encoding, 'if-none-match': answer.headers.get('etag') ?? '' },
       });

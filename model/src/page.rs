@@ -93,3 +93,15 @@ pub struct Listing<T> {
     /// Rows that a page can have.
     pub limit: u32,
 }
+
+impl<T> Listing<T> {
+    /// The same page with other rows in place of its own.
+    pub fn with<U>(&self, items: Vec<U>) -> Listing<U> {
+        Listing {
+            items,
+            total: self.total,
+            page: self.page,
+            limit: self.limit,
+        }
+    }
+}

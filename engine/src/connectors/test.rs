@@ -9,9 +9,9 @@ use futures::Stream;
 use futures::channel::mpsc;
 use serde_json::json;
 
-use super::rows::Unlocked;
+use super::secrets::Unlocked;
 use super::steps::Steps;
-use super::{aws, credentials, rows};
+use super::{aws, credentials, rows, secrets};
 use crate::error::{Error, Result};
 use crate::store::retried;
 use crate::streaming::failure::{Cause, classify};
@@ -62,7 +62,7 @@ pub async fn watch_test(
 
 async fn unlock(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Unlocked> {
     actor.require(Permission::EditConnector)?;
-    let unlocked = rows::unlock(engine, actor.account_id(), identifier).await?;
+    let unlocked = secrets::unlock(engine, actor.account_id(), identifier).await?;
     unlocked.ok_or_else(|| Error::not_found("connector", identifier))
 }
 

@@ -1,7 +1,6 @@
 //! A connector's secrets: sealed in the database, opened only for those who talk to AWS.
 
-use auditstream_model::connector::Secrets;
-use auditstream_model::{Connector, Credentials};
+use auditstream_model::{Connector, Credentials, Secrets};
 use sha2::{Digest, Sha256};
 
 use super::rows::{account, find};

@@ -1,8 +1,7 @@
 //! The connection test: sign in, and make one harmless call that needs valid credentials. By the reference it never looks
 //! at a bucket.
 
-use auditstream_model::connector::Outcome;
-use auditstream_model::{ConnectionTest, Credentials as Kind, Permission, TestProgress};
+use auditstream_model::{ConnectionTest, Credentials as Kind, Outcome, Permission, TestProgress};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use futures::Stream;

@@ -18,7 +18,7 @@ function admin(demo: Demo): { email: string; password: string } {
 test('a wrong password is refused in words, and nothing typed goes into the address', async ({ page, demo }) => {
   await page.goto('/sign-in');
   await signInAs(page, { email: demo.email, password: 'not the password' });
-  await expect(page.getByText('E-mail or password are wrong')).toBeVisible();
+  await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
   expect(page.url()).not.toContain('demo.local');
 });
 
@@ -97,7 +97,7 @@ test.describe('when the session ends', () => {
     await dialog.getByLabel('E-mail').fill(demo.email);
     await dialog.getByLabel('Password').fill('wrong');
     await dialog.getByRole('button', { name: 'Sign in' }).click();
-    await expect(dialog.getByText('E-mail or password are wrong.')).toBeVisible();
+    await expect(dialog.getByText('The e-mail or the password is wrong.')).toBeVisible();
     await dialog.getByLabel('Password').fill(admin(demo).password);
     await dialog.getByRole('button', { name: 'Sign in' }).click();
     await expect(dialog).toBeHidden();

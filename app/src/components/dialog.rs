@@ -1,6 +1,6 @@
 //! Dialogs over the page.
 
-use leptos::ev::SubmitEvent;
+use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
@@ -40,6 +40,9 @@ pub fn Dialog(
     /// Told that it was closed.
     #[prop(optional, into)]
     on_close: Option<Callback<()>>,
+    /// Whether it stays open when Escape is pressed, because what it shows would be lost.
+    #[prop(optional, into)]
+    stays: Signal<bool>,
     /// What is in it.
     children: Children,
 ) -> impl IntoView {
@@ -48,8 +51,13 @@ pub fn Dialog(
             on_close.run(());
         }
     };
+    let key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" && stays.get_untracked() {
+            event.prevent_default();
+        }
+    };
     view! {
-        <dialog class="dialog" node_ref=node aria-labelledby=id on:close=closed>
+        <dialog class="dialog" node_ref=node aria-labelledby=id on:close=closed on:keydown=key>
             <header class="dialog-head">
                 <h2 id=id.clone()>{move || title.get()}</h2>
                 <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close(node)>

@@ -91,8 +91,8 @@ fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
                 </table>
             </div>
         </Show>
-        <p class="muted">
-            "What a token can be used for stands in the " <a href="/docs/api" rel="external">"API reference"</a> "."
+        <p class="muted note">
+            "What a token can be used for is described in the " <a href="/docs/api" rel="external">"API reference"</a> "."
         </p>
         <NewTokenDialog node=dialog on_made=made />
         <ShownOnce secret=secret />

@@ -20,6 +20,8 @@ test('a wrong password is refused in words, and nothing typed goes into the addr
   await signInAs(page, { email: demo.email, password: 'not the password' });
   await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
   expect(page.url()).not.toContain('demo.local');
+  await expect(page.getByLabel('E-mail')).toHaveValue(demo.email);
+  await expect(page.getByLabel('Password')).toBeFocused();
 });
 
 test('a viewer sees everything, can change nothing, and is told why', async ({ page, demo }) => {
@@ -106,6 +108,19 @@ test.describe('when the session ends', () => {
     await expect(page.getByRole('heading', { name: 'Streaming Connector' })).toBeVisible();
     const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
     expect(stored).toBe('[{},{}]');
+  });
+
+  test('a page that could not be loaded is loaded when somebody has signed in again', async ({ page, demo, context }) => {
+    await signIn(page, demo, logs);
+    await context.clearCookies();
+    await page.getByRole('link', { name: 'Audit Log Streaming' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Sign in again' });
+    await expect(dialog.getByLabel('E-mail')).toBeFocused();
+    await dialog.getByLabel('E-mail').fill(demo.email);
+    await dialog.getByLabel('Password').fill(demo.password);
+    await dialog.getByRole('button', { name: 'Sign in' }).click();
+    await expect(dialog).toBeHidden();
+    await expect(page.getByRole('switch', { name: 'Stream to Demo archive' })).toBeVisible();
   });
 });
 

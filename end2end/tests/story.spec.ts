@@ -294,6 +294,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await events.getByRole('button', { name: /^View details/ }).first().click();
     const drawer = page.getByRole('dialog');
     await expect(drawer.getByText('Event Source')).toBeVisible();
+    await expect(drawer.getByRole('row', { name: 'destination.spec.bucket audit-logs –' })).toBeVisible();
     await expect(drawer.getByLabel('JSON of the event')).toContainText('"difference"');
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await drawer.getByRole('button', { name: 'Copy as JSON' }).click();

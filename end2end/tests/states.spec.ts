@@ -37,8 +37,10 @@ test('a viewer sees everything, can change nothing, and is told why', async ({ p
   await page.getByRole('button', { name: 'Actions for Demo archive' }).click();
   await expect(page.getByRole('menuitem', { name: 'Edit' })).toHaveAttribute('aria-disabled', 'true');
   await expect(page.getByRole('menuitem', { name: 'Delete' })).toBeDisabled();
-  await page.goto(`${streaming}/new`);
-  await expect(page.getByText(reason)).toBeVisible();
+  for (const path of [`${streaming}/new`, `${streaming}/demo_archive`]) {
+    await page.goto(path);
+    await expect(page.getByText(reason).first()).toBeVisible();
+  }
   await page.goto(connectors);
   await expect(page.getByRole('button', { name: 'Test Demo S3' })).toBeDisabled();
   await page.goto(logs);

@@ -138,6 +138,7 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
             }}
             <StreamNow id=of.get_value() item=item.into() refused=refused refresh=refresh />
         </PageHead>
+        {refused.map(|reason| view! { <p class="muted reason">{reason}</p> })}
         <Show when=move || stale.get()>
             <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
         </Show>

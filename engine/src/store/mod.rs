@@ -71,9 +71,10 @@ const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FUL
     PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
 const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
 /// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds,
-/// sooner than those who wait for them give up.
+/// sooner than those who wait for them give up. A plan that was made while a table was new, and is kept with its statement,
+/// would go on reading all of an account where an index leads to one row: each execution is planned for itself.
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
-    SET idle_in_transaction_session_timeout = '5s'";
+    SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

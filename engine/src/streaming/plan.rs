@@ -16,6 +16,10 @@ use crate::store::{now, retried};
 /// Bytes that closing adds to a payload at most: two numbers of a batch id, one sequence, the words around them.
 const CLOSING_BYTES: usize = 100;
 
+/// Events that are read at once. What is begun is read to its end whether it fits into the batch or not: PostgreSQL sends all
+/// that was asked for.
+const PORTION: i64 = 200;
+
 /// A batch that is not yet confirmed.
 #[derive(Debug, FromRow)]
 pub(super) struct OpenBatch {
@@ -71,28 +75,36 @@ pub(super) async fn read_events(
     after: Sequence,
     up_to: Sequence,
 ) -> Result<Vec<(Sequence, String)>> {
-    let query = sqlx::query_as::<_, (Sequence, String)>(
-        "SELECT sequence, payload FROM audit_event WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 ORDER BY sequence",
-    );
-    let mut rows = query
-        .bind(account_id)
-        .bind(after)
-        .bind(up_to)
-        .fetch(engine.store().read());
     let mut events: Vec<(Sequence, String)> = Vec::new();
     let mut bytes = 0;
-    while let Some((sequence, payload)) = rows.try_next().await? {
-        let expected = events.last().map_or(after, |last| last.0) + 1;
-        if sequence != expected {
-            return Err(Error::Broken(format!("event {expected} is missing from the trail")));
+    loop {
+        let before = events.last().map_or(after, |last| last.0);
+        let mut rows = sqlx::query_as::<_, (Sequence, String)>(
+            "SELECT sequence, payload FROM audit_event WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 \
+             ORDER BY sequence LIMIT $4",
+        )
+        .bind(account_id)
+        .bind(before)
+        .bind(up_to)
+        .bind(PORTION)
+        .fetch(engine.store().read());
+        let mut read = 0;
+        while let Some((sequence, payload)) = rows.try_next().await? {
+            read += 1;
+            let expected = before + read;
+            if sequence != expected {
+                return Err(Error::Broken(format!("event {expected} is missing from the trail")));
+            }
+            bytes += payload.len() + CLOSING_BYTES;
+            if !events.is_empty() && (bytes > BATCH_BYTES || events.len() == BATCH_EVENTS) {
+                return Ok(events);
+            }
+            events.push((sequence, payload));
         }
-        bytes += payload.len() + CLOSING_BYTES;
-        if !events.is_empty() && (bytes > BATCH_BYTES || events.len() == BATCH_EVENTS) {
-            break;
+        if read < PORTION {
+            return Ok(events);
         }
-        events.push((sequence, payload));
     }
-    Ok(events)
 }
 
 /// What building a batch holds in memory, given the bytes of its content: the content beside what it is made of, and

@@ -94,8 +94,7 @@ fn is_kept(rows: usize) -> bool {
 async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
     let mut known = HashMap::with_capacity(events.len());
     for chunk in events.chunks(ROWS) {
-        // Written for PostgreSQL so that no plan but a look-up of each id by its index is possible: as long as it has no
-        // statistics it would rather read all of the account.
+        // PostgreSQL looks each id up by itself: as long as it has no statistics it would rather read all of the account.
         let (select, end) = match tx.dialect() {
             Dialect::Sqlite => (
                 "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",

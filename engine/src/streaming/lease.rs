@@ -34,8 +34,8 @@ macro_rules! postgres_lives {
     };
 }
 
-/// Whether a run of an ACTIVE destination should begin: nobody else has it, and it was asked for, its tick has come, or
-/// it was interrupted. `$1` is the replica that asks, `$2` the interval in ms.
+/// Whether a run of an ACTIVE destination should begin: nobody else has it, and it was asked for, its tick has come, its last
+/// one was of a clock that has been set back since, or it was interrupted. `$1` is the replica that asks, `$2` the interval in ms.
 macro_rules! due {
     ($clock:expr, $lives:expr) => {
         concat!(
@@ -44,7 +44,9 @@ macro_rules! due {
             $lives,
             ")) AND (lease_replica IS NOT NULL OR run_wanted > run_done OR run_tick < ",
             $clock,
-            " / $2 * $2)"
+            " / $2 * $2 OR run_tick > ",
+            $clock,
+            ")"
         )
     };
 }

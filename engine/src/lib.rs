@@ -47,7 +47,7 @@
 //! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again`, `it::replicas::a_server_that_was_frozen_and_wakes_up_changes_nothing`, `it::crash` |
 //! | 9 leases make work cheap, never safe | `it::replicas` (PostgreSQL), and the server's `it::replicas::servers_that_are_killed_in_turn_lose_and_double_nothing`, `it::crash`, `it::model` |
 //! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::streaming::a_run_that_a_stop_broke_off_goes_on_at_the_next_start`, `it::streaming::an_event_that_is_missing_stops_its_destination_visibly`, `it::faults::any_sequence_of_faults_is_survived`, `it::model::whatever_happens_every_event_lands_once_in_order_*` |
-//! | 11 one destination never delays another | `it::fairness::destinations_that_never_answer_delay_neither_the_others_nor_ingest`, `streaming::budget::tests::failing_destinations_hold_half_at_most` |
+//! | 11 one destination never delays another | `it::fairness::*`, `it::plans::*` (PostgreSQL), `streaming::budget::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 13 retention never removes what a destination has yet to receive | `it::retention::*` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again`, and `end2end/tests/canary.spec.ts`: a run with marked secrets, searched for wherever it left anything |

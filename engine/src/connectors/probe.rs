@@ -26,7 +26,9 @@ pub(super) enum Written {
 
 /// Writes the probe unless it is there.
 pub(super) async fn write(client: &Client, spec: &DestinationSpec, key: &str) -> Result<Written, Cause> {
-    let request = upload::request(client, spec, key, Bytes::from_static(BODY.as_bytes())).content_type("text/plain");
+    let body = Bytes::from_static(BODY.as_bytes());
+    let checksum = upload::checksum(&body);
+    let request = upload::request(client, spec, key, body, &checksum).content_type("text/plain");
     match request.send().await {
         Ok(_) => Ok(Written::New),
         Err(error) if matches!(status(&error), Some(412 | 304 | 409)) => Ok(Written::WasThere),

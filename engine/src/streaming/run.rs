@@ -6,7 +6,7 @@ use auditstream_model::DestinationSpec;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::budget::Share;
+use super::budget::{Place, Share};
 use super::failure::Cause;
 use super::lease::{Due, Lease, Replica};
 use super::plan::{self, OpenBatch};
@@ -29,7 +29,13 @@ enum Next {
 }
 
 /// Streams what a destination has yet to receive, if this server is the first to claim it. Faults are noted on it.
-pub(super) async fn run(engine: &Engine, replica: Replica, due: Due, stopping: watch::Receiver<bool>) {
+pub(super) async fn run(
+    engine: &Engine,
+    replica: Replica,
+    due: Due,
+    mut place: Place,
+    stopping: watch::Receiver<bool>,
+) {
     let destination_id = due.destination_id;
     let ended = async {
         let Some(lease) = replica.claim(engine.store(), destination_id).await? else {
@@ -37,7 +43,7 @@ pub(super) async fn run(engine: &Engine, replica: Replica, due: Due, stopping: w
         };
         engine.metrics().run(due.abandoned);
         let stopped = stopping.clone();
-        let passed = pass(engine, lease, stopping).await;
+        let passed = pass(engine, lease, &mut place, stopping).await;
         // A run that the database or a stop broke off keeps its lease, which makes it due again at once: here when the
         // database answers, elsewhere when this server has gone.
         if !matches!(passed, Err(Error::Database(_))) && !*stopped.borrow() {
@@ -57,7 +63,7 @@ async fn held(engine: &Engine, lease: Lease) -> Result<Option<Row>> {
     Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
 }
 
-async fn pass(engine: &Engine, lease: Lease, mut stopping: watch::Receiver<bool>) -> Result<()> {
+async fn pass(engine: &Engine, lease: Lease, place: &mut Place, mut stopping: watch::Receiver<bool>) -> Result<()> {
     let Some(first) = held(engine, lease).await? else {
         return Ok(());
     };
@@ -74,7 +80,7 @@ async fn pass(engine: &Engine, lease: Lease, mut stopping: watch::Receiver<bool>
         }
         let Some(cursor) = row.cursor else { return Ok(()) };
         let step = match plan::open_batch(engine, row.id).await? {
-            Some(batch) => deliver(engine, lease, batch, &mut stopping).await,
+            Some(batch) => deliver(engine, lease, batch, place, &mut stopping).await,
             None if cursor >= up_to => return confirm::caught_up(engine, &row).await,
             None => match plan::freeze(engine, &row, cursor, up_to).await {
                 Ok(true) => Ok(Next::Batch),
@@ -85,10 +91,10 @@ async fn pass(engine: &Engine, lease: Lease, mut stopping: watch::Receiver<bool>
         match step {
             Ok(Next::Batch) => {}
             Ok(Next::Stop) => return Ok(()),
-            Err(Error::Broken(why)) => {
+            Err(error @ (Error::Broken(_) | Error::Stored(_))) => {
                 let cause = Cause::blocked(
                     "cannot_build",
-                    why,
+                    error.to_string(),
                     "Look into the server's log; restore the database from a backup if data is missing.",
                 );
                 return confirm::failed(engine, &row, None, &cause).await;
@@ -98,11 +104,13 @@ async fn pass(engine: &Engine, lease: Lease, mut stopping: watch::Receiver<bool>
     }
 }
 
-/// Sends one frozen batch, with the connector's waits between attempts. Nothing is held in memory while it waits.
+/// Sends one frozen batch, with the connector's waits between attempts. While it waits it holds nothing in memory, and no
+/// place among the runs.
 async fn deliver(
     engine: &Engine,
     lease: Lease,
     mut batch: OpenBatch,
+    place: &mut Place,
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<Next> {
     let mut retry = 0;
@@ -162,8 +170,9 @@ async fn deliver(
         if !cause.transient || retry > backoff.retry_count() {
             return Ok(Next::Stop);
         }
+        let wait = Duration::from_millis(backoff.delay(retry, rand::random()));
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(backoff.delay(retry, rand::random()))) => {}
+            back = place.leave(tokio::time::sleep(wait)) => back?,
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
@@ -185,6 +194,7 @@ async fn send(
         format: batch.format()?,
         compression: batch.compression()?,
         sha256: body.sha256,
+        checksum: body.checksum,
         in_doubt: batch.is_in_doubt(),
     };
     attempt(engine, row, batch, client, object).await
@@ -203,7 +213,9 @@ fn remark(unlocked: &Unlocked, bucket: &str, region: &str) -> Option<String> {
 /// What is sent of a batch, with the memory that it may have.
 struct Body {
     bytes: Bytes,
+    /// Of the content before compression.
     sha256: [u8; 32],
+    checksum: String,
     _share: Share,
 }
 
@@ -217,9 +229,9 @@ async fn build(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<Body> {
         let content = encode::content(&events, format);
         drop(events);
         let sha256 = encode::sha256(content.as_bytes());
-        encode::compress(content.as_bytes(), compression).map(|body| (sha256, body))
+        encode::compress(content.as_bytes(), compression).map(|body| (sha256, upload::checksum(&body), body))
     });
-    let (sha256, body) = encoded.await.map_err(|error| Error::Broken(error.to_string()))??;
+    let (sha256, checksum, body) = encoded.await.map_err(|error| Error::Broken(error.to_string()))??;
     if sha256.as_slice() != batch.sha256 {
         return Err(Error::Broken(format!(
             "batch {} no longer has the content that it was frozen with",
@@ -230,6 +242,7 @@ async fn build(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<Body> {
     Ok(Body {
         bytes: body.into(),
         sha256,
+        checksum,
         _share: share,
     })
 }

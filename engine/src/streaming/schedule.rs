@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
-use auditstream_model::limits::STREAMING_RUNS;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::budget::Places;
 use super::lease::{Due, Replica};
 use super::run::run;
 use crate::Engine;
@@ -99,10 +99,10 @@ async fn beat(engine: Engine, replica: Replica) {
     }
 }
 
-/// The runs of this server: one of a destination at a time, and so many in all. Destinations that fail have half of the
-/// places at most, so that they never keep the others waiting.
+/// The runs of this server: one of a destination at a time, and as many as have a place, or wait before they try again.
 #[derive(Default)]
 struct Runs {
+    places: Places,
     tasks: JoinSet<()>,
     of: HashMap<Id, Due>,
 }
@@ -113,13 +113,13 @@ impl Runs {
     }
 
     fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &watch::Receiver<bool>) {
-        let failing = self.of.values().filter(|run| run.failing).count();
-        let full = self.of.len() >= STREAMING_RUNS || due.failing && failing >= STREAMING_RUNS / 2;
-        if full {
+        let Some(place) = self.places.free(due.failing) else {
             return;
-        }
+        };
         let (engine, stop) = (engine.clone(), stop.clone());
-        let task = self.tasks.spawn(async move { run(&engine, replica, due, stop).await });
+        let task = self
+            .tasks
+            .spawn(async move { run(&engine, replica, due, place, stop).await });
         self.of.insert(task.id(), due);
     }
 

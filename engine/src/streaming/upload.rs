@@ -28,6 +28,8 @@ pub(super) struct Object<'a> {
     pub(super) format: Format,
     pub(super) compression: Compression,
     pub(super) sha256: [u8; 32],
+    /// Of the body.
+    pub(super) checksum: String,
     /// Whether the answer of an earlier attempt was lost, so that the object may be ours.
     pub(super) in_doubt: bool,
 }
@@ -40,14 +42,27 @@ pub(super) struct Delivered {
     pub(super) request_id: Option<Box<str>>,
 }
 
+/// What a store checks the bytes by that it was sent.
+pub(crate) fn checksum(body: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(body))
+}
+
 /// A PUT with everything that a destination's options ask for, on condition that there is no object of its name.
-pub(crate) fn request(client: &Client, spec: &DestinationSpec, key: &str, body: Bytes) -> PutObjectFluentBuilder {
+///
+/// `checksum` is the base64 of the body's SHA-256 (see [`checksum`]).
+pub(crate) fn request(
+    client: &Client,
+    spec: &DestinationSpec,
+    key: &str,
+    body: Bytes,
+    checksum: &str,
+) -> PutObjectFluentBuilder {
     let request = client
         .put_object()
         .bucket(spec.bucket.as_str())
         .key(key)
         .if_none_match("*")
-        .checksum_sha256(BASE64_STANDARD.encode(Sha256::digest(&body)))
+        .checksum_sha256(checksum)
         .set_storage_class(spec.storage_class.as_deref().map(Into::into))
         .set_expected_bucket_owner(spec.expected_bucket_owner.clone())
         .body(ByteStream::from(body));
@@ -62,7 +77,7 @@ pub(crate) fn request(client: &Client, spec: &DestinationSpec, key: &str, body: 
 
 /// Sends an object unless there is one of its name, and says what became of it.
 pub(super) async fn put(client: &Client, object: Object<'_>) -> Result<Delivered, Cause> {
-    let answer = request(client, object.spec, &object.key, object.body.clone())
+    let answer = request(client, object.spec, &object.key, object.body.clone(), &object.checksum)
         .content_type(encode::content_type(object.format))
         .metadata(CONTENT_SHA256, hex(&object.sha256))
         .send()

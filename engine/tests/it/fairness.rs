@@ -3,14 +3,18 @@
 use std::time::{Duration, Instant};
 
 use auditstream_engine::connectors;
-use auditstream_model::Status;
+use auditstream_model::limits::STREAMING_RUNS;
+use auditstream_model::{Backoff, BatchStatus, Status};
 use serde_json::json;
 
 use crate::on_both;
 use crate::store::{BUCKET, Store};
 use crate::support::{House, connector, destination, events};
 
-on_both![destinations_that_never_answer_delay_neither_the_others_nor_ingest,];
+on_both![
+    destinations_that_never_answer_delay_neither_the_others_nor_ingest,
+    destinations_that_wait_before_they_try_again_leave_their_places_to_others,
+];
 
 /// An endpoint that accepts every connection and says nothing. Counts them.
 async fn silence() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
@@ -45,7 +49,7 @@ async fn destinations_that_never_answer_delay_neither_the_others_nor_ingest(hous
     }
     auditstream_engine::destinations::create(&house.engine, &house.admin, {
         let mut served = destination(BUCKET, json!({}));
-        served.status = Status::Active;
+        served.status = Some(Status::Active);
         served
     })
     .await
@@ -58,4 +62,29 @@ async fn destinations_that_never_answer_delay_neither_the_others_nor_ingest(hous
     event["auditEventId"] = "meanwhile".into();
     assert_eq!(house.send(&[event]).await.accepted, 1);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+async fn destinations_that_wait_before_they_try_again_leave_their_places_to_others(house: House) {
+    let gone = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let store = Store::start().await;
+    house.connect(&store).await;
+    let mut patient = connector(&gone);
+    patient.identifier = "patient".into();
+    patient.spec.backoff = Backoff::FixedDelay {
+        fixed_backoff: 600_000,
+        retry_count: 20,
+    };
+    connectors::create(&house.engine, &house.admin, patient).await.unwrap();
+    house.send(&events()).await;
+    for number in 0..STREAMING_RUNS {
+        house.another_destination(&format!("patient{number}"), "patient").await;
+    }
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    house
+        .settled(|item| item.streaming_details.status == Some(BatchStatus::Success))
+        .await;
 }

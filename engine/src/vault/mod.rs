@@ -1,8 +1,8 @@
 //! The master key, and secrets at rest.
 //!
 //! Secrets are sealed with XChaCha20-Poly1305 under a data key; data keys stand in the database, wrapped by the master
-//! key, which stands outside of it. Both can be replaced while servers run (see [`rotate`]). A sealed text is a 24-byte nonce and the ciphertext with its tag, bound to its place
-//! (the associated data), so that it opens nowhere else.
+//! key, which stands outside of it. Both can be replaced while servers run (see [`rotate`]). A sealed text is a 24-byte
+//! nonce and the ciphertext with its tag, bound to its place (the associated data), so that it opens nowhere else.
 
 mod rotate;
 
@@ -15,7 +15,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyExecutor;
 
@@ -60,24 +59,33 @@ impl MasterKey {
     pub fn load_or_create(path: &Path) -> Result<Self> {
         let refuse =
             |error: std::io::Error| Error::Opening(format!("cannot use the master key {}: {error}", path.display()));
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                Self::from_base64(&text).map_err(|error| Error::Opening(format!("{}: {error}", path.display())))
-            }
+        let text = match std::fs::read_to_string(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let key = Self(rand::random());
-                let mut options = std::fs::OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut file = options.open(path).map_err(refuse)?;
-                writeln!(file, "{}", BASE64_STANDARD.encode(key.0))
-                    .and_then(|()| file.sync_all())
-                    .map_err(refuse)?;
-                Ok(key)
+                Self(rand::random()).write_new(path).map_err(refuse)?;
+                std::fs::read_to_string(path).map_err(refuse)?
             }
-            Err(error) => Err(refuse(error)),
-        }
+            other => other.map_err(refuse)?,
+        };
+        Self::from_base64(&text).map_err(|error| Error::Opening(format!("{}: {error}", path.display())))
+    }
+
+    /// Writes the key to a file unless there is one, whole or not at all: of two processes that begin at once both read the
+    /// same, and one that is killed leaves nothing half written.
+    fn write_new(&self, path: &Path) -> std::io::Result<()> {
+        let beside = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&beside)?;
+        let written = writeln!(file, "{}", BASE64_STANDARD.encode(self.0))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| match std::fs::hard_link(&beside, path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            });
+        std::fs::remove_file(&beside)?;
+        written
     }
 
     /// Tells it apart from others, and nothing of it.
@@ -129,10 +137,11 @@ impl Vault {
         lock(&mut tx).await?;
         match newest(&mut tx).await? {
             Some(id) => {
-                vault.data_key(&mut *tx, id).await.map_err(|_| {
-                    Error::Opening(
+                vault.data_key(&mut *tx, id).await.map_err(|error| match error {
+                    Error::Broken(_) => Error::Opening(
                         "the master key is not the one that this database was made with; nothing was changed".into(),
-                    )
+                    ),
+                    other => other,
                 })?;
             }
             None => {

@@ -119,6 +119,12 @@ impl CredentialsInput {
                 "A session token has no spaces and at most 8,192 characters.",
             );
         }
+        if session_token.is_some() && secret_key.is_none() {
+            errors.add(
+                "spec.credentials.session_token",
+                "Enter the secret key, too: a session token belongs to it.",
+            );
+        }
         let secrets = secret_key.map(|secret_key| Secrets {
             secret_key,
             session_token,

@@ -92,6 +92,20 @@ async fn a_secret_is_never_shown_again(house: House) {
         refused.of("spec.credentials.secret_key").is_some(),
         "another endpoint needs the secret again"
     );
+    let mut renewed = connector(&store.endpoint);
+    renewed.spec.credentials = CredentialsInput::Manual {
+        access_key: "AKIATEST".into(),
+        secret_key: None,
+        session_token: Some("of-another-secret".into()),
+    };
+    let refused = connectors::replace(&house.engine, &house.admin, "aws", renewed)
+        .await
+        .unwrap_err()
+        .problem();
+    assert!(
+        refused.of("spec.credentials.session_token").is_some(),
+        "a token alone would go with a secret that it does not belong to"
+    );
     let mut renamed = connector(&store.endpoint);
     renamed.name = "Renamed".into();
     renamed.spec.credentials = CredentialsInput::Manual {

@@ -192,9 +192,9 @@ pub struct DestinationInput {
     #[serde(default, deserialize_with = "crate::field::or_default")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Tags>))]
     pub tags: BTreeMap<String, String>,
-    /// Whether it is streamed to.
+    /// Whether it is streamed to. Left out, a new one is INACTIVE, and one that is replaced stays as it is.
     #[serde(default)]
-    pub status: Status,
+    pub status: Option<Status>,
     /// The connector's identifier.
     #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub connector_ref: String,
@@ -303,7 +303,7 @@ impl DestinationInput {
                     name,
                     description,
                     tags,
-                    status: self.status,
+                    status: self.status.unwrap_or_default(),
                     connector_ref,
                     spec,
                 })

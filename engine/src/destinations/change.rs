@@ -22,7 +22,7 @@ use crate::{Actor, Engine};
 pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let wanted = input.status;
+    let wanted = input.status.unwrap_or_default();
     let destination = Destination {
         status: Status::Inactive,
         ..input.parse(None)?
@@ -88,12 +88,12 @@ pub async fn replace_if(
 ) -> Result<DestinationView> {
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
-    let wanted = input.status;
     let made = retried(|| async {
         let mut tx = engine.store().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         condition.check(Some(&row.view()?))?;
         let old = row.destination()?;
+        let wanted = input.status.unwrap_or(old.status);
         let new = Destination {
             status: old.status,
             ..input.clone().parse(Some(&old.spec))?

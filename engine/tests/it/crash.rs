@@ -274,7 +274,7 @@ async fn the_process() {
         settled(&inside, false).await;
         let mut edited = destination(BUCKET, json!({}));
         edited.description = "edited".into();
-        edited.status = Status::Active;
+        edited.status = Some(Status::Active);
         destinations::replace(engine, admin, "siem", edited).await.unwrap();
         destinations::set_status(engine, admin, "siem", Status::Inactive)
             .await

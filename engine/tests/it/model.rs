@@ -298,7 +298,7 @@ impl Scene {
             format!("p{}/", self.prefix)
         };
         let mut input = destination(bucket, json!({"prefix": prefix}));
-        input.status = if self.active { Status::Active } else { Status::Inactive };
+        input.status = Some(if self.active { Status::Active } else { Status::Inactive });
         self.admin(move |engine, admin| async move {
             destinations::replace(&engine, &admin, "siem", input).await.unwrap();
         })

@@ -105,7 +105,7 @@ async fn what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it(hou
     assert_eq!(shown, Some(holder.held_back), "the console's table shows it");
 
     let mut mended = destination(BUCKET, json!({}));
-    mended.status = Status::Active;
+    mended.status = Some(Status::Active);
     destinations::replace(&house.engine, &house.admin, "siem", mended)
         .await
         .unwrap();

@@ -242,7 +242,7 @@ async fn a_mistyped_bucket_is_mended_by_editing_it(house: House) {
     let failing = house.settled(|item| item.streaming_details.failure.is_some()).await;
     assert_eq!(failing.streaming_details.failure.unwrap().code, "no_such_bucket");
     let mut mended = destination(BUCKET, json!({}));
-    mended.status = Status::Active;
+    mended.status = Some(Status::Active);
     destinations::replace(&house.engine, &house.admin, "siem", mended)
         .await
         .unwrap();

@@ -225,7 +225,7 @@ impl House {
         let mut input = destination(BUCKET, serde_json::json!({"prefix": format!("{identifier}/")}));
         input.identifier = identifier.into();
         input.connector_ref = connector.into();
-        input.status = Status::Active;
+        input.status = Some(Status::Active);
         destinations::create(&self.engine, &self.admin, input).await.unwrap();
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use auditstream_engine::{Actor, Engine, access, connectors, destinations};
 use auditstream_model::{
     AccountName, Backoff, Code, Compression, ConnectorInput, ConnectorKind, ConnectorSpec, CredentialsInput,
-    DestinationInput, Role, SpecInput, StartAt, Status,
+    DestinationInput, Role, SpecInput, StartAt,
 };
 use tokio::task::JoinHandle;
 
@@ -121,7 +121,7 @@ async fn archive(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
         name: "Demo archive".to_owned(),
         description: "Activate me, and the sample events land as objects.".to_owned(),
         tags: [("demo".to_owned(), String::new())].into(),
-        status: Status::Inactive,
+        status: None,
         connector_ref: CONNECTOR.to_owned(),
         spec: SpecInput {
             bucket: store::BUCKET.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::app::{App, EVENTS, connector, destination, refused};
@@ -139,15 +140,43 @@ async fn a_list_is_an_array_with_totals_in_headers() {
         let answer = app.get(&path).bearer_auth(&app.read).send().await.unwrap();
         assert_eq!(answer.json::<bool>().await.unwrap(), unique);
     }
+    let ask = |query: &str| {
+        let path = format!("/v1/streaming-destinations?{query}");
+        app.get(&path).bearer_auth(&app.read).send()
+    };
     for query in ["limit=0", "limit=101", "page=-1", "sort=size", "order=UP", "status=OLD"] {
-        let answer = app
-            .get(&format!("/v1/streaming-destinations?{query}"))
-            .bearer_auth(&app.read)
-            .send()
-            .await
-            .unwrap();
-        refused(answer, 400, "invalid_parameter").await;
+        let problem = refused(ask(query).await.unwrap(), 400, "invalid_parameter").await;
+        assert_eq!(
+            problem["errors"][0]["field"],
+            query.split('=').next().unwrap(),
+            "{problem}"
+        );
     }
+    let empty = ask("status=&search_term=&page=&limit=2").await.unwrap();
+    assert_eq!(empty.status(), 200, "what is sent empty is not sent");
+}
+
+#[tokio::test]
+async fn a_replacement_without_a_status_leaves_it_as_it_is() {
+    let app = App::start().await;
+    app.with_store().await;
+    let status = async |send: fn(&App, &str) -> RequestBuilder, path: &str, status: Option<&str>| {
+        let mut body = destination("siem", "INACTIVE");
+        match status {
+            Some(status) => body["status"] = status.into(),
+            None => drop(body.as_object_mut().unwrap().remove("status")),
+        }
+        let request = send(&app, &format!("/v1/streaming-destinations{path}"));
+        let answer = request.bearer_auth(&app.admin).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        let answer: Value = answer.json().await.unwrap();
+        answer["streaming_destination"]["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(App::post, "", None).await, "INACTIVE");
+    assert_eq!(status(App::put, "/siem", None).await, "INACTIVE");
+    assert_eq!(status(App::put, "/siem", Some("ACTIVE")).await, "ACTIVE");
+    assert_eq!(status(App::put, "/siem", None).await, "ACTIVE");
+    assert_eq!(status(App::put, "/siem", Some("INACTIVE")).await, "INACTIVE");
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ pub fn Wizard(
             name: name.now(),
             description: description.now(),
             tags: tags.get_untracked(),
-            status,
+            status: Some(status),
             connector_ref,
             spec: SpecInput {
                 kind: DestinationKind::AwsS3,

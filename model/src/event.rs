@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::field::FieldErrors;
-use crate::limits::{MAX_PAGE_ROWS, PAGE_ROWS};
+use crate::limits::{MAX_PAGE_ROWS, MAX_SEARCH_CHARS, PAGE_ROWS};
 use crate::{EpochMillis, Sequence};
 
 /// The answer to an ingest request.
@@ -142,7 +142,7 @@ pub struct EventFilter {
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub project: Option<String>,
     /// Part of the event's JSON, ASCII in either case.
-    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
+    #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$", max_length = 1_000))]
     pub q: Option<String>,
     /// Rows of the page, 1 to 100.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
@@ -166,6 +166,21 @@ impl EventFilter {
             "limit",
             format!("A page has 1 to {MAX_PAGE_ROWS} rows."),
         ))
+    }
+
+    /// What is searched for: none when that is nothing.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn searched(&self) -> Result<Option<&str>, FieldErrors> {
+        let text = self.q.as_deref().filter(|text| !text.is_empty());
+        if text.is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+            return Err(FieldErrors::one(
+                "q",
+                format!("A search has at most {MAX_SEARCH_CHARS} characters."),
+            ));
+        }
+        Ok(text)
     }
 }
 

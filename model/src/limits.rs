@@ -22,6 +22,8 @@ pub const NAMED_INVALID_EVENTS: usize = 100;
 pub const PAGE_ROWS: u32 = 30;
 /// Rows of a page at most.
 pub const MAX_PAGE_ROWS: u32 = 100;
+/// Characters that the trail is searched for.
+pub const MAX_SEARCH_CHARS: usize = 1_000;
 /// Characters of an identifier.
 pub const IDENTIFIER_CHARS: usize = 128;
 /// Characters of a name.

@@ -57,7 +57,7 @@ const NEWER_AT_MOST: i64 = 1_000;
 /// A parameter that is not usable; no permission.
 pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
     actor.require(Permission::ViewAudit)?;
-    let limit = filter.rows()?;
+    let (limit, like) = (filter.rows()?, pattern(filter)?);
     let (before_time, before_sequence) = match filter.cursor.as_deref() {
         None | Some("") => (i64::MAX, i64::MAX),
         Some(cursor) => parse_cursor(cursor)?,
@@ -68,7 +68,7 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         .fetch_one(engine.store().read())
         .await?;
     let query = sqlx::query(engine.store().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")));
-    let rows = bind_filter(query, actor, filter)
+    let rows = bind_filter(query, actor, filter, like)
         .bind(before_time)
         .bind(before_sequence)
         .bind(i64::from(limit) + 1)
@@ -101,7 +101,7 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
 pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
     actor.require(Permission::ViewAudit)?;
     let query = sqlx::query(engine.store().dialect().pick(newer_by!("LIKE"), newer_by!("ILIKE")));
-    let row = bind_filter(query, actor, filter)
+    let row = bind_filter(query, actor, filter, pattern(filter)?)
         .bind(after)
         .bind(NEWER_AT_MOST)
         .fetch_one(engine.store().read())
@@ -111,14 +111,18 @@ pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: 
 
 type Filtered = Query<'static, Any, AnyArguments>;
 
-fn bind_filter(query: Filtered, actor: &Actor, filter: &EventFilter) -> Filtered {
-    let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let like = wanted(&filter.q).map(|text| {
+/// What is searched for, as LIKE has it.
+fn pattern(filter: &EventFilter) -> Result<Option<String>> {
+    Ok(filter.searched()?.map(|text| {
         format!(
             "%{}%",
             text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
         )
-    });
+    }))
+}
+
+fn bind_filter(query: Filtered, actor: &Actor, filter: &EventFilter, like: Option<String>) -> Filtered {
+    let wanted = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     query
         .bind(actor.account_id())
         .bind(start(filter))

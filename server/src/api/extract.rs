@@ -1,7 +1,7 @@
 //! What a request says, or a problem that says what and where it is wrong.
 
 use auditstream_model::{Code, FieldErrors, ListQuery};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -92,15 +92,20 @@ pub struct Parameters<T>(pub T);
 impl<T: DeserializeOwned> FromRequestParts<AppState> for Parameters<T> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Refusal> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
             let sentence = "A parameter can not hold the character U+0000.";
             return Err(Refusal::new(Code::InvalidParameter, sentence));
         }
-        match Query::<T>::from_request_parts(parts, state).await {
-            Ok(Query(parameters)) => Ok(Self(parameters)),
-            Err(rejection) => Err(Refusal::new(Code::InvalidParameter, rejection.body_text())),
-        }
+        // What is sent empty, as forms do, is not sent.
+        let query = parts.uri.query().unwrap_or_default().split('&');
+        let sent = query.filter(|pair| !pair.split_once('=').is_some_and(|(_, value)| value.is_empty()));
+        let query = sent.collect::<Vec<_>>().join("&");
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let field = error.path().to_string();
+            Refusal::parameters(FieldErrors::one(field, format!("{}.", error.inner())))
+        })
     }
 }
 

@@ -68,7 +68,9 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         Some(demo) => announce(&demo.welcome(&public_url)),
         None => first_admin(&engine, &options, &public_url).await?,
     }
-    if options.public_url.is_some() && address.ip().is_loopback() && options.trusted_proxies.is_none() {
+    let is_behind_tls = tls.is_none() && public_url.starts_with("https://");
+    let is_behind_a_proxy = options.public_url.is_some() && address.ip().is_loopback() || is_behind_tls;
+    if is_behind_a_proxy && options.trusted_proxies.is_none() {
         tracing::warn!(
             "people seem to come through a proxy, and AUDITSTREAM_TRUSTED_PROXIES names none: the trail has the proxy's address \
              for everybody, and guessing at passwords shuts out all of them together"

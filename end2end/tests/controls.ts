@@ -17,7 +17,7 @@ function watch(): void {
       control.labels?.[0]?.innerText ??
       ((control as HTMLElement).innerText || control.name || control.id);
     // Buttons of a row differ in what they name; digits are counts, sequences and steps.
-    const kind = text.replace(/(^| )(for|of|to|event|tag|delete|test) .+$/i, '$1$2 …').replace(/\d+/g, '#');
+    const kind = text.replace(/(^| )(for|of|to|event|tag|delete|test) .+$/i, '$1$2 …').replace(/\d+/g, '#').replace(/new event$/, 'new events');
     return `${element.tagName.toLowerCase()} “${kind.replace(/\s+/g, ' ').trim()}”`;
   };
   const tell = (what: 'seen' | 'used', element: Element) => {

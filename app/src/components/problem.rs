@@ -38,7 +38,7 @@ pub fn ProblemBox(
             ask();
         }
     });
-    let detail = error.0.detail.clone();
+    let detail = error.0.detail;
     let fields: Vec<_> = error
         .0
         .errors

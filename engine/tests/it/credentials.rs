@@ -196,16 +196,17 @@ async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
     let street = Street::open().await;
     street.connect(manual(), Some(ROLE)).await;
     street.sts.trust(ROLE, &street.external_id().await);
-    street.sts.life(Duration::from_secs(9));
+    let given = tokio::time::Instant::now();
+    street.sts.life(Duration::from_secs(15));
     street.stream().await;
     street.house.streamed().await;
     street.sts.state.lock().unwrap().down = true;
     // Two thirds of their life are over: they would be fetched anew.
-    tokio::time::sleep(Duration::from_millis(6_100)).await;
+    tokio::time::sleep_until(given + Duration::from_millis(10_500)).await;
     street.house.send(&events()[5..9]).await;
     street.house.streamed().await;
     assert!(street.house.batches().await.iter().all(|batch| batch.attempts == 1));
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep_until(given + Duration::from_secs(16)).await;
     street.house.send(&events()[9..12]).await;
     destinations::stream_now(&street.house.engine, &street.house.admin, "siem")
         .await

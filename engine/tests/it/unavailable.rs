@@ -93,7 +93,7 @@ async fn a_full_disk_is_told_and_everything_goes_on_when_there_is_room(mut house
     assert!(refused.detail.contains("full"), "{refused:?}");
     assert!(acknowledged > 100, "{acknowledged}");
     for number in 0..3 {
-        let again = send(&house, &format!("full-{number}"), 20).await.unwrap_err();
+        let again = send(&house, &format!("full-{number}"), 400).await.unwrap_err();
         assert!(again.detail.contains("full"), "{again:?}");
     }
     let unready = house.engine.ready().await.unwrap_err();

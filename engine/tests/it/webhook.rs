@@ -158,7 +158,7 @@ async fn told(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
 
 async fn mend(house: &House) {
     let mut mended = destination(BUCKET, json!({}));
-    mended.status = Status::Active;
+    mended.status = Some(Status::Active);
     destinations::replace(&house.engine, &house.admin, "siem", mended)
         .await
         .unwrap();
@@ -202,8 +202,9 @@ async fn a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each(hou
 async fn a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_caught_up(house: House) {
     let house = quick(house).await;
     let receiver = told(&house, Some(1)).await;
-    house.send(&events()).await;
     let _store = failing(&house).await;
+    assert_eq!(receiver.gets(1).await, ["failing"]);
+    house.send(&events()).await;
     assert_eq!(receiver.gets(2).await, ["failing", "behind"]);
     let behind = &receiver.messages()[1]["data"];
     assert_eq!(

@@ -182,6 +182,12 @@ pub(crate) fn cookie(answer: &Response, name: &str) -> Option<String> {
         .find(|value| value.starts_with(&format!("{name}=")))
 }
 
+/// The word that a refused form leaves for the next page; the e-mail address that was typed comes behind it.
+pub(crate) fn flash(answer: &Response) -> Option<String> {
+    let cookie = cookie(answer, "auditstream_flash")?;
+    cookie.split(['=', ';', '.']).nth(1).map(str::to_owned)
+}
+
 /// Checks the shape of a refusal.
 pub(crate) async fn refused(answer: Response, status: u16, code: &str) -> Value {
     let kind = answer

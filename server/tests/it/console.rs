@@ -1,8 +1,10 @@
 //! The console as a browser without scripts meets it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Response;
 
-use crate::app::{App, EMAIL, EVENTS, PASSWORD, cookie, destination, refused};
+use crate::app::{App, EMAIL, EVENTS, PASSWORD, cookie, destination, flash, refused};
 
 fn goes_to(answer: &Response) -> &str {
     assert_eq!(answer.status(), 303);
@@ -51,18 +53,24 @@ async fn a_wrong_password_leaves_a_word_and_no_session() {
     let answer = app.post("/sign-in").form(&form).send().await.unwrap();
     assert_eq!(goes_to(&answer), "/sign-in");
     assert!(cookie(&answer, "auditstream_session").is_none());
-    let flash = cookie(&answer, "auditstream_flash").unwrap();
+    assert_eq!(flash(&answer).as_deref(), Some("wrong_credentials"));
+    let left = cookie(&answer, "auditstream_flash").unwrap();
+    assert!(left.contains("Max-Age=30"), "{left}");
+    let sent = left.split(';').next().unwrap();
+    let page = app.get("/sign-in").header("cookie", sent).send().await.unwrap();
+    assert!(cookie(&page, "auditstream_flash").unwrap().contains("Max-Age=0"));
+    let page = page.text().await.unwrap();
     assert!(
-        flash.starts_with("auditstream_flash=wrong_credentials;") && flash.contains("Max-Age=30"),
-        "{flash}"
+        page.contains(&format!("value=\"{EMAIL}\"")),
+        "what was typed need not be typed again"
     );
+    let script = "<script>alert(1)</script>";
+    let planted = URL_SAFE_NO_PAD.encode(format!("\"></script>{script}"));
     let page = app
         .get("/sign-in")
-        .header("cookie", "auditstream_flash=wrong_credentials")
-        .send()
-        .await
-        .unwrap();
-    assert!(cookie(&page, "auditstream_flash").unwrap().contains("Max-Age=0"));
+        .header("cookie", format!("auditstream_flash=wrong_credentials.{planted}"));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains(script) && page.contains("alert(1)"), "{page}");
 }
 
 #[tokio::test]

@@ -599,8 +599,7 @@ fn outcome(answer: Response) -> String {
     }
     let to = answer.headers()["location"].to_str().unwrap();
     let to = to.split('?').next().unwrap();
-    let word = crate::app::cookie(&answer, "auditstream_flash").unwrap_or_default();
-    let word = word.split(['=', ';']).nth(1).unwrap_or_default().to_owned();
+    let word = crate::app::flash(&answer).unwrap_or_default();
     format!("{status} {to} {word}").trim_end().to_owned()
 }
 

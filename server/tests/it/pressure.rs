@@ -101,11 +101,17 @@ async fn answer(mut socket: TcpStream) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_flight_are_bounded_by_their_bytes_and_slow_ones_are_given_up() {
     let app = App::start().await;
-    let address = narrow(&app, 3 << 20, Duration::from_secs(2)).await;
+    let address = narrow(&app, 3 << 20, Duration::from_secs(5)).await;
     let slow = stalled(&app, address, 2 << 20).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let url = format!("http://{address}");
-    let full = send(&app, &url, large("full", 2)).await;
+    // It takes a moment until the server has read what was sent.
+    let mut full = send(&app, &url, large("full", 2)).await;
+    for _ in 0..20 {
+        if full.status() != 200 {
+            break;
+        }
+        full = send(&app, &url, large("full", 2)).await;
+    }
     assert_eq!(retry_after(&full), 5);
     refused(full, 503, "unavailable").await;
     let small = send(&app, &url, event("small").to_string()).await;

@@ -4,7 +4,7 @@ use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, Role};
 use serde_json::{Value, json};
 
-use crate::app::{App, EMAIL, PASSWORD, cookie, refused};
+use crate::app::{App, EMAIL, PASSWORD, cookie, flash, refused};
 
 const SESSION: &str = "auditstream_session";
 
@@ -84,11 +84,7 @@ async fn guessing_ends_with_429_and_says_when_to_come_back() {
     assert!(cookie(&answer, SESSION).is_none());
     let form = [("email", EMAIL), ("password", PASSWORD)];
     let answer = app.post("/sign-in").form(&form).send().await.unwrap();
-    assert!(
-        cookie(&answer, "auditstream_flash")
-            .unwrap()
-            .starts_with("auditstream_flash=throttled;")
-    );
+    assert_eq!(flash(&answer).as_deref(), Some("throttled"));
 }
 
 #[tokio::test]
@@ -100,11 +96,7 @@ async fn the_page_does_not_tell_who_exists() {
         let answer = app.post("/sign-in").form(&form).send().await.unwrap();
         let body = json!({"email": email, "password": "wrong wrong wrong"});
         let call = app.post("/api/sign-in").json(&body).send().await.unwrap();
-        let said = (
-            answer.status(),
-            answer.headers()["location"].clone(),
-            cookie(&answer, "auditstream_flash"),
-        );
+        let said = (answer.status(), answer.headers()["location"].clone(), flash(&answer));
         answers.push((said, call.status(), call.text().await.unwrap()));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
@@ -139,11 +131,7 @@ async fn a_link_is_looked_at_without_harm_and_used_once() {
     assert!(is_signed_in(&app, session.split(';').next().unwrap()).await);
     let again = send().send().await.unwrap();
     assert!(cookie(&again, SESSION).is_none());
-    assert!(
-        cookie(&again, "auditstream_flash")
-            .unwrap()
-            .starts_with("auditstream_flash=not_found;")
-    );
+    assert_eq!(flash(&again).as_deref(), Some("not_found"));
 }
 
 #[tokio::test]

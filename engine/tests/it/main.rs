@@ -13,6 +13,7 @@ mod faults;
 mod keys;
 mod kills;
 mod model;
+mod panics;
 mod postgres;
 mod preconditions;
 mod properties;

@@ -43,7 +43,7 @@ pub struct ApiTokenInput {
     pub scopes: Vec<Scope>,
     /// Days until it stops to be good, 1 to 3650; never without.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3650))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     pub expires_in_days: Option<u32>,
 }
 

@@ -93,3 +93,20 @@ pub struct Listing<T> {
     /// Rows that a page can have.
     pub limit: u32,
 }
+
+impl<T> Listing<T> {
+    /// The page that was asked for of all rows, which are in their order.
+    #[must_use]
+    pub fn page_of(all: Vec<T>, query: &ListQuery) -> Self {
+        let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let (page, limit) = (query.page, query.limit);
+        let first = (page as usize).saturating_mul(limit as usize);
+        let items = all.into_iter().skip(first).take(limit as usize).collect();
+        Self {
+            items,
+            total,
+            page,
+            limit,
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub struct WebhookInput {
     #[cfg_attr(feature = "openapi", schema(pattern = r"^(whsec_)?(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$", format = Password))]
     pub secret: Option<String>,
     /// After how many seconds a destination that is behind is told of; 7,200 unless set.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2_592_000))]
     pub lag_limit_seconds: Option<u32>,
 }

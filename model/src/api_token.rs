@@ -102,6 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn debug_shows_no_token() {
+        let made: CreatedApiToken = serde_json::from_str(
+            r#"{"token":"hush","api_token":{"id":"1","name":"SIEM","scopes":["read"],"created_by":"ada","created":1,"expires":null,"last_used":null}}"#,
+        )
+        .unwrap();
+        let shown = format!("{made:?}");
+        assert!(shown.contains("SIEM") && !shown.contains("hush"), "{shown}");
+    }
+
+    #[test]
     fn a_token_has_a_name_scopes_and_an_end_that_is_not_far_away() {
         let input = |name: &str, scopes: &[Scope], days| ApiTokenInput {
             name: name.to_owned(),

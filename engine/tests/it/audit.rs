@@ -51,7 +51,7 @@ const CHANGES: &[(Change, [&str; 3])] = &[
     (Change::RedeemInvitation, ["USER", BOB, "CREATE"]),
     (Change::SetRole, ["USER", BOB, "UPDATE"]),
     (Change::SignIn, ["USER", ADA, "LOGIN"]),
-    (Change::ChangePassword, ["USER", ADA, "UPDATE"]),
+    (Change::SetPassword, ["USER", ADA, "UPDATE"]),
     (Change::SignOut, ["USER", ADA, "LOGOUT"]),
     (Change::SignOutEverywhere, ["USER", ADA, "LOGOUT"]),
     (Change::MakePasswordLink, ["USER", ADA, "UPDATE"]),
@@ -90,7 +90,7 @@ enum Change {
     RedeemInvitation,
     SetRole,
     SignIn,
-    ChangePassword,
+    SetPassword,
     SignOut,
     SignOutEverywhere,
     MakePasswordLink,
@@ -124,7 +124,7 @@ impl Scene {
             Change::RedeemPasswordLink => {
                 self.password_link = access::password_link(engine, admin, BOB).await.unwrap().token;
             }
-            Change::ChangePassword | Change::SignOut => {
+            Change::SetPassword | Change::SignOut => {
                 let password = if matches!(change, Change::SignOut) {
                     OTHER
                 } else {
@@ -216,7 +216,7 @@ impl Scene {
                 .map(drop),
             Change::SetRole => access::set_role(engine, admin, BOB, Role::Admin).await.map(drop),
             Change::SignIn => access::sign_in(engine, ADA, PASSWORD, None, HERE).await.map(drop),
-            Change::ChangePassword => access::change_password(engine, &ada().await, PASSWORD, OTHER, HERE)
+            Change::SetPassword => access::change_password(engine, &ada().await, PASSWORD, OTHER, HERE)
                 .await
                 .map(drop),
             Change::SignOut => access::sign_out(engine, &ada().await, &self.cookie).await,

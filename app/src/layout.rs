@@ -36,7 +36,12 @@ pub fn Layout() -> impl IntoView {
     send_to_sign_in();
     let person = Resource::new(|| (), |()| session());
     provide_context(Session(person));
-    let ended = SessionEnded(RwSignal::new(false));
+    let ended = SessionEnded::default();
+    Effect::new(move |_| {
+        if ended.again.get() > 0 {
+            person.refetch();
+        }
+    });
     provide_context(ended);
     let nav = NodeRef::<leptos::html::Nav>::new();
     let leave = move |_| {

@@ -31,11 +31,15 @@ use leptos_router::{SsrMode, path};
 
 pub use error::ConsoleError;
 
-/// Why a form that the server itself handles was refused, as a code word; the server provides it as a context while it
-/// renders the page that it sends the browser back to.
+/// What became of a form that the server itself handles; a context of the page that it sends the browser back to.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flash(pub Option<String>);
+pub struct Flash {
+    /// Why it was refused, as a code word.
+    pub refused: Option<String>,
+    /// The e-mail address that was typed, so that it need not be typed again.
+    pub email: Option<String>,
+}
 
 /// What the server knows of the request beside who makes it; a context of every server function.
 #[cfg(feature = "ssr")]

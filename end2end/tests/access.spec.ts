@@ -25,6 +25,7 @@ async function choose(page: Page, email: string, action: string): Promise<void> 
 async function shownOnce(page: Page): Promise<string> {
   const dialog = page.getByRole('dialog').filter({ hasText: 'shown only' });
   const secret = await dialog.locator('.secret code').innerText();
+  await page.keyboard.press('Escape');
   await dialog.getByRole('button', { name: 'Done' }).click();
   await expect(dialog).toBeHidden();
   // Not in the page any more, hidden or not.

@@ -22,7 +22,12 @@ test('a password, a token and the cookie of a session are found in answers', asy
   const context = await browser.newContext();
   const answers = new Answers(context);
   const page = await context.newPage();
-  for (const path of Object.keys(planted)) await page.goto(address + path);
+  for (const path of Object.keys(planted)) {
+    const answered = page.waitForEvent('requestfinished', (request) => request.url() === address + path);
+    await page.goto(address + path);
+    await answered;
+    await answers.read();
+  }
   const found = (await answers.leaks(demo)).map((leak) => leak.replace(/^(.*?): (.*?): GET .*(\/\w+) 200: .*$/, '$1: $2: $3'));
   expect([...new Set(found)].sort()).toEqual([
     'cookie of session 1: bodies: /session',

@@ -13,19 +13,24 @@ export class Answers {
 
   constructor(context: BrowserContext) {
     context.on('requestfinished', (request) => {
-      if (!new URL(request.url()).pathname.startsWith('/pkg/')) this.reading.push(this.read(request));
+      if (!new URL(request.url()).pathname.startsWith('/pkg/')) this.reading.push(this.keep(request));
     });
+  }
+
+  /** Waits until all that has been answered is read: a page that is left takes with it what is not. */
+  async read(): Promise<void> {
+    await Promise.all(this.reading);
   }
 
   /** Where in them a secret of the demo is, or the cookie of a session. */
   async leaks(demo: Demo): Promise<string[]> {
-    await Promise.all(this.reading);
+    await this.read();
     demo.secrets.forEach((value, index) => this.secrets.known(`secret ${index + 1} of the demo`, value));
     const found = this.evidence.search(this.secrets.all, this.evidence.all);
     return found.map(({ secret, place, item, form }) => `${secret}: ${place}: ${item}: ${form}`);
   }
 
-  private async read(request: Request): Promise<void> {
+  private async keep(request: Request): Promise<void> {
     // What the browser has dropped, because its page is gone, cannot be read any more.
     const answer = await request.response().catch(() => null);
     const headers = await answer?.headersArray().catch(() => null);

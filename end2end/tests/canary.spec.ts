@@ -57,9 +57,9 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
     await test.step('Sign-in, with wrong passwords and the right one', async () => {
       await run.look(`${streaming}?q=${planted.word}`);
       await run.signIn(email, wrongPassword);
-      await expect(page.getByText('E-mail or password are wrong')).toBeVisible();
+      await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
       await run.signIn(`${secrets.text('password typed as e-mail', '@')}.com`, password);
-      await expect(page.getByText('E-mail or password are wrong')).toBeVisible();
+      await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
       const twice = new URLSearchParams([['email', email], ['password', wrongPassword], ['password', password]]).toString();
       for (const [type, body] of [['application/x-www-form-urlencoded', twice], ['application/json', JSON.stringify({ email, password })]] as const) {
         const answer = await fetch(`${recorder.address}/sign-in`, { method: 'POST', headers: { 'content-type': type }, body });

@@ -85,6 +85,6 @@ export class Demo {
   }
 
   private environment(settings: Record<string, string>): Record<string, string> {
-    return { PATH: process.env.PATH ?? '', RUST_LOG: 'error', AUDITSTREAM_DATA_DIR: this.folder, ...settings };
+    return { PATH: process.env.PATH ?? '', RUST_LOG: 'error,s3s=off', AUDITSTREAM_DATA_DIR: this.folder, ...settings };
   }
 }

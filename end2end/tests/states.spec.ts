@@ -18,8 +18,10 @@ function admin(demo: Demo): { email: string; password: string } {
 test('a wrong password is refused in words, and nothing typed goes into the address', async ({ page, demo }) => {
   await page.goto('/sign-in');
   await signInAs(page, { email: demo.email, password: 'not the password' });
-  await expect(page.getByText('E-mail or password are wrong')).toBeVisible();
+  await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
   expect(page.url()).not.toContain('demo.local');
+  await expect(page.getByLabel('E-mail')).toHaveValue(demo.email);
+  await expect(page.getByLabel('Password')).toBeFocused();
 });
 
 test('a viewer sees everything, can change nothing, and is told why', async ({ page, demo }) => {
@@ -35,8 +37,10 @@ test('a viewer sees everything, can change nothing, and is told why', async ({ p
   await page.getByRole('button', { name: 'Actions for Demo archive' }).click();
   await expect(page.getByRole('menuitem', { name: 'Edit' })).toHaveAttribute('aria-disabled', 'true');
   await expect(page.getByRole('menuitem', { name: 'Delete' })).toBeDisabled();
-  await page.goto(`${streaming}/new`);
-  await expect(page.getByText(reason)).toBeVisible();
+  for (const path of [`${streaming}/new`, `${streaming}/demo_archive`]) {
+    await page.goto(path);
+    await expect(page.getByText(reason).first()).toBeVisible();
+  }
   await page.goto(connectors);
   await expect(page.getByRole('button', { name: 'Test Demo S3' })).toBeDisabled();
   await page.goto(logs);
@@ -97,7 +101,7 @@ test.describe('when the session ends', () => {
     await dialog.getByLabel('E-mail').fill(demo.email);
     await dialog.getByLabel('Password').fill('wrong');
     await dialog.getByRole('button', { name: 'Sign in' }).click();
-    await expect(dialog.getByText('E-mail or password are wrong.')).toBeVisible();
+    await expect(dialog.getByText('The e-mail or the password is wrong.')).toBeVisible();
     await dialog.getByLabel('Password').fill(admin(demo).password);
     await dialog.getByRole('button', { name: 'Sign in' }).click();
     await expect(dialog).toBeHidden();
@@ -106,6 +110,19 @@ test.describe('when the session ends', () => {
     await expect(page.getByRole('heading', { name: 'Streaming Connector' })).toBeVisible();
     const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
     expect(stored).toBe('[{},{}]');
+  });
+
+  test('a page that could not be loaded is loaded when somebody has signed in again', async ({ page, demo, context }) => {
+    await signIn(page, demo, logs);
+    await context.clearCookies();
+    await page.getByRole('link', { name: 'Audit Log Streaming' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Sign in again' });
+    await expect(dialog.getByLabel('E-mail')).toBeFocused();
+    await dialog.getByLabel('E-mail').fill(demo.email);
+    await dialog.getByLabel('Password').fill(demo.password);
+    await dialog.getByRole('button', { name: 'Sign in' }).click();
+    await expect(dialog).toBeHidden();
+    await expect(page.getByRole('switch', { name: 'Stream to Demo archive' })).toBeVisible();
   });
 });
 

@@ -20,6 +20,7 @@
 //! - [`trail`]: audit events in and out
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
+//! - [`listing`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that nobody else made one meanwhile
 //! - [`reach`]: where addresses that people type may lead
 //! - [`retention`]: how long the trail keeps events
@@ -67,6 +68,7 @@ pub mod destinations;
 mod engine;
 pub mod error;
 mod failpoint;
+mod listing;
 pub mod metrics;
 pub mod notify;
 pub mod precondition;

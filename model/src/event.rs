@@ -203,6 +203,7 @@ pub struct EventPage {
     pub next: Option<String>,
     /// The trail's last sequence when the page was read: what is behind it is new.
     pub last_sequence: Sequence,
-    /// How many events of the account lie outside the range of time asked for; told only when the first page is empty.
+    /// How many events that match lie outside the range of time asked for, counted up to 1,000; told only when the first page
+    /// is empty.
     pub outside_range: Option<i64>,
 }

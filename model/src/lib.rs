@@ -16,7 +16,8 @@
 //! - [`user`]: people, and the one-time links that invite them
 //! - [`api_token`]: API tokens
 //! - [`event`]: audit events, their filters and the answer to an ingest request
-//! - [`connector`]: how to reach AWS
+//! - [`connector`]: how to reach AWS; [`credentials`] are how it signs in, [`backoff`] is how long it waits
+//! - [`connection_test`]: what is tried with a connector or a bucket, and what came of it
 //! - [`destination`]: where to stream
 //! - [`bucket`]: the rules that AWS has for buckets and keys
 //! - [`batch`]: what was streamed
@@ -27,9 +28,12 @@
 
 pub mod access;
 pub mod api_token;
+pub mod backoff;
 pub mod batch;
 pub mod bucket;
+pub mod connection_test;
 pub mod connector;
+pub mod credentials;
 pub mod destination;
 pub mod event;
 pub mod field;
@@ -45,11 +49,11 @@ pub mod whole;
 
 pub use access::{Permission, Role, Scope, SignedIn};
 pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken};
+pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus, Failure};
-pub use connector::{
-    Backoff, BucketCheck, BucketCheckInput, ConnectionTest, Connector, ConnectorInput, ConnectorSpec, ConnectorView,
-    Credentials, CredentialsInput, TestProgress, TestStep,
-};
+pub use connection_test::{BucketCheck, BucketCheckInput, ConnectionTest, Outcome, TestError, TestProgress, TestStep};
+pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView};
+pub use credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
 pub use destination::{
     AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
     HeldBack, SpecInput, StartAt, Status,

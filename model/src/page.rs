@@ -109,4 +109,14 @@ impl<T> Listing<T> {
             limit,
         }
     }
+
+    /// The same page with other rows in place of its own.
+    pub fn with<U>(&self, items: Vec<U>) -> Listing<U> {
+        Listing {
+            items,
+            total: self.total,
+            page: self.page,
+            limit: self.limit,
+        }
+    }
 }

@@ -47,8 +47,8 @@ codes! {
     InvalidEvents = "invalid_events", 422, "Some events are not usable";
     /// No sign-in, or one that has ended.
     Unauthenticated = "unauthenticated", 401, "Sign in first";
-    /// E-mail or password are wrong.
-    WrongCredentials = "wrong_credentials", 401, "E-mail or password are wrong";
+    /// The e-mail or the password is wrong.
+    WrongCredentials = "wrong_credentials", 401, "The e-mail or the password is wrong";
     /// Signed in, but without the permission.
     Forbidden = "forbidden", 403, "Not permitted";
     /// The request came from another site.

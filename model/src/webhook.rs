@@ -60,7 +60,7 @@ pub struct Webhook {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookTest {
     /// Whether it was taken: answered with 2xx.
-    pub status: crate::connector::Outcome,
+    pub status: crate::Outcome,
     /// What came of it.
     pub detail: String,
 }

@@ -1,7 +1,6 @@
 //! Check bucket access: whether a destination could stream into its bucket, and what to allow if not.
 
-use auditstream_model::BucketCheck;
-use auditstream_model::connector::Outcome;
+use auditstream_model::{BucketCheck, Outcome};
 use leptos::prelude::*;
 
 use super::test_result::{TestFailure, TestSteps};

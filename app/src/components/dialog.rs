@@ -1,9 +1,11 @@
 //! Dialogs over the page.
 
+use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-use super::{Icon, Shape};
+use super::{Icon, ProblemBox, Shape};
+use crate::ConsoleError;
 
 /// Opens a dialog that is not open. One that asks for something has the focus where that is typed.
 pub fn open(node: NodeRef<leptos::html::Dialog>) {
@@ -38,6 +40,9 @@ pub fn Dialog(
     /// Told that it was closed.
     #[prop(optional, into)]
     on_close: Option<Callback<()>>,
+    /// Whether it stays open when Escape is pressed, because what it shows would be lost.
+    #[prop(optional, into)]
+    stays: Signal<bool>,
     /// What is in it.
     children: Children,
 ) -> impl IntoView {
@@ -46,8 +51,13 @@ pub fn Dialog(
             on_close.run(());
         }
     };
+    let key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" && stays.get_untracked() {
+            event.prevent_default();
+        }
+    };
     view! {
-        <dialog class="dialog" node_ref=node aria-labelledby=id on:close=closed>
+        <dialog class="dialog" node_ref=node aria-labelledby=id on:close=closed on:keydown=key>
             <header class="dialog-head">
                 <h2 id=id.clone()>{move || title.get()}</h2>
                 <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close(node)>
@@ -56,6 +66,68 @@ pub fn Dialog(
             </header>
             {children()}
         </dialog>
+    }
+    .into_any()
+}
+
+/// Asks for what something needs, and does it. It stays open while that runs and when it fails; who holds `node` closes it.
+#[component]
+pub fn FormDialog(
+    /// The dialog.
+    node: NodeRef<leptos::html::Dialog>,
+    /// The title's element id.
+    id: String,
+    /// The title.
+    title: &'static str,
+    /// What the button says that does it.
+    verb: &'static str,
+    /// What it says meanwhile.
+    running: &'static str,
+    /// Whether something is taken away.
+    #[prop(optional)]
+    danger: bool,
+    /// Whether it can be done with what was entered.
+    #[prop(default = Signal::stored(true))]
+    ready: Signal<bool>,
+    /// Whether it runs.
+    #[prop(into)]
+    pending: Signal<bool>,
+    /// Why it failed.
+    #[prop(into)]
+    problem: Signal<Option<ConsoleError>>,
+    /// Told that it shall be done; never while it runs.
+    on_submit: Callback<()>,
+    /// Told that the dialog was closed, whichever way.
+    on_close: Callback<()>,
+    /// What is asked for.
+    children: Children,
+) -> impl IntoView {
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        if ready.get_untracked() && !pending.get_untracked() {
+            on_submit.run(());
+        }
+    };
+    view! {
+        <Dialog node=node id=id title=Signal::stored(title.to_owned()) on_close=on_close>
+            <form on:submit=submit novalidate>
+                <div class="dialog-body">
+                    {children()} {move || problem.get().map(|error| view! { <ProblemBox error=error /> })}
+                </div>
+                <footer class="dialog-foot">
+                    <button type="button" class="button" on:click=move |_| close(node)>"Cancel"</button>
+                    <button
+                        type="submit"
+                        class="button"
+                        class:danger=danger
+                        class:primary=!danger
+                        disabled=move || !ready.get() || pending.get()
+                    >
+                        {move || if pending.get() { running } else { verb }}
+                    </button>
+                </footer>
+            </form>
+        </Dialog>
     }
     .into_any()
 }

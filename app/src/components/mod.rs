@@ -17,7 +17,7 @@ pub mod time;
 
 pub use bucket_access::BucketAccess;
 pub use copy_button::CopyButton;
-pub use dialog::{ConfirmDialog, Dialog};
+pub use dialog::{ConfirmDialog, Dialog, FormDialog};
 pub use field::{CheckField, Field, SelectField, TextField};
 pub use icon::{Icon, Shape};
 pub use menu::{Menu, MenuItem};

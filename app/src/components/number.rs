@@ -38,7 +38,7 @@ pub fn bytes(number: i64) -> String {
 pub fn duration(millis: i64) -> String {
     match millis {
         ..1_000 => format!("{} ms", millis.max(0)),
-        1_000..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        1_000..60_000 => format!("{} s", millis / 1_000),
         60_000..3_600_000 => format!("{} min", millis / 60_000),
         _ => format!("{} h", grouped(millis / 3_600_000)),
     }
@@ -61,7 +61,7 @@ mod tests {
         );
         assert_eq!(
             [duration(80), duration(1_450), duration(190_000), duration(7_300_000)],
-            ["80 ms", "1.4 s", "3 min", "2 h"]
+            ["80 ms", "1 s", "3 min", "2 h"]
         );
     }
 }

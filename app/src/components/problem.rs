@@ -19,14 +19,26 @@ pub fn ProblemBox(
     let ended = use_context::<SessionEnded>();
     let ask = move || {
         if let Some(ended) = ended {
-            ended.0.set(true);
+            ended.asked.set(true);
         }
     };
+    let again = ended.filter(|_| signed_out).map(|ended| ended.again);
+    let over = Memo::new(move |before: Option<&(u32, bool)>| {
+        let times = again.map_or(0, |again| again.get());
+        let first = before.map_or(times, |before| before.0);
+        (first, times > first)
+    });
+    Effect::new(move |_| {
+        if let (true, Some(retry)) = (over.get().1, retry) {
+            retry.run(());
+        }
+    });
     Effect::new(move |_| {
         if signed_out {
             ask();
         }
     });
+    let detail = error.0.detail.clone();
     let fields: Vec<_> = error
         .0
         .errors
@@ -38,7 +50,15 @@ pub fn ProblemBox(
             <Icon shape=Shape::Warning />
             <div>
                 <strong>{error.0.title.clone()}</strong>
-                <p>{error.0.detail}</p>
+                <p>
+                    {move || {
+                        if over.get().1 {
+                            "You are signed in again: what was refused can be repeated.".to_owned()
+                        } else {
+                            detail.clone()
+                        }
+                    }}
+                </p>
                 {(!fields.is_empty()).then(|| view! { <ul>{fields}</ul> })}
                 {signed_out
                     .then(|| {

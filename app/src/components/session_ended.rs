@@ -3,12 +3,18 @@
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
+use super::dialog::{close, open};
 use super::{Icon, Shape};
 use crate::server_functions::session::sign_in;
 
-/// Whether signing in is asked for; every page under the frame has it as a context.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionEnded(pub RwSignal<bool>);
+/// An ended session; every page under the frame has it as a context.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionEnded {
+    /// Whether signing in is asked for.
+    pub asked: RwSignal<bool>,
+    /// How often somebody has signed in again since the page was opened.
+    pub again: RwSignal<u32>,
+}
 
 /// The dialog. It opens when [`SessionEnded`] is set, and closes when somebody has signed in.
 #[component]
@@ -20,18 +26,9 @@ pub fn SessionDialog(
     let email = NodeRef::<leptos::html::Input>::new();
     let password = NodeRef::<leptos::html::Input>::new();
     let enter = Action::new(|(email, password): &(String, String)| sign_in(email.clone(), password.clone()));
-    let close = move || {
-        ended.0.set(false);
-        if let Some(dialog) = node.get_untracked() {
-            dialog.close();
-        }
-    };
     Effect::new(move |_| {
-        if let Some(dialog) = node.get()
-            && ended.0.get()
-            && !dialog.open()
-        {
-            drop(dialog.show_modal());
+        if ended.asked.get() && node.get().is_some() {
+            open(node);
         }
     });
     Effect::new(move |_| {
@@ -40,7 +37,8 @@ pub fn SessionDialog(
                 input.set_value("");
             }
             enter.value().set(None);
-            close();
+            close(node);
+            ended.again.update(|times| *times += 1);
         }
     });
     let submit = move |event: SubmitEvent| {
@@ -52,16 +50,16 @@ pub fn SessionDialog(
         }
     };
     view! {
-        <dialog class="dialog session" node_ref=node aria-labelledby="session-title" on:close=move |_| ended.0.set(false)>
+        <dialog class="dialog session" node_ref=node aria-labelledby="session-title" on:close=move |_| ended.asked.set(false)>
             <form on:submit=submit>
                 <header class="dialog-head">
                     <h2 id="session-title">"Sign in again"</h2>
-                    <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close()>
+                    <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close(node)>
                         <Icon shape=Shape::Cross />
                     </button>
                 </header>
                 <div class="dialog-body">
-                    <p>"Your session has ended. The page below stays as it is; do again there what was refused."</p>
+                    <p>"Your session has ended. Sign in to go on where you were: what you typed is still there."</p>
                     <div class="field">
                         <label for="session-email">"E-mail"</label>
                         <input id="session-email" type="email" autocomplete="username" required node_ref=email />

@@ -1,7 +1,6 @@
 //! How a connection test goes and went.
 
-use auditstream_model::TestStep;
-use auditstream_model::connector::{Outcome, TestError};
+use auditstream_model::{Outcome, TestError, TestStep};
 use leptos::prelude::*;
 
 use super::test_run::{StepState, TestRun};

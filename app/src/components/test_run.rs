@@ -1,7 +1,6 @@
 //! A connection test as it runs: the server tells each step, and pages show it.
 
-use auditstream_model::connector::Outcome;
-use auditstream_model::{Code, ConnectionTest, Problem, TestProgress};
+use auditstream_model::{Code, ConnectionTest, Outcome, Problem, TestProgress};
 use futures::StreamExt;
 use leptos::prelude::*;
 use leptos::task::spawn_local;

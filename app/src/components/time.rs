@@ -60,6 +60,7 @@ fn relative(at: EpochMillis, now: EpochMillis) -> String {
     let seconds = (now - at) / 1000;
     let size = seconds.abs();
     let (count, unit) = match size {
+        0..10 if seconds < 0 => return "in a moment".to_owned(),
         0..10 => return "just now".to_owned(),
         10..60 => (size, "second"),
         60..3600 => (size / 60, "minute"),
@@ -131,6 +132,7 @@ mod tests {
     #[test]
     fn distances_are_told_in_the_largest_unit() {
         assert_eq!(relative(0, 9_000), "just now");
+        assert_eq!(relative(9_000, 0), "in a moment");
         assert_eq!(relative(0, 60_000), "1 minute ago");
         assert_eq!(relative(7_200_000, 0), "in 2 hours");
     }

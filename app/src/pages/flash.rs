@@ -18,19 +18,37 @@ pub fn FlashBox() -> impl IntoView {
     })
 }
 
-#[cfg(feature = "ssr")]
-fn word() -> Option<String> {
-    use_context::<crate::Flash>().and_then(|flash| flash.0)
+/// The e-mail address that was typed into the form that was refused.
+#[must_use]
+pub fn typed_email() -> Option<String> {
+    SharedValue::new(email).into_inner()
 }
 
+#[cfg(feature = "ssr")]
+fn word() -> Option<String> {
+    use_context::<crate::Flash>()?.refused
+}
+
+#[cfg(feature = "ssr")]
+fn email() -> Option<String> {
+    use_context::<crate::Flash>()?.email
+}
+
+/// The server has told in the page.
 #[cfg(not(feature = "ssr"))]
 fn word() -> Option<String> {
     None
 }
 
+/// The server has told in the page.
+#[cfg(not(feature = "ssr"))]
+fn email() -> Option<String> {
+    None
+}
+
 fn sentence(word: &str) -> &'static str {
     match word {
-        "wrong_credentials" => "E-mail or password are wrong.",
+        "wrong_credentials" => "The e-mail or the password is wrong.",
         "throttled" => "Too many attempts. Wait 15 minutes, then try again.",
         "unavailable" => "The server cannot reach its database right now. Try again.",
         "not_found" => "What you asked for is not there any more.",

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
-use super::flash::FlashBox;
+use super::flash::{FlashBox, typed_email};
 
 /// E-mail and password.
 #[component]
@@ -12,6 +12,8 @@ pub fn SignIn() -> impl IntoView {
     let next = use_query_map()
         .with_untracked(|query| query.get("next"))
         .unwrap_or_default();
+    let email = typed_email();
+    let is_known = email.is_some();
     view! {
         <Title text="Sign in" />
         <main class="gate">
@@ -22,7 +24,15 @@ pub fn SignIn() -> impl IntoView {
                 <input type="hidden" name="next" value=next />
                 <div class="field">
                     <label for="email">"E-mail"</label>
-                    <input id="email" name="email" type="email" autocomplete="username" required autofocus />
+                    <input
+                        id="email"
+                        name="email"
+                        type="email"
+                        autocomplete="username"
+                        value=email
+                        autofocus=!is_known
+                        required
+                    />
                 </div>
                 <div class="field">
                     <label for="password">"Password"</label>
@@ -31,6 +41,7 @@ pub fn SignIn() -> impl IntoView {
                         name="password"
                         type="password"
                         autocomplete="current-password"
+                        autofocus=is_known
                         required
                     />
                 </div>

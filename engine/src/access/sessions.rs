@@ -19,7 +19,7 @@ const ABSOLUTE: EpochMillis = 7 * DAY;
 const SEEN: EpochMillis = MINUTE;
 
 fn wrong() -> Error {
-    Error::refused(Code::WrongCredentials, "E-mail or password are wrong.")
+    Error::refused(Code::WrongCredentials, "The e-mail or the password is wrong.")
 }
 
 /// Checks a password and begins a session; answers what goes into the cookie. The session that the browser had before,

@@ -15,7 +15,7 @@ use aws_sdk_s3::config::{
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::rows::Unlocked;
+use super::secrets::Unlocked;
 use super::settings::AwsSettings;
 use super::{credentials, guarded};
 use crate::reach::Reach;

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use super::aws::S3;
 use super::policy::{policy, statement};
 use super::probe::{self, Written};
-use super::rows::Unlocked;
+use super::secrets::Unlocked;
 use super::steps::Steps;
 use super::test::who;
 use crate::Engine;

@@ -8,7 +8,7 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
 
 use super::aws::{Aws, sts_client};
-use super::rows::Unlocked;
+use super::secrets::Unlocked;
 use super::settings::AwsSettings;
 use crate::streaming::failure::{Cause, classify};
 

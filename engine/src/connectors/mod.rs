@@ -1,6 +1,8 @@
 //! How to reach AWS.
 //!
-//! - [`rows`]: connectors in the database, and what may be done with them
+//! - [`rows`]: a connector in the database; [`secrets`] are sealed there
+//! - [`change`]: create, replace, delete
+//! - [`read`]: lists, and one
 //! - [`settings`]: what the engine is told about AWS when it starts
 //! - [`credentials`]: how a connector signs in
 //! - [`aws`]: clients of a connector, signed in
@@ -11,16 +13,21 @@
 
 pub(crate) mod aws;
 pub(crate) mod bucket;
+mod change;
 mod credentials;
 mod guarded;
 mod policy;
 mod probe;
-pub(crate) mod rows;
+mod read;
+mod rows;
+mod secrets;
 mod settings;
 mod steps;
 mod test;
 
-pub(crate) use rows::seal_again;
-pub use rows::{create, delete, delete_if, external_id, get, list, replace, replace_if};
+pub use change::{create, delete, delete_if, replace, replace_if};
+pub use read::{external_id, get, list};
+pub(crate) use rows::{KIND, hold};
+pub(crate) use secrets::{Unlocked, seal_again, unlock};
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
 pub use test::{test, watch_test};

@@ -1,7 +1,6 @@
 //! A test's steps as they are taken: what follows a step that failed is skipped.
 
-use auditstream_model::connector::{Outcome, TestError};
-use auditstream_model::{TestProgress, TestStep};
+use auditstream_model::{Outcome, TestError, TestProgress, TestStep};
 use futures::channel::mpsc::UnboundedSender;
 
 use crate::streaming::failure::Cause;

@@ -1,17 +1,16 @@
 //! The connection test: sign in, and make one harmless call that needs valid credentials. By the reference it never looks
 //! at a bucket.
 
-use auditstream_model::connector::Outcome;
-use auditstream_model::{ConnectionTest, Credentials as Kind, Permission, TestProgress};
+use auditstream_model::{ConnectionTest, Credentials as Kind, Outcome, Permission, TestProgress};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use futures::Stream;
 use futures::channel::mpsc;
 use serde_json::json;
 
-use super::rows::Unlocked;
+use super::secrets::Unlocked;
 use super::steps::Steps;
-use super::{aws, credentials, rows};
+use super::{aws, credentials, rows, secrets};
 use crate::error::{Error, Result};
 use crate::store::retried;
 use crate::streaming::failure::{Cause, classify};
@@ -62,7 +61,7 @@ pub async fn watch_test(
 
 async fn unlock(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Unlocked> {
     actor.require(Permission::EditConnector)?;
-    let unlocked = rows::unlock(engine, actor.account_id(), identifier).await?;
+    let unlocked = secrets::unlock(engine, actor.account_id(), identifier).await?;
     unlocked.ok_or_else(|| Error::not_found("connector", identifier))
 }
 

@@ -7,7 +7,7 @@ use auditstream_model::{
 use serde_json::json;
 
 use super::rows::{self, KIND, Row, new_uid, want_run};
-use crate::connectors::rows as connectors;
+use crate::connectors;
 use crate::error::{Error, Result, on_duplicate};
 use crate::failpoint;
 use crate::precondition::{Precondition, changed_after};

@@ -6,7 +6,7 @@ use auditstream_model::{BucketCheck, BucketCheckInput, DestinationInput, Destina
 use serde_json::{Value, json};
 
 use super::rows::{self, KIND};
-use crate::connectors::{bucket, rows as connectors};
+use crate::connectors::{self, bucket};
 use crate::error::Result;
 use crate::store::{now, retried};
 use crate::trail::own::{Change, record};

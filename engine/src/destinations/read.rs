@@ -2,28 +2,23 @@
 
 use auditstream_model::destination::{ConnectorInfo, FailureInfoCard, LastStreamedCard, StatusCount, StreamingDetails};
 use auditstream_model::{
-    AggregateItem, Batch, BatchStatus, Cards, DestinationView, Identifier, ListQuery, Listing, Order, Permission,
-    Sequence, Sort, Status,
+    AggregateItem, Batch, BatchStatus, Cards, DestinationView, Identifier, ListQuery, Listing, Permission, Sequence,
+    Status,
 };
 use sqlx::FromRow;
 
 use super::rows::{self, Row};
 use crate::error::{Error, Result};
-use crate::{Actor, Engine, retention};
+use crate::{Actor, Engine, listing, retention};
 
 /// The destinations of the actor's account.
 ///
 /// # Errors
 /// No permission; a page out of range.
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<DestinationView>> {
-    let (rows, total) = page(engine, actor, query).await?;
-    let items = rows.iter().map(Row::view).collect::<Result<_>>()?;
-    Ok(Listing {
-        items,
-        total,
-        page: query.page,
-        limit: query.limit,
-    })
+    let page = page(engine, actor, query).await?;
+    let items = page.items.iter().map(Row::view).collect::<Result<_>>()?;
+    Ok(page.with(items))
 }
 
 /// The same with each one's connector and how its streaming goes.
@@ -31,17 +26,12 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 /// # Errors
 /// No permission; a page out of range.
 pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<AggregateItem>> {
-    let (rows, total) = page(engine, actor, query).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
+    let page = page(engine, actor, query).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in &page.items {
         items.push(aggregate_item(engine, row).await?);
     }
-    Ok(Listing {
-        items,
-        total,
-        page: query.page,
-        limit: query.limit,
-    })
+    Ok(page.with(items))
 }
 
 /// One destination with its connector and how its streaming goes.
@@ -104,32 +94,13 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
     })
 }
 
-async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<(Vec<Row>, u32)> {
+async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<Row>> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
     let query = query.clone().checked()?;
-    let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
     let mut rows = rows::all(engine, actor.account_id()).await?;
-    rows.retain(|row| {
-        let named = row.name.to_lowercase().contains(&term) || row.identifier.to_lowercase().contains(&term);
-        named && query.status.is_none_or(|status| row.status == status.word())
-    });
-    rows.sort_by(|a, b| match query.sort {
-        Sort::Identifier => a.identifier.cmp(&b.identifier),
-        Sort::Name => a.name.cmp(&b.name),
-        Sort::Created => a.created.cmp(&b.created),
-        Sort::Updated => a.updated.cmp(&b.updated),
-    });
-    if query.order == Order::Descending {
-        rows.reverse();
-    }
-    let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let rows = rows
-        .into_iter()
-        .skip(query.page as usize * query.limit as usize)
-        .take(query.limit as usize)
-        .collect();
-    Ok((rows, total))
+    rows.retain(|row| query.status.is_none_or(|status| row.status == status.word()));
+    Ok(listing::page(rows, &query))
 }
 
 /// The four cards.

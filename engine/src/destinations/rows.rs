@@ -7,6 +7,7 @@ use sqlx::any::AnyExecutor;
 
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::listing::Listed;
 use crate::store::WriteTx;
 
 /// What audit events call it.
@@ -82,6 +83,21 @@ impl Row {
     }
 }
 
+impl Listed for Row {
+    fn identifier(&self) -> &str {
+        &self.identifier
+    }
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn updated(&self) -> i64 {
+        self.updated
+    }
+}
+
 /// By its row's id, whatever the account: for the scheduler.
 pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Row>> {
     Ok(sqlx::query_as(select!("d.id = $1"))
@@ -92,12 +108,10 @@ pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Row>> {
 
 /// All of an account.
 pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<Row>> {
-    Ok(
-        sqlx::query_as(select!("d.account_id = $1 ORDER BY d.updated DESC, d.id DESC"))
-            .bind(account_id)
-            .fetch_all(engine.store().read())
-            .await?,
-    )
+    Ok(sqlx::query_as(select!("d.account_id = $1"))
+        .bind(account_id)
+        .fetch_all(engine.store().read())
+        .await?)
 }
 
 /// One of an account.

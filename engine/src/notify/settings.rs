@@ -1,6 +1,6 @@
 //! Where the webhook of an account goes, and what signs it. Both are sealed: an address may be a secret itself.
 
-use auditstream_model::connector::Outcome;
+use auditstream_model::Outcome;
 use auditstream_model::webhook::{LAG_LIMIT_SECONDS, Webhook, WebhookInput, WebhookTest};
 use auditstream_model::{FieldErrors, Permission};
 use base64::prelude::{BASE64_STANDARD, Engine as _};

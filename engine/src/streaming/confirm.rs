@@ -1,7 +1,6 @@
 //! Moves the cursor, or notes the failure: always beside the audit event of a destination that begins to fail or recovers.
 
-use auditstream_model::AccountName;
-use auditstream_model::Failure;
+use auditstream_model::{AccountName, Failure};
 use serde_json::json;
 
 use super::failure::Cause;

@@ -28,7 +28,8 @@ pub(super) fn explain(status: Option<u16>, word: &str) -> Meaning {
             | "SignatureDoesNotMatch"
             | "UnrecognizedClientException"
             | "IncompleteSignature"
-            | "MissingAuthenticationToken",
+            | "MissingAuthenticationToken"
+            | "NotSignedUp",
             _,
         ) => meaning(
             "credentials",
@@ -150,6 +151,7 @@ mod tests {
         for (status, word, code, transient) in [
             (Some(403), "InvalidAccessKeyId", "credentials", false),
             (Some(403), "SignatureDoesNotMatch", "credentials", false),
+            (Some(403), "NotSignedUp", "credentials", false),
             (Some(400), "ExpiredToken", "credentials", false),
             (Some(400), "InvalidIdentityToken", "credentials", false),
             (Some(403), "AccessDenied", "access_denied", false),

@@ -16,7 +16,7 @@ use super::plan::{self, OpenBatch};
 use super::upload::{self, Delivered, Object};
 use super::{confirm, encode};
 use crate::Engine;
-use crate::connectors::rows::{self as connectors, Unlocked};
+use crate::connectors::{self, Unlocked};
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
 use crate::failpoint;

@@ -4,8 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use auditstream_engine::destinations;
 use auditstream_engine::trail::search;
-use auditstream_model::connector::Outcome;
-use auditstream_model::{BucketCheck, BucketCheckInput, Code, EventFilter, SpecInput, Status};
+use auditstream_model::{BucketCheck, BucketCheckInput, Code, EventFilter, Outcome, SpecInput, Status};
 use serde_json::json;
 
 use crate::faults::{Proxy, house};

@@ -2,8 +2,7 @@
 
 use auditstream_engine::store::{Database, PostgresUrl};
 use auditstream_engine::{Config, Engine, MasterKey, connectors};
-use auditstream_model::connector::Outcome;
-use auditstream_model::{Code, CredentialsInput, TestProgress};
+use auditstream_model::{Code, CredentialsInput, Outcome, TestProgress};
 use futures::StreamExt;
 
 use crate::on_both;

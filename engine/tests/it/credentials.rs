@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use auditstream_engine::{Actor, AwsSettings, WebIdentity, access, connectors, destinations};
-use auditstream_model::connector::Outcome;
-use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Status};
+use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Outcome, Status};
 use serde_json::json;
 
 use crate::store::{BUCKET, Key, SECRET, Store};

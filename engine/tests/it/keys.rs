@@ -1,9 +1,8 @@
 //! New keys, while servers run.
 
 use auditstream_engine::{Config, Engine, MasterKey, connectors, notify, vault};
-use auditstream_model::Code;
-use auditstream_model::connector::Outcome;
 use auditstream_model::webhook::WebhookInput;
+use auditstream_model::{Code, Outcome};
 
 use crate::on_both;
 use crate::store::Store;

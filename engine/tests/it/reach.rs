@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auditstream_engine::{Engine, Reach, connectors, destinations, notify};
-use auditstream_model::connector::Outcome;
+use auditstream_model::Outcome;
 use auditstream_model::webhook::WebhookInput;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -307,6 +307,15 @@ async fn events_are_found_newest_first_page_by_page(house: House) {
     };
     let empty = search(&house.engine, &house.admin, &later).await.unwrap();
     assert!(empty.events.is_empty() && empty.outside_range.unwrap() >= events().len() as i64);
+    let id = events()[0]["auditEventId"].as_str().unwrap().to_owned();
+    for (q, outside) in [("nothing that any event has", 0), (id.as_str(), 1)] {
+        let filter = EventFilter {
+            q: Some(q.to_owned()),
+            ..later.clone()
+        };
+        let empty = search(&house.engine, &house.admin, &filter).await.unwrap();
+        assert_eq!(empty.outside_range, Some(outside), "{q}");
+    }
 }
 
 async fn sign_ins_and_what_the_system_did_can_be_left_out(house: House) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auditstream_engine::trail::search;
 use auditstream_engine::{Notify, destinations, notify};
-use auditstream_model::connector::Outcome;
+use auditstream_model::Outcome;
 use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{Code, EventFilter, Status};
 use base64::prelude::{BASE64_STANDARD, Engine as _};

@@ -7,12 +7,19 @@
 
 use std::borrow::Cow;
 
+use auditstream_app::Flash;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The session.
 pub const SESSION: &str = "auditstream_session";
-/// The word that a form leaves for the next page.
+/// What a form leaves for the next page.
 pub const FLASH: &str = "auditstream_flash";
+/// How long that waits for its page, s.
+const FLASH_SECONDS: u32 = 30;
+/// The longest e-mail address that is kept for the next page, bytes.
+const LONGEST_EMAIL: usize = 254;
 /// `system`, `light` or `dark`; pages read and write it.
 pub const THEME: &str = "theme";
 
@@ -46,6 +53,32 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str, secure: bool) -> Option<&'a 
 #[must_use]
 pub fn session(token: &str, secure: bool) -> HeaderValue {
     write(SESSION, token, None, secure)
+}
+
+/// The cookie of a flash: its word and, behind a point, the e-mail address in base64.
+#[must_use]
+pub fn flash(flash: &Flash, secure: bool) -> HeaderValue {
+    let mut value = flash.refused.clone().unwrap_or_default();
+    if let Some(email) = flash.email.as_deref().filter(|email| email.len() <= LONGEST_EMAIL) {
+        value.push('.');
+        URL_SAFE_NO_PAD.encode_string(email, &mut value);
+    }
+    write(FLASH, &value, Some(FLASH_SECONDS), secure)
+}
+
+/// The flash that came with a request.
+#[must_use]
+pub fn read_flash(headers: &HeaderMap, secure: bool) -> Option<Flash> {
+    let value = read(headers, FLASH, secure)?;
+    let (word, email) = value.split_once('.').unwrap_or((value, ""));
+    let email = URL_SAFE_NO_PAD
+        .decode(email)
+        .ok()
+        .and_then(|email| String::from_utf8(email).ok());
+    Some(Flash {
+        refused: Some(word.to_owned()),
+        email: email.filter(|email| (1..=LONGEST_EMAIL).contains(&email.len())),
+    })
 }
 
 /// The theme's cookie, which scripts write, too.
@@ -117,6 +150,25 @@ mod tests {
             write_theme("dark", true),
             "theme=dark; Path=/; SameSite=Lax; Max-Age=31536000; Secure"
         );
+    }
+
+    #[test]
+    fn a_flash_comes_back_as_it_went() {
+        for email in [
+            None,
+            Some("ann@example.com"),
+            Some("Ünïcode <\"x; Path=/\">@example.com"),
+        ] {
+            let went = Flash {
+                refused: Some("wrong_credentials".to_owned()),
+                email: email.map(str::to_owned),
+            };
+            let cookie = flash(&went, false);
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_str(&pair).unwrap());
+            assert_eq!(read_flash(&headers, false), Some(went));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Forms that work without a script: each changes one thing and sends the browser on with 303.
 
+use auditstream_app::Flash;
 use auditstream_engine::{access, destinations};
 use auditstream_model::{Problem, Status};
 use axum::extract::{Form, Path, Request, State};
@@ -17,8 +18,6 @@ use crate::state::AppState;
 
 const HOME: &str = "/settings";
 const STREAMING: &str = "/settings/audit-trail/streaming";
-/// How long a flash waits for its page, s.
-const FLASH_SECONDS: u32 = 30;
 
 /// The routes of forms. Pages of the same address answer GET.
 pub fn router() -> Router<AppState> {
@@ -59,7 +58,12 @@ async fn sign_in(State(state): State<AppState>, Extension(visitor): Extension<Vi
         Ok(token) => go_with_session(&state, local(&form.next).unwrap_or(HOME), &token),
         Err(error) => {
             let back = local(&form.next).map(|next| format!("/sign-in?next={}", super::pages::percent_encoded(next)));
-            go_with_flash(&state, back.as_deref().unwrap_or("/sign-in"), &Refusal::from(error).0)
+            go_with_flash(
+                &state,
+                back.as_deref().unwrap_or("/sign-in"),
+                &Refusal::from(error).0,
+                Some(&form.email),
+            )
         }
     }
 }
@@ -88,12 +92,12 @@ async fn redeem(State(state): State<AppState>, Extension(visitor): Extension<Vis
         Ok(email) => email,
         Err(error) => {
             let back = format!("{page}?token={}", super::pages::percent_encoded(&form.token));
-            return go_with_flash(&state, &back, &Refusal::from(error).0);
+            return go_with_flash(&state, &back, &Refusal::from(error).0, None);
         }
     };
     match access::sign_in(&state.engine, &email, &form.password, visitor.session.as_deref(), &ip).await {
         Ok(token) => go_with_session(&state, HOME, &token),
-        Err(error) => go_with_flash(&state, "/sign-in", &Refusal::from(error).0),
+        Err(error) => go_with_flash(&state, "/sign-in", &Refusal::from(error).0, Some(&email)),
     }
 }
 
@@ -128,7 +132,7 @@ async fn set_status(
     };
     match destinations::set_status(&state.engine, &actor, &id, form.status).await {
         Ok(_) => go(&back, None),
-        Err(error) => go_with_flash(&state, &back, &Refusal::from(error).0),
+        Err(error) => go_with_flash(&state, &back, &Refusal::from(error).0, None),
     }
 }
 
@@ -195,16 +199,13 @@ fn go_with_session(state: &AppState, path: &str, token: &str) -> Response {
     go(path, Some(cookies::session(token, state.secure())))
 }
 
-fn go_with_flash(state: &AppState, path: &str, problem: &Problem) -> Response {
-    go(
-        path,
-        Some(cookies::write(
-            cookies::FLASH,
-            problem.code.word(),
-            Some(FLASH_SECONDS),
-            state.secure(),
-        )),
-    )
+/// Sends the browser on with why it was refused and the e-mail address that was typed, if that is to stay.
+fn go_with_flash(state: &AppState, path: &str, problem: &Problem, email: Option<&str>) -> Response {
+    let flash = Flash {
+        refused: Some(problem.code.word().to_owned()),
+        email: email.map(str::to_owned),
+    };
+    go(path, Some(cookies::flash(&flash, state.secure())))
 }
 
 #[cfg(test)]

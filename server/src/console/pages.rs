@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auditstream_app::{App, Flash, Visit, shell};
+use auditstream_app::{App, Visit, shell};
 use auditstream_engine::Actor;
 use auditstream_model::Code;
 use axum::body::Body;
@@ -58,7 +58,7 @@ fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sy
     move || {
         provide_context(engine.clone());
         provide_context::<Option<Actor>>(actor.clone());
-        provide_context(Flash(flash.clone()));
+        provide_context(flash.clone().unwrap_or_default());
         provide_context(visit.clone());
         // A page has a nonce of its own, which its scripts carry; a server function has none.
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>())

@@ -1,5 +1,6 @@
 //! Who looks at a page.
 
+use auditstream_app::Flash;
 use auditstream_engine::{Actor, access};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -17,8 +18,8 @@ pub struct Visitor {
     pub actor: Option<Actor>,
     /// The session's token, to end it.
     pub session: Option<String>,
-    /// The word that the last form left.
-    pub flash: Option<String>,
+    /// What the last form left.
+    pub flash: Option<Flash>,
     /// Where the request came from.
     pub client_ip: String,
 }
@@ -37,7 +38,7 @@ pub async fn recognise(State(state): State<AppState>, request: Request, next: Ne
     let mut request = Request::from_parts(parts, Body::from(held.bytes.clone()));
     let secure = state.secure();
     let session = cookies::read(request.headers(), cookies::SESSION, secure).map(str::to_owned);
-    let flash = cookies::read(request.headers(), cookies::FLASH, secure).map(str::to_owned);
+    let flash = cookies::read_flash(request.headers(), secure);
     let client_ip = client_ip(request.extensions());
     let actor = match &session {
         Some(token) => match access::session(&state.engine, token).await {

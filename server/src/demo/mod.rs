@@ -11,10 +11,9 @@ pub mod store;
 use std::path::{Path, PathBuf};
 
 use auditstream_engine::{Actor, Engine, access, connectors, destinations};
-use auditstream_model::connector::ConnectorKind;
 use auditstream_model::{
-    AccountName, Backoff, Code, Compression, ConnectorInput, ConnectorSpec, CredentialsInput, DestinationInput, Role,
-    SpecInput, StartAt, Status,
+    AccountName, Backoff, Code, Compression, ConnectorInput, ConnectorKind, ConnectorSpec, CredentialsInput,
+    DestinationInput, Role, SpecInput, StartAt, Status,
 };
 use tokio::task::JoinHandle;
 

@@ -28,8 +28,7 @@ const ABOUT: &str = "Auditstream keeps an organisation's audit trail and streams
     `errors` that name each. Members that a body has beyond those named here are ignored. Times are milliseconds since \
     1970, UTC.\n\n\
     An `ETag` says which version of a thing was read. Sent back as `If-Match` with a change, the change is made to that \
-    version alone; when somebody else was faster the answer is 412.\n\n\
-    This document as a page: [/docs/api](/docs/api).";
+    version alone; when somebody else was faster the answer is 412.";
 
 /// Operations about a thing that need not be there.
 const OF_NOTHING_YET: &str = "validateUniqueIdentifier";
@@ -38,6 +37,7 @@ const OF_NOTHING_YET: &str = "validateUniqueIdentifier";
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Auditstream", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    external_docs(url = "/docs/api", description = "The same as a page"),
     // What parameters and generic types refer to is not found by itself.
     components(schemas(Problem, Credentials, CredentialsInput, Order, Show, Sort, Status)),
     tags(

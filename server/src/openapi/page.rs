@@ -263,7 +263,11 @@ impl<'a> Writer<'a> {
             ("default", "unless sent"),
             ("pattern", "pattern"),
         ] {
-            if let Some(value) = schema.get(key) {
+            // The ends of 64 bits are no limit that anybody meets.
+            let value = schema
+                .get(key)
+                .filter(|value| !matches!(value.as_i64(), Some(i64::MIN | i64::MAX)));
+            if let Some(value) = value {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let _ = write!(said, ", {words} <code>{}</code>", escaped(&value));
             }

@@ -1,13 +1,12 @@
 //! Inviting somebody.
 
 use auditstream_model::{Code, FieldErrors, Invitation, IssuedLink, Role};
-use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
 use super::ROLES;
 use crate::ConsoleError;
 use crate::components::dialog::close;
-use crate::components::{Dialog, Field, ProblemBox, SelectField, TextField};
+use crate::components::{Field, FormDialog, SelectField, TextField};
 use crate::server_functions::access::invite;
 
 /// The dialog that asks whom; whoever holds `node` opens it.
@@ -44,46 +43,36 @@ pub(super) fn InviteDialog(
             Err(error) => problem.set(Some(error)),
         }
     });
-    let submit = move |event: SubmitEvent| {
-        event.prevent_default();
-        if act.pending().get_untracked() {
-            return;
-        }
+    let submit = Callback::new(move |()| {
         forget();
         act.dispatch(Invitation {
             email: email.now(),
             role: Role::from_word(&role.get_untracked()).unwrap_or(Role::Viewer),
         });
-    };
+    });
     let email_wrong = Signal::derive(move || wrong.with(|wrong| wrong.of("email").map(str::to_owned)));
     view! {
-        <Dialog
+        <FormDialog
             node=node
             id="invite-title".to_owned()
-            title=Signal::stored("Invite user".to_owned())
+            title="Invite user"
+            verb="Invite"
+            running="Inviting…"
+            pending=act.pending()
+            problem=problem
+            on_submit=submit
             on_close=Callback::new(move |()| forget())
         >
-            <form on:submit=submit novalidate>
-                <div class="dialog-body">
-                    <p class="muted">"You get a link to send to the person, who sets a password with it. It is good for three days."</p>
-                    <TextField label="E-mail" name="invite-email" kind="email" field=email error=email_wrong />
-                    <SelectField
-                        label="Role"
-                        name="invite-role"
-                        value=role
-                        options=ROLES
-                        help="Account Viewer sees the trail, destinations and connectors. Account Admin changes everything, access included."
-                    />
-                    {move || problem.get().map(|error| view! { <ProblemBox error=error /> })}
-                </div>
-                <footer class="dialog-foot">
-                    <button type="button" class="button" on:click=move |_| close(node)>"Cancel"</button>
-                    <button type="submit" class="button primary" disabled=move || act.pending().get()>
-                        {move || if act.pending().get() { "Inviting…" } else { "Invite" }}
-                    </button>
-                </footer>
-            </form>
-        </Dialog>
+            <p class="muted">"You get a link to send to the person, who sets a password with it. It is good for three days."</p>
+            <TextField label="E-mail" name="invite-email" kind="email" field=email error=email_wrong />
+            <SelectField
+                label="Role"
+                name="invite-role"
+                value=role
+                options=ROLES
+                help="Account Viewer sees the trail, destinations and connectors. Account Admin changes everything, access included."
+            />
+        </FormDialog>
     }
     .into_any()
 }

@@ -17,10 +17,11 @@ pub use you::You;
 
 use auditstream_model::{Permission, Role, SignedIn};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use leptos_router::components::A;
 
 use crate::ConsoleError;
-use crate::components::{Icon, PageHead, Shape};
+use crate::components::{Icon, PageHead, ProblemBox, Shape};
 use crate::layout::{denied, signed_in};
 
 /// Roles by the words of forms, with what is shown for each.
@@ -55,9 +56,9 @@ fn AccessHead(
 }
 
 /// What only admins may see, with who looks; for others nothing is loaded.
-async fn for_admins<T>(
-    load: impl Future<Output = Result<T, ConsoleError>>,
-) -> Result<(SignedIn, Option<T>), ConsoleError> {
+type ForAdmins<T> = Result<(SignedIn, Option<T>), ConsoleError>;
+
+async fn for_admins<T>(load: impl Future<Output = Result<T, ConsoleError>>) -> ForAdmins<T> {
     let person = signed_in().await?;
     let found = if person.may(Permission::EditAccess) {
         Some(load.await?)
@@ -65,6 +66,72 @@ async fn for_admins<T>(
         None
     };
     Ok((person, found))
+}
+
+/// A tab that only admins see: what `show` makes of what was loaded, or why there is nothing to see.
+fn admins_tab<T, V>(
+    loaded: Resource<ForAdmins<T>>,
+    waiting: &'static str,
+    for_others: &'static str,
+    retry: Callback<()>,
+    show: impl Fn(SignedIn, T) -> V + Clone + Send + 'static,
+) -> impl IntoView
+where
+    T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+    V: IntoView + 'static,
+{
+    view! {
+        <Suspense fallback=move || view! { <p class="skeleton">{waiting}</p> }>
+            {move || {
+                let show = show.clone();
+                Suspend::new(async move {
+                    let instead = match loaded.await {
+                        Ok((person, Some(found))) => return show(person, found).into_any(),
+                        Ok((person, None)) => view! { <AdminsOnly title=for_others person=person /> }.into_any(),
+                        Err(error) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
+                    };
+                    view! {
+                        <AccessHead />
+                        {instead}
+                    }
+                        .into_any()
+                })
+            }}
+        </Suspense>
+    }
+    .into_any()
+}
+
+/// The rows of a table, which can be loaded again.
+struct Rows<T: Send + Sync + 'static> {
+    rows: RwSignal<Vec<T>>,
+    /// Why they could not be loaded again.
+    stale: RwSignal<Option<ConsoleError>>,
+    refresh: Callback<()>,
+}
+
+impl<T: Send + Sync + 'static> Rows<T> {
+    fn new<F>(found: Vec<T>, load: fn() -> F) -> Self
+    where
+        F: Future<Output = Result<Vec<T>, ConsoleError>> + 'static,
+    {
+        let rows = RwSignal::new(found);
+        let stale = RwSignal::new(None);
+        let refresh = Callback::new(move |()| {
+            spawn_local(async move {
+                match load().await {
+                    Ok(fresh) => {
+                        rows.try_set(fresh);
+                        stale.try_set(None);
+                    }
+                    Err(error) => {
+                        stale.try_set(Some(error));
+                    }
+                }
+            });
+        });
+        Self { rows, stale, refresh }
+    }
 }
 
 /// Stands in place of what only admins may see.

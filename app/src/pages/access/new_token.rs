@@ -1,12 +1,11 @@
 //! Making an API token.
 
 use auditstream_model::{ApiTokenInput, CreatedApiToken, FieldErrors, Scope};
-use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
 use crate::ConsoleError;
 use crate::components::dialog::close;
-use crate::components::{CheckField, Dialog, Field, ProblemBox, SelectField, TextField};
+use crate::components::{CheckField, Field, FormDialog, SelectField, TextField};
 use crate::server_functions::access::create_api_token;
 
 /// Days until it ends; none for never.
@@ -53,11 +52,7 @@ pub(super) fn NewTokenDialog(
             Err(error) => problem.set(Some(error)),
         }
     });
-    let submit = move |event: SubmitEvent| {
-        event.prevent_default();
-        if act.pending().get_untracked() {
-            return;
-        }
+    let submit = Callback::new(move |()| {
         forget();
         let scopes = [(Scope::Ingest, ingest), (Scope::Read, read), (Scope::Admin, admin)];
         let input = ApiTokenInput {
@@ -75,46 +70,40 @@ pub(super) fn NewTokenDialog(
                 act.dispatch(input);
             }
         }
-    };
+    });
     view! {
-        <Dialog
+        <FormDialog
             node=node
             id="new-token-title".to_owned()
-            title=Signal::stored("New API token".to_owned())
+            title="New API token"
+            verb="Create token"
+            running="Creating…"
+            pending=act.pending()
+            problem=problem
+            on_submit=submit
             on_close=Callback::new(move |()| forget())
         >
-            <form on:submit=submit novalidate>
-                <div class="dialog-body">
-                    <TextField
-                        label="Name"
-                        name="token-name"
-                        field=name
-                        error=of("name")
-                        help="What it is for. Audit events call it by this name."
-                    />
-                    <fieldset class="scope-choices">
-                        <legend class="label">"Scopes"</legend>
-                        <CheckField label="ingest" name="scope-ingest" value=ingest help="Send audit events in." />
-                        <CheckField label="read" name="scope-read" value=read help="Read the trail, connectors and streaming destinations." />
-                        <CheckField
-                            label="admin"
-                            name="scope-admin"
-                            value=admin
-                            help="All that an account admin may, access included; it cannot send events."
-                        />
-                        <p class="field-error" aria-live="polite">{of("scopes")}</p>
-                    </fieldset>
-                    <SelectField label="Ends" name="token-ends" value=ends options=ENDS help="From then on it is refused." />
-                    {move || problem.get().map(|error| view! { <ProblemBox error=error /> })}
-                </div>
-                <footer class="dialog-foot">
-                    <button type="button" class="button" on:click=move |_| close(node)>"Cancel"</button>
-                    <button type="submit" class="button primary" disabled=move || act.pending().get()>
-                        {move || if act.pending().get() { "Creating…" } else { "Create token" }}
-                    </button>
-                </footer>
-            </form>
-        </Dialog>
+            <TextField
+                label="Name"
+                name="token-name"
+                field=name
+                error=of("name")
+                help="What it is for. Audit events call it by this name."
+            />
+            <fieldset class="scope-choices">
+                <legend class="label">"Scopes"</legend>
+                <CheckField label="ingest" name="scope-ingest" value=ingest help="Send audit events in." />
+                <CheckField label="read" name="scope-read" value=read help="Read the trail, connectors and streaming destinations." />
+                <CheckField
+                    label="admin"
+                    name="scope-admin"
+                    value=admin
+                    help="All that an account admin may, access included; it cannot send events."
+                />
+                <p class="field-error" aria-live="polite">{of("scopes")}</p>
+            </fieldset>
+            <SelectField label="Ends" name="token-ends" value=ends options=ENDS help="From then on it is refused." />
+        </FormDialog>
     }
     .into_any()
 }

@@ -38,7 +38,7 @@ pub(super) fn ShownOnce(
     });
     let forget = Callback::new(move |()| secret.set(None));
     view! {
-        <Dialog node=node id="shown-once-title".to_owned() title=title on_close=forget>
+        <Dialog node=node id="shown-once-title".to_owned() title=title on_close=forget stays=true>
             {move || secret.get().map(|secret| view! { <Body secret=secret /> })}
             <footer class="dialog-foot">
                 <button type="button" class="button" on:click=move |_| close(node)>"Done"</button>

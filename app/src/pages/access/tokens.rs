@@ -2,12 +2,11 @@
 
 use auditstream_model::{AccountName, ApiToken, CreatedApiToken, Scope};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
 use super::new_token::NewTokenDialog;
 use super::shown_once::{Secret, ShownOnce};
 use super::token_row::Row;
-use super::{AccessHead, AdminsOnly, for_admins};
+use super::{AccessHead, Rows, admins_tab, for_admins};
 use crate::components::dialog::open;
 use crate::components::{Icon, ProblemBox, Shape};
 use crate::server_functions::access::api_tokens;
@@ -17,52 +16,23 @@ use crate::server_functions::access::api_tokens;
 pub fn Tokens() -> impl IntoView {
     let loaded = Resource::new(|| (), |()| for_admins(api_tokens()));
     let retry = Callback::new(move |()| loaded.refetch());
-    view! {
-        <Suspense fallback=|| view! { <p class="skeleton">"Loading API tokens…"</p> }>
-            {move || Suspend::new(async move {
-                match loaded.await {
-                    Ok((person, Some(found))) => view! { <List found=found account=person.account /> }.into_any(),
-                    Ok((person, None)) => {
-                        view! {
-                            <AccessHead />
-                            <AdminsOnly title="API tokens are shown to account admins" person=person />
-                        }
-                            .into_any()
-                    }
-                    Err(error) => {
-                        view! {
-                            <AccessHead />
-                            <ProblemBox error=error retry=retry />
-                        }
-                            .into_any()
-                    }
-                }
-            })}
-        </Suspense>
-    }
-    .into_any()
+    admins_tab(
+        loaded,
+        "Loading API tokens…",
+        "API tokens are shown to account admins",
+        retry,
+        |person, found| {
+            view! { <List found=found account=person.account /> }
+        },
+    )
 }
 
 #[component]
 fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
-    let rows = RwSignal::new(found);
-    let stale = RwSignal::new(None);
+    let Rows { rows, stale, refresh } = Rows::new(found, api_tokens);
     let secret = RwSignal::new(None::<Secret>);
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let button = NodeRef::<leptos::html::Button>::new();
-    let refresh = Callback::new(move |()| {
-        spawn_local(async move {
-            match api_tokens().await {
-                Ok(fresh) => {
-                    rows.try_set(fresh);
-                    stale.try_set(None);
-                }
-                Err(error) => {
-                    stale.try_set(Some(error));
-                }
-            }
-        });
-    });
     let made = Callback::new(move |made: CreatedApiToken| {
         secret.set(Some(secret_of(made, &account)));
         refresh.run(());
@@ -121,8 +91,8 @@ fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
                 </table>
             </div>
         </Show>
-        <p class="muted">
-            "What a token can be used for stands in the " <a href="/docs/api" rel="external">"API reference"</a> "."
+        <p class="muted note">
+            "What a token can be used for is described in the " <a href="/docs/api" rel="external">"API reference"</a> "."
         </p>
         <NewTokenDialog node=dialog on_made=made />
         <ShownOnce secret=secret />

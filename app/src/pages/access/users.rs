@@ -2,12 +2,11 @@
 
 use auditstream_model::{IssuedLink, SignedIn, User, UserStatus};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
 use super::invite::InviteDialog;
 use super::shown_once::{Secret, ShownOnce};
 use super::user_row::Row;
-use super::{AccessHead, AdminsOnly, for_admins};
+use super::{AccessHead, Rows, admins_tab, for_admins};
 use crate::components::ProblemBox;
 use crate::components::dialog::open;
 use crate::components::time::absolute;
@@ -45,52 +44,23 @@ pub fn Users() -> impl IntoView {
         }
         loaded.refetch();
     });
-    view! {
-        <Suspense fallback=|| view! { <p class="skeleton">"Loading users…"</p> }>
-            {move || Suspend::new(async move {
-                match loaded.await {
-                    Ok((person, Some(found))) => view! { <People found=found person=person again=again /> }.into_any(),
-                    Ok((person, None)) => {
-                        view! {
-                            <AccessHead />
-                            <AdminsOnly title="Users are shown to account admins" person=person />
-                        }
-                            .into_any()
-                    }
-                    Err(error) => {
-                        view! {
-                            <AccessHead />
-                            <ProblemBox error=error retry=again />
-                        }
-                            .into_any()
-                    }
-                }
-            })}
-        </Suspense>
-    }
-    .into_any()
+    admins_tab(
+        loaded,
+        "Loading users…",
+        "Users are shown to account admins",
+        again,
+        move |person, found| {
+            view! { <People found=found person=person again=again /> }
+        },
+    )
 }
 
 #[component]
 fn People(found: Vec<User>, person: SignedIn, again: Callback<()>) -> impl IntoView {
-    let rows = RwSignal::new(found);
-    let stale = RwSignal::new(None);
+    let Rows { rows, stale, refresh } = Rows::new(found, users);
     let secret = RwSignal::new(None::<Secret>);
     let invite = NodeRef::<leptos::html::Dialog>::new();
     let table = NodeRef::<leptos::html::Div>::new();
-    let refresh = Callback::new(move |()| {
-        spawn_local(async move {
-            match users().await {
-                Ok(fresh) => {
-                    rows.try_set(fresh);
-                    stale.try_set(None);
-                }
-                Err(error) => {
-                    stale.try_set(Some(error));
-                }
-            }
-        });
-    });
     let invited = Callback::new(move |issued| {
         secret.set(Some(secret_of(issued, UserStatus::Invited)));
         refresh.run(());

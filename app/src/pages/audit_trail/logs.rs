@@ -178,6 +178,7 @@ fn Filters() -> impl IntoView {
                             })
                             .collect_view()}
                     </div>
+                    <p class="muted">"Each of these is a whole value, as the table shows it. Search finds any part of an event."</p>
                     <a href="/settings/audit-trail/logs">"Clear all"</a>
                 </details>
             </Form>
@@ -209,14 +210,14 @@ fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>, reload: Callba
             <table class="events">
                 <thead>
                     <tr>
-                        <th scope="col">"Time"</th>
-                        <th scope="col">"User"</th>
-                        <th scope="col">"Action"</th>
+                        <th scope="col" class="time">"Time"</th>
+                        <th scope="col" class="user">"User"</th>
+                        <th scope="col" class="what">"Action"</th>
                         <th scope="col">"Resource"</th>
-                        <th scope="col">"Organization"</th>
-                        <th scope="col">"Project"</th>
-                        <th scope="col">"Module"</th>
-                        <th scope="col"><span class="hidden">"Details"</span></th>
+                        <th scope="col" class="place">"Organization"</th>
+                        <th scope="col" class="place">"Project"</th>
+                        <th scope="col" class="module">"Module"</th>
+                        <th scope="col" class="view"><span class="hidden">"Details"</span></th>
                     </tr>
                 </thead>
                 <tbody>
@@ -263,9 +264,11 @@ fn NewEvents(query: ParamsMap, after: Sequence, reload: Callback<()>) -> impl In
         many => format!("{} new events", grouped(many)),
     };
     view! {
-        <div role="status">
+        <div role="status" class="new-events-place">
             <When when=move || count.get() != 0>
-                <button type="button" class="new-events" on:click=move |_| reload.run(())>{text}</button>
+                <button type="button" class="new-events" on:click=move |_| reload.run(())>
+                    {text}
+                </button>
             </When>
         </div>
     }
@@ -279,14 +282,14 @@ fn Event(event: AuditEvent, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoVi
     view! {
         <tr>
             <td class="nowrap"><TimeAgo at=Signal::stored(time) /></td>
-            <td class="mono user">{event.principal}</td>
+            <td><span class="mono clamped" title=event.principal.clone()>{event.principal.clone()}</span></td>
             <td><span class="action">{event.action}</span></td>
-            <td class="resource">
-                <span class="mono">{event.resource}</span>
+            <td>
+                <span class="mono clamped" title=event.resource.clone()>{event.resource.clone()}</span>
                 <span class="muted block">"Type: "{event.resource_type}</span>
             </td>
-            <td>{event.org.unwrap_or_else(|| "–".to_owned())}</td>
-            <td>{event.project.unwrap_or_else(|| "–".to_owned())}</td>
+            <td class="wraps">{event.org.unwrap_or_else(|| "–".to_owned())}</td>
+            <td class="wraps">{event.project.unwrap_or_else(|| "–".to_owned())}</td>
             <td>{event.module}</td>
             <td class="end">
                 <button
@@ -306,10 +309,13 @@ fn Event(event: AuditEvent, chosen: RwSignal<Option<AuditEvent>>) -> impl IntoVi
 fn NoEvents(outside: i64, query: ParamsMap) -> impl IntoView {
     let all = address_with(&query, "range", "all");
     if outside > 0 {
-        let text = if outside == 1 {
-            "1 event lies outside this range of time.".to_owned()
-        } else {
-            format!("{} events lie outside this range of time.", grouped(outside))
+        let text = match outside {
+            1 => "1 event that matches lies outside this range of time.".to_owned(),
+            many @ 1_000.. => format!(
+                "{} or more events that match lie outside this range of time.",
+                grouped(many)
+            ),
+            many => format!("{} events that match lie outside this range of time.", grouped(many)),
         };
         return view! {
             <div class="empty">

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use auditstream_model::connector::{ConnectorKind, CrossAccount};
 use auditstream_model::{
-    Backoff, Connector, ConnectorInput, ConnectorSpec, ConnectorView, Credentials, CredentialsInput, Identifier,
+    Backoff, Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView, Credentials, CredentialsInput,
+    CrossAccount, Identifier,
 };
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;

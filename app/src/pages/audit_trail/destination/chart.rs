@@ -9,7 +9,9 @@ use crate::components::time::absolute;
 const WIDTH: i64 = 720;
 const HEIGHT: i64 = 120;
 /// Bars that the chart has room for.
-const BARS: i64 = 30;
+const MOST_BARS: usize = 30;
+/// Bars that it is divided into at least, so that a few are not as wide as a wall.
+const FEWEST_BARS: usize = 12;
 
 /// The chart; `batches` are newest first.
 #[component]
@@ -17,21 +19,25 @@ pub fn Chart(
     /// The objects.
     batches: Vec<Batch>,
 ) -> impl IntoView {
+    let batches: Vec<Batch> = batches.into_iter().take(MOST_BARS).rev().collect();
     let most = batches.iter().map(|batch| batch.events).max().unwrap_or(1).max(1);
     let total = batches.iter().map(|batch| batch.events).sum::<i64>();
     let label = format!(
         "{} in the latest {}, at most {} in one",
         counted(total, "event"),
-        counted(i64::try_from(batches.len()).unwrap_or(BARS), "object"),
+        counted(whole(batches.len()), "object"),
         grouped(most)
     );
-    let step = WIDTH / BARS;
+    let span = match batches.as_slice() {
+        [] => String::new(),
+        [one] => format!(", {}", absolute(one.created)),
+        [first, .., last] => format!(", from {} to {}", absolute(first.created), absolute(last.created)),
+    };
+    let step = WIDTH / whole(batches.len().max(FEWEST_BARS));
     let bars = batches
         .into_iter()
-        .take(30)
         .enumerate()
-        .map(|(back, batch)| {
-            let back = i64::try_from(back).unwrap_or(BARS);
+        .map(|(index, batch)| {
             let height = (batch.events * HEIGHT / most).max(2);
             let class = if batch.status == BatchStatus::Success {
                 "bar"
@@ -47,7 +53,7 @@ pub fn Chart(
             view! {
                 <rect
                     class=class
-                    x=WIDTH - (back + 1) * step + 2
+                    x=whole(index) * step + 2
                     y=HEIGHT - height
                     width=step - 4
                     height=height
@@ -60,7 +66,7 @@ pub fn Chart(
         .collect_view();
     view! {
         <figure class="chart">
-            <figcaption>"Events per object"</figcaption>
+            <figcaption>"Events per object"{span}</figcaption>
             <div class="chart-plot">
                 <div class="chart-axis" aria-hidden="true">
                     <span>{grouped(most)}</span>
@@ -74,4 +80,8 @@ pub fn Chart(
             </div>
         </figure>
     }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ mod repair;
 
 use std::time::Duration;
 
-use auditstream_model::{AggregateItem, Batch, EpochMillis, ListQuery, Listing, Permission, SignedIn, Status};
+use auditstream_model::{AggregateItem, Batch, Code, EpochMillis, ListQuery, Listing, Permission, SignedIn, Status};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -66,6 +66,14 @@ pub fn DestinationPage() -> impl IntoView {
                 match (person, loaded.await) {
                     (Ok(person), _) if !person.streaming_enabled => view! { <NotEnabled /> }.into_any(),
                     (Ok(person), Ok(found)) => view! { <Found found=found person=person /> }.into_any(),
+                    (_, Err(error)) if error.0.code == Code::NotFound => {
+                        view! {
+                            <PageHead title="Streaming destination" crumbs=CRUMBS />
+                            <ProblemBox error=error />
+                            <p><a href="/settings/audit-trail/streaming">"All streaming destinations"</a></p>
+                        }
+                            .into_any()
+                    }
                     (Err(error), _) | (_, Err(error)) => {
                         view! {
                             <PageHead title="Streaming destination" crumbs=CRUMBS />
@@ -130,6 +138,7 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
             }}
             <StreamNow id=of.get_value() item=item.into() refused=refused refresh=refresh />
         </PageHead>
+        {refused.map(|reason| view! { <p class="muted reason">{reason}</p> })}
         <Show when=move || stale.get()>
             <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
         </Show>
@@ -180,6 +189,13 @@ fn StreamNow(
         })
     };
     view! {
+        <span class="muted" role="status">
+            {move || match run.value().get() {
+                None => String::new(),
+                Some(Ok(())) => "Run started.".to_owned(),
+                Some(Err(error)) => error.0.detail,
+            }}
+        </span>
         <button
             type="button"
             class="button primary"
@@ -191,13 +207,6 @@ fn StreamNow(
         >
             {move || if run.pending().get() { "Starting…" } else { "Stream now" }}
         </button>
-        <span class="muted" role="status">
-            {move || match run.value().get() {
-                None => String::new(),
-                Some(Ok(())) => "Run started.".to_owned(),
-                Some(Err(error)) => error.0.detail,
-            }}
-        </span>
     }
 }
 
@@ -212,7 +221,9 @@ fn Figures(
     let now = use_context::<Now>();
     let details = move || item.with(|item| item.streaming_details.clone());
     let waiting = move || match (details().waiting_since, now.and_then(|now| now.0.get())) {
-        (Some(since), Some(now)) if now > since => format!("the oldest for {}", duration(now - since)),
+        (Some(since), Some(now)) if now > since => {
+            format!("the oldest for {}", duration(now - since))
+        }
         (Some(_), _) => "waiting for the next run".to_owned(),
         (None, _) => "nothing waits".to_owned(),
     };

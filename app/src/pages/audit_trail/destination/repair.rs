@@ -4,7 +4,7 @@ use auditstream_model::{AggregateItem, Status};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-use crate::components::number::counted;
+use crate::components::number::{counted, grouped};
 use crate::components::{Field, ProblemBox, TextField};
 use crate::server_functions::destinations::move_cursor;
 
@@ -19,7 +19,6 @@ pub fn Repair(
     on_moved: Callback<()>,
 ) -> impl IntoView {
     let sequence = Field::new("");
-    let wrong = RwSignal::new(None::<String>);
     let save = Action::new(|(id, sequence): &(String, i64)| move_cursor(id.clone(), *sequence));
     Effect::new(move |_| {
         if save.value().with(|outcome| matches!(outcome, Some(Ok(_)))) {
@@ -40,8 +39,21 @@ pub fn Repair(
             }
         })
     };
+    let last = move || item.with(|item| item.streaming_details.cursor.zip(item.streaming_details.behind));
+    let target = move |typed: &str| {
+        let number = typed.trim().parse::<i64>().ok().filter(|number| *number >= 0);
+        let number = number.ok_or_else(|| "A sequence is a whole number, 0 or more.".to_owned())?;
+        match last().map(|(cursor, behind)| cursor + behind) {
+            Some(last) if number > last => Err(format!("The trail ends at {}.", grouped(last))),
+            _ => Ok(number),
+        }
+    };
+    let wrong = Signal::derive(move || {
+        let typed = sequence.value.get();
+        target(&typed).err().filter(|_| !typed.trim().is_empty())
+    });
     let effect = move || {
-        let target = sequence.value.get().trim().parse::<i64>().ok()?;
+        let target = target(&sequence.value.get()).ok()?;
         let cursor = cursor()?;
         Some(match target - cursor {
             0 => "It stands there already.".to_owned(),
@@ -57,13 +69,9 @@ pub fn Repair(
         if reason().is_some() || save.pending().get_untracked() {
             return;
         }
-        match sequence.now().trim().parse::<i64>() {
-            Ok(number) => {
-                wrong.set(None);
-                let id = item.with_untracked(|item| item.streaming_destination.identifier.to_string());
-                save.dispatch((id, number));
-            }
-            Err(_) => wrong.set(Some("A sequence is a whole number, 0 or more.".to_owned())),
+        if let Ok(number) = untrack(|| target(&sequence.now())) {
+            let id = item.with_untracked(|item| item.streaming_destination.identifier.to_string());
+            save.dispatch((id, number));
         }
     };
     view! {
@@ -71,7 +79,7 @@ pub fn Repair(
             <summary>"Skip or replay"</summary>
             <form class="stack" on:submit=submit novalidate>
                 <p class="muted">
-                    "Streaming goes on behind the sequence that you enter here. Forward skips events, back sends them again. The change is recorded in the trail."
+                    "Streaming continues after the sequence that you enter here. A later one skips events, an earlier one sends them again. The change is recorded in the trail."
                 </p>
                 <TextField
                     label="Last sequence to count as delivered"

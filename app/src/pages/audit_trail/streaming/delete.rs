@@ -1,9 +1,9 @@
 //! Deleting a destination: its name is typed to confirm.
 
-use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-use crate::components::ProblemBox;
+use crate::components::FormDialog;
+use crate::components::dialog::close;
 use crate::components::number::counted;
 use crate::server_functions::destinations::delete_destination;
 
@@ -24,63 +24,42 @@ pub fn DeleteDialog(
 ) -> impl IntoView {
     let typed = RwSignal::new(String::new());
     let title = format!("delete-title-{id}");
-    let title_of = title.clone();
     let field = format!("delete-name-{id}");
     let remove = Action::new(|id: &String| delete_destination(id.clone()));
-    let close = move || {
-        if let Some(dialog) = node.get_untracked() {
-            dialog.close();
-        }
-    };
     Effect::new(move |_| {
         if remove.value().with(|outcome| matches!(outcome, Some(Ok(())))) {
-            close();
+            close(node);
             on_gone.run(());
         }
     });
-    let fits = move || typed.get().trim() == name.get();
-    let submit = move |event: SubmitEvent| {
-        event.prevent_default();
-        if fits() && !remove.pending().get_untracked() {
-            remove.dispatch(id.clone());
-        }
-    };
     view! {
-        <dialog class="dialog" node_ref=node aria-labelledby=title_of on:close=move |_| typed.set(String::new())>
-            <form on:submit=submit>
-                <header class="dialog-head">
-                    <h2 id=title>"Delete streaming destination"</h2>
-                </header>
-                <div class="dialog-body">
-                    <p>
-                        "Its settings, its history and its place in the trail are deleted. Objects that are in the bucket stay there."
-                    </p>
-                    <p>{move || undelivered(waiting.get())}</p>
-                    <div class="field">
-                        <label for=field.clone()>"Type "<strong>{move || name.get()}</strong>" to confirm"</label>
-                        <input
-                            id=field
-                            autocomplete="off"
-                            prop:value=move || typed.get()
-                            on:input:target=move |event| typed.set(event.target().value())
-                        />
-                    </div>
-                    {move || {
-                        remove
-                            .value()
-                            .get()
-                            .and_then(Result::err)
-                            .map(|error| view! { <ProblemBox error=error /> })
-                    }}
-                </div>
-                <footer class="dialog-foot">
-                    <button type="button" class="button" on:click=move |_| close()>"Cancel"</button>
-                    <button type="submit" class="button danger" disabled=move || !fits() || remove.pending().get()>
-                        {move || if remove.pending().get() { "Deleting…" } else { "Delete" }}
-                    </button>
-                </footer>
-            </form>
-        </dialog>
+        <FormDialog
+            node=node
+            id=title
+            title="Delete streaming destination"
+            verb="Delete"
+            running="Deleting…"
+            danger=true
+            ready=Signal::derive(move || typed.get().trim() == name.get())
+            pending=remove.pending()
+            problem=Signal::derive(move || remove.value().get().and_then(Result::err))
+            on_submit=Callback::new(move |()| {
+                remove.dispatch(id.clone());
+            })
+            on_close=Callback::new(move |()| typed.set(String::new()))
+        >
+            <p>"Its settings, its history and its place in the trail are deleted. Objects that are in the bucket stay there."</p>
+            <p>{move || undelivered(waiting.get())}</p>
+            <div class="field">
+                <label for=field.clone()>"Type "<strong>{move || name.get()}</strong>" to confirm"</label>
+                <input
+                    id=field
+                    autocomplete="off"
+                    prop:value=move || typed.get()
+                    on:input:target=move |event| typed.set(event.target().value())
+                />
+            </div>
+        </FormDialog>
     }
 }
 

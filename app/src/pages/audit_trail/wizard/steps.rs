@@ -1,6 +1,6 @@
 //! The three steps. All stay in the page, so that nothing typed is lost by going back.
 
-use auditstream_model::connector::Outcome;
+use auditstream_model::Outcome;
 use auditstream_model::destination::{DestinationKind, ServerSideEncryption};
 use auditstream_model::{
     AggregateItem, Code, Compression, Description, DestinationInput, FieldErrors, Format, Identifier, Name, SpecInput,

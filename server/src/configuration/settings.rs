@@ -1,198 +1,16 @@
-//! Commands, flags and variables. The help texts are the documentation of the configuration.
+//! Where the data is, how it is protected, and how AWS is reached.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auditstream_engine::store::{Database, Limits, PostgresUrl};
 use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Reach, Retention, Timeouts, WebIdentity};
-use auditstream_model::{AccountName, Role, Scope};
+use auditstream_model::AccountName;
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args};
 
+use super::values::{duration, retention};
 use crate::fatal::Fatal;
-use crate::forwarded::Proxies;
-
-/// Keeps an organisation's audit trail and streams it to Amazon S3.
-#[derive(Parser)]
-#[command(name = "auditstream", version, about, max_term_width = 100)]
-pub struct CommandLine {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-    /// Where the data is, and how it is protected.
-    #[command(flatten)]
-    pub settings: Settings,
-}
-
-/// What the program can do.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Run everything: console, API and streaming.
-    Serve(Serve),
-    /// Accounts, that is tenants.
-    #[command(subcommand)]
-    Account(AccountCommand),
-    /// API tokens.
-    #[command(subcommand)]
-    Token(TokenCommand),
-    /// People who use the console.
-    #[command(subcommand)]
-    User(UserCommand),
-    /// The keys that encrypt stored secrets.
-    #[command(subcommand)]
-    Key(KeyCommand),
-}
-
-/// How to serve.
-#[derive(Args)]
-pub struct Serve {
-    /// Try the product: data of its own, an S3-compatible store on loopback, and sample events.
-    #[arg(long)]
-    pub demo: bool,
-    /// Address and port to listen on; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "AUDITSTREAM_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:3000"
-    )]
-    pub listen: SocketAddr,
-    /// What browsers see in front of every path, such as https://audit.example.com. Decides cookies, links and the
-    /// origin check behind a proxy. [default: http:// or https:// and the address listened on]
-    #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
-    pub public_url: Option<String>,
-    /// TLS of its own: the certificate, with those between it and its authority, as PEM. Renewed files are taken on within
-    /// a minute. [default: none; then HTTP is spoken, to be put behind a proxy that speaks TLS]
-    #[arg(long, env = "AUDITSTREAM_TLS_CERT", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-    /// The private key of that certificate, as PEM without a password.
-    #[arg(long, env = "AUDITSTREAM_TLS_KEY", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For (or else Forwarded) is believed: addresses and blocks such as 10.0.0.0/8, with commas
-    /// between them. [default: none]
-    #[arg(long, env = "AUDITSTREAM_TRUSTED_PROXIES", value_name = "ADDRESSES", value_parser = Proxies::parse)]
-    pub trusted_proxies: Option<Proxies>,
-    /// What Prometheus sends as a Bearer token to read /metrics. [default: none; then /metrics answers this host alone, and
-    /// nothing that comes through a proxy]
-    #[arg(
-        long,
-        env = "AUDITSTREAM_METRICS_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    pub metrics_token: Option<String>,
-    /// E-mail address of the first admin, made when there is no user yet. Without it, a one-time link is printed.
-    #[arg(
-        long,
-        env = "AUDITSTREAM_ADMIN_EMAIL",
-        value_name = "EMAIL",
-        requires = "admin_password"
-    )]
-    pub admin_email: Option<String>,
-    /// Password of the first admin.
-    #[arg(
-        long,
-        env = "AUDITSTREAM_ADMIN_PASSWORD",
-        value_name = "PASSWORD",
-        hide_env_values = true
-    )]
-    pub admin_password: Option<String>,
-}
-
-/// What can be done with accounts.
-#[derive(Debug, Subcommand)]
-pub enum AccountCommand {
-    /// Make an account.
-    Create {
-        /// Its name.
-        #[arg(value_parser = account_name)]
-        name: AccountName,
-    },
-}
-
-/// What can be done with API tokens.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make an API token and print it, once.
-    Create {
-        /// What it is for.
-        #[arg(long)]
-        name: String,
-        /// What it may do: ingest, read, admin, or several with commas.
-        #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
-        scope: Vec<Scope>,
-        /// After how many days it stops to be good. [default: never]
-        #[arg(long, value_name = "DAYS")]
-        expires: Option<u32>,
-        /// The account.
-        #[arg(long, default_value = "default", value_parser = account_name)]
-        account: AccountName,
-    },
-    /// List the API tokens: id, name, scopes, and when each was last used and ends.
-    List {
-        /// The account.
-        #[arg(long, default_value = "default", value_parser = account_name)]
-        account: AccountName,
-    },
-    /// End an API token at once.
-    Revoke {
-        /// Its id, as `token list` shows it.
-        id: String,
-        /// The account.
-        #[arg(long, default_value = "default", value_parser = account_name)]
-        account: AccountName,
-    },
-}
-
-/// What can be done with the keys. Servers may run meanwhile.
-#[derive(Subcommand)]
-pub enum KeyCommand {
-    /// Encrypt every stored secret again under a new data key. With AUDITSTREAM_NEW_MASTER_KEY set, servers can then be started
-    /// with that one in place of AUDITSTREAM_MASTER_KEY, one after the other.
-    Rotate {
-        /// The master key that is to replace the present one: base64 of 32 bytes.
-        #[arg(
-            long,
-            env = "AUDITSTREAM_NEW_MASTER_KEY",
-            value_name = "BASE64",
-            hide_env_values = true
-        )]
-        new_master_key: Option<String>,
-    },
-    /// Remove what other master keys than AUDITSTREAM_MASTER_KEY open, when every server has the new one.
-    Retire {
-        /// With the present key: give up the one that was to replace it.
-        #[arg(long)]
-        abandon_new: bool,
-    },
-}
-
-/// What can be done with users. The password comes from AUDITSTREAM_PASSWORD or is asked for.
-#[derive(Debug, Subcommand)]
-pub enum UserCommand {
-    /// Make a user. The password comes from AUDITSTREAM_PASSWORD or is asked for.
-    Create {
-        /// The e-mail address to sign in with.
-        #[arg(long)]
-        email: String,
-        /// account_admin or account_viewer.
-        #[arg(long, value_parser = role)]
-        role: Role,
-        /// The account.
-        #[arg(long, default_value = "default", value_parser = account_name)]
-        account: AccountName,
-    },
-    /// Set a new password. It comes from AUDITSTREAM_PASSWORD or is asked for.
-    ResetPassword {
-        /// The e-mail address of the user.
-        #[arg(long)]
-        email: String,
-        /// The account.
-        #[arg(long, default_value = "default", value_parser = account_name)]
-        account: AccountName,
-    },
-}
 
 /// What every command needs to know.
 #[derive(Clone, Args)]
@@ -409,121 +227,12 @@ pub fn make_private_folder(folder: &Path) -> Result<(), Fatal> {
         .map_err(|error| Fatal::new(format!("cannot make the data folder {}: {error}", folder.display())))
 }
 
-fn public_url(text: &str) -> Result<String, String> {
-    let trimmed = text.trim_end_matches('/');
-    let authority = trimmed
-        .strip_prefix("https://")
-        .or_else(|| trimmed.strip_prefix("http://"));
-    match authority {
-        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', ' ']) => Ok(trimmed.to_owned()),
-        _ => Err("it must look like https://audit.example.com, without a path".to_owned()),
-    }
-}
-
-fn account_name(text: &str) -> Result<AccountName, String> {
-    AccountName::parse(text).map_err(|error| error.to_string())
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::from_word(text).ok_or_else(|| "a role is account_admin or account_viewer".to_owned())
-}
-
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::from_word(text.trim()).ok_or_else(|| "a scope is ingest, read or admin".to_owned())
-}
-
-/// `730d`, `8760h`: from a day to a hundred years.
-fn retention(text: &str) -> Result<Duration, String> {
-    const DAY: u64 = 86_400;
-    let refused = || "it must look like 730d or 8760h".to_owned();
-    if !text.trim().ends_with(['d', 'h']) {
-        return Err(refused());
-    }
-    match seconds(text) {
-        Some(seconds) if (DAY..=36_500 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        Some(_) => Err("it must be between 1d and 36500d".to_owned()),
-        None => Err(refused()),
-    }
-}
-
-/// A number and a unit, in seconds.
-fn seconds(text: &str) -> Option<u64> {
-    let split = text.trim().find(|c: char| !c.is_ascii_digit());
-    let (number, unit) = text.trim().split_at(split.unwrap_or(text.trim().len()));
-    let seconds_in = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(seconds_in)
-}
-
-/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
-fn duration(text: &str) -> Result<Duration, String> {
-    match seconds(text) {
-        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        Some(_) => Err("it must be between 1s and 24h".to_owned()),
-        None => Err("it must look like 10s, 5m or 1h".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
+    use super::super::CommandLine;
     use super::*;
-
-    #[test]
-    fn durations_have_a_number_and_a_unit() {
-        for (text, seconds) in [
-            ("10s", 10),
-            ("5m", 300),
-            ("1h", 3_600),
-            ("24h", 86_400),
-            (" 30m ", 1_800),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in [
-            "",
-            "10",
-            "s",
-            "0s",
-            "25h",
-            "5 m",
-            "-1s",
-            "1.5h",
-            "99999999999999999999h",
-        ] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_retention_is_a_day_or_more() {
-        for (text, hours) in [("730d", 17_520), ("24h", 24), ("1d", 24)] {
-            assert_eq!(retention(text), Ok(Duration::from_secs(hours * 3_600)), "{text}");
-        }
-        for text in ["", "23h", "0d", "730", "90000s", "d", "36501d", "99999999999999999999d"] {
-            assert!(retention(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_public_url_is_an_origin() {
-        assert_eq!(
-            public_url("https://audit.example.com/"),
-            Ok("https://audit.example.com".to_owned())
-        );
-        for text in [
-            "audit.example.com",
-            "https://",
-            "https://a.example/audit",
-            "ftp://a.example",
-        ] {
-            assert!(public_url(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_hosts_identity_is_for_the_accounts_named_and_for_none_when_there_are_none() {
@@ -539,11 +248,6 @@ mod tests {
             line.settings.aws().unwrap().host_accounts,
             [AccountName::default_account()]
         );
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        <CommandLine as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! How flags and variables are written: each function takes a text, or says what it must look like.
+
+use std::time::Duration;
+
+use auditstream_model::{AccountName, Role, Scope};
+
+/// `https://audit.example.com`: what stands in front of every path.
+pub(super) fn public_url(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_end_matches('/');
+    let authority = trimmed
+        .strip_prefix("https://")
+        .or_else(|| trimmed.strip_prefix("http://"));
+    match authority {
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', ' ']) => Ok(trimmed.to_owned()),
+        _ => Err("it must look like https://audit.example.com, without a path".to_owned()),
+    }
+}
+
+pub(super) fn account_name(text: &str) -> Result<AccountName, String> {
+    AccountName::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn role(text: &str) -> Result<Role, String> {
+    Role::from_word(text).ok_or_else(|| "a role is account_admin or account_viewer".to_owned())
+}
+
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
+    Scope::from_word(text.trim()).ok_or_else(|| "a scope is ingest, read or admin".to_owned())
+}
+
+/// `730d`, `8760h`: from a day to a hundred years.
+pub(super) fn retention(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 86_400;
+    let refused = || "it must look like 730d or 8760h".to_owned();
+    if !text.trim().ends_with(['d', 'h']) {
+        return Err(refused());
+    }
+    match seconds(text) {
+        Some(seconds) if (DAY..=36_500 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err("it must be between 1d and 36500d".to_owned()),
+        None => Err(refused()),
+    }
+}
+
+/// A number and a unit, in seconds.
+fn seconds(text: &str) -> Option<u64> {
+    let split = text.trim().find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.trim().split_at(split.unwrap_or(text.trim().len()));
+    let seconds_in = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds_in)
+}
+
+/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err("it must be between 1s and 24h".to_owned()),
+        None => Err("it must look like 10s, 5m or 1h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("10s", 10),
+            ("5m", 300),
+            ("1h", 3_600),
+            ("24h", 86_400),
+            (" 30m ", 1_800),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "s",
+            "0s",
+            "25h",
+            "5 m",
+            "-1s",
+            "1.5h",
+            "99999999999999999999h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_retention_is_a_day_or_more() {
+        for (text, hours) in [("730d", 17_520), ("24h", 24), ("1d", 24)] {
+            assert_eq!(retention(text), Ok(Duration::from_secs(hours * 3_600)), "{text}");
+        }
+        for text in ["", "23h", "0d", "730", "90000s", "d", "36501d", "99999999999999999999d"] {
+            assert!(retention(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        assert_eq!(
+            public_url("https://audit.example.com/"),
+            Ok("https://audit.example.com".to_owned())
+        );
+        for text in [
+            "audit.example.com",
+            "https://",
+            "https://a.example/audit",
+            "ftp://a.example",
+        ] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+}

@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     runs: Counter,
     takeovers: Counter,
     removed: Counter,
+    retention_failures: Counter,
     destinations: Arc<Mutex<Option<Known>>>,
 }
 
@@ -125,6 +126,10 @@ impl Metrics {
                 "auditstream_retention_removed_events_total",
                 "Events that were removed because of their age",
             ),
+            retention_failures: counter(
+                "auditstream_retention_failures_total",
+                "Times that old events of an account could not be removed",
+            ),
             handle: recorder.handle(),
             recorder: Arc::new(recorder),
             destinations: Arc::default(),
@@ -178,6 +183,11 @@ impl Metrics {
     /// Events were old enough.
     pub(crate) fn removed(&self, events: u64) {
         self.removed.increment(events);
+    }
+
+    /// Old events could not be removed.
+    pub(crate) fn retention_failed(&self) {
+        self.retention_failures.increment(1);
     }
 
     /// Folds what was measured into its buckets, so that it takes no memory while nobody asks.

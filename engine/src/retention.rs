@@ -83,7 +83,8 @@ pub(crate) fn start(engine: Engine) -> Keeper {
     let task = tokio::spawn(async move {
         while !*stop.borrow() {
             if let Err(error) = sweep(&engine, &mut stop).await {
-                tracing::error!(%error, "old events could not be removed; tried again later");
+                tracing::error!(%error, "the accounts cannot be read; old events are removed later");
+                engine.metrics().retention_failed();
             }
             engine.metrics().fold();
             tokio::select! {
@@ -95,28 +96,37 @@ pub(crate) fn start(engine: Engine) -> Keeper {
     Keeper { stopping, task }
 }
 
-/// Removes what is old enough of every account, step by step.
+/// Removes what is old enough of every account. One that fails leaves the others theirs.
 async fn sweep(engine: &Engine, stop: &mut watch::Receiver<bool>) -> Result<()> {
     let accounts: Vec<i64> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
         .fetch_all(engine.store().read())
         .await?;
     for account_id in accounts {
-        let mut removed = 0;
-        while !*stop.borrow() {
-            let step = remove(engine, account_id).await?;
-            if step == 0 {
-                break;
-            }
-            removed += step;
-            engine.metrics().removed(step.unsigned_abs());
-            tokio::select! {
-                _ = stop.changed() => {}
-                () = tokio::time::sleep(engine.retention().pause) => {}
-            }
+        if let Err(error) = sweep_account(engine, account_id, stop).await {
+            tracing::error!(account_id, %error, "old events of an account could not be removed; tried again later");
+            engine.metrics().retention_failed();
         }
-        if removed > 0 {
-            tracing::info!(account_id, removed, "events older than the retention were removed");
+    }
+    Ok(())
+}
+
+/// Removes what is old enough of one account, step by step.
+async fn sweep_account(engine: &Engine, account_id: i64, stop: &mut watch::Receiver<bool>) -> Result<()> {
+    let mut removed = 0;
+    while !*stop.borrow() {
+        let step = remove(engine, account_id).await?;
+        if step == 0 {
+            break;
         }
+        removed += step;
+        engine.metrics().removed(step.unsigned_abs());
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(engine.retention().pause) => {}
+        }
+    }
+    if removed > 0 {
+        tracing::info!(account_id, removed, "events older than the retention were removed");
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub struct ApiTokenInput {
     pub scopes: Vec<Scope>,
     /// Days until it stops to be good, 1 to 3650; never without.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3650))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     pub expires_in_days: Option<u32>,
 }
 
@@ -100,6 +100,16 @@ impl std::fmt::Debug for CreatedApiToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_no_token() {
+        let made: CreatedApiToken = serde_json::from_str(
+            r#"{"token":"hush","api_token":{"id":"1","name":"SIEM","scopes":["read"],"created_by":"ada","created":1,"expires":null,"last_used":null}}"#,
+        )
+        .unwrap();
+        let shown = format!("{made:?}");
+        assert!(shown.contains("SIEM") && !shown.contains("hush"), "{shown}");
+    }
 
     #[test]
     fn a_token_has_a_name_scopes_and_an_end_that_is_not_far_away() {

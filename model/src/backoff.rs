@@ -13,33 +13,41 @@ pub enum Backoff {
     FixedDelay {
         /// The wait, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
+        #[serde(deserialize_with = "crate::whole::number")]
         fixed_backoff: u64,
         /// Tries after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
+        #[serde(deserialize_with = "crate::whole::number")]
         retry_count: u32,
     },
     /// Half of a doubling wait, and a random part of the other half.
     EqualJitter {
         /// The first wait, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
+        #[serde(deserialize_with = "crate::whole::number")]
         base_delay: u64,
         /// The longest wait, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
+        #[serde(deserialize_with = "crate::whole::number")]
         max_backoff_time: u64,
         /// Tries after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
+        #[serde(deserialize_with = "crate::whole::number")]
         retry_count: u32,
     },
     /// A random part of a doubling wait.
     FullJitter {
         /// The first wait, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
+        #[serde(deserialize_with = "crate::whole::number")]
         base_delay: u64,
         /// The longest wait, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
+        #[serde(deserialize_with = "crate::whole::number")]
         max_backoff_time: u64,
         /// Tries after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
+        #[serde(deserialize_with = "crate::whole::number")]
         retry_count: u32,
     },
 }

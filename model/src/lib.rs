@@ -23,6 +23,7 @@
 //! - [`batch`]: what was streamed
 //! - [`webhook`]: whom an account tells of what goes wrong
 //! - [`page`]: paging, sorting and search of lists
+//! - [`whole`]: whole numbers as JSON has them
 //! - [`limits`]: every limit in one place
 
 pub mod access;
@@ -44,6 +45,7 @@ pub mod page;
 pub mod problem;
 pub mod user;
 pub mod webhook;
+pub mod whole;
 
 pub use access::{Permission, Role, Scope, SignedIn};
 pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken};

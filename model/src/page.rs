@@ -95,6 +95,21 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
+    /// The page that was asked for of all rows, which are in their order.
+    #[must_use]
+    pub fn page_of(all: Vec<T>, query: &ListQuery) -> Self {
+        let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let (page, limit) = (query.page, query.limit);
+        let first = (page as usize).saturating_mul(limit as usize);
+        let items = all.into_iter().skip(first).take(limit as usize).collect();
+        Self {
+            items,
+            total,
+            page,
+            limit,
+        }
+    }
+
     /// The same page with other rows in place of its own.
     pub fn with<U>(&self, items: Vec<U>) -> Listing<U> {
         Listing {

@@ -107,3 +107,19 @@ pub fn dead_link() -> Problem {
          is printed when the server starts.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_link() {
+        let issued = IssuedLink {
+            email: "ada@example.com".to_owned(),
+            link: "https://example.com/invitation?token=hush".to_owned(),
+            expires: 1,
+        };
+        let shown = format!("{issued:?}");
+        assert!(shown.contains("ada") && !shown.contains("hush"), "{shown}");
+    }
+}

@@ -180,40 +180,54 @@ impl Check<'_> {
     /// Writes, reads, writes again, deletes.
     async fn use_it(&mut self, client: &Client) {
         let key = probe::key(self.spec);
-        let mut first = probe::write(client, self.spec, &key).await;
-        if matches!(first, Ok(Written::WasThere)) && probe::delete(client, self.spec, &key).await.is_ok() {
-            // An earlier check could not delete it; this one can, and so sees whether a new object is taken.
-            first = probe::write(client, self.spec, &key).await;
+        match probe::write(client, self.spec, &key).await {
+            Ok(Written::WasThere) => self.use_another(client, &key).await,
+            first => self.go_on(client, &key, first).await,
         }
-        match first {
-            Ok(Written::New) => self.steps.pass(WRITE, format!("{key} was written.")),
-            Ok(Written::WasThere) => {
-                let remark = format!("{key} is there from an earlier check, and the store would have taken another.");
-                self.steps.pass(WRITE, remark);
-            }
-            Err(cause) => {
-                let action = if cause.message.contains("kms:") {
-                    "kms:GenerateDataKey"
-                } else {
-                    "s3:PutObject"
-                };
-                self.refused(WRITE, cause, action);
-                self.steps.skip(&[READ, CONDITION, DELETE]);
-                return;
-            }
+    }
+
+    /// There is a probe already, of an earlier check or of one under way, which must find it as it is: the check has a key
+    /// of its own. Where nothing can be deleted that would stay, and what is there has to do.
+    async fn use_another(&mut self, client: &Client, taken: &str) {
+        let own = probe::own_key(self.spec);
+        let Err(cause) = probe::delete(client, self.spec, &own).await else {
+            let first = probe::write(client, self.spec, &own).await;
+            return self.go_on(client, &own, first).await;
+        };
+        let remark = format!("{taken} is there from an earlier check, and the store would have taken another.");
+        self.steps.pass(WRITE, remark);
+        self.read(client, taken).await;
+        self.honoured();
+        self.not_deleted(taken, &cause);
+    }
+
+    /// The steps after the first PUT.
+    async fn go_on(&mut self, client: &Client, key: &str, first: Result<Written, Cause>) {
+        if let Err(cause) = first {
+            let action = if cause.message.contains("kms:") {
+                "kms:GenerateDataKey"
+            } else {
+                "s3:PutObject"
+            };
+            self.refused(WRITE, cause, action);
+            self.steps.skip(&[READ, CONDITION, DELETE]);
+            return;
         }
-        self.read(client, &key).await;
-        self.condition(client, &key).await;
-        match probe::delete(client, self.spec, &key).await {
+        self.steps.pass(WRITE, format!("{key} was written."));
+        self.read(client, key).await;
+        self.condition(client, key).await;
+        match probe::delete(client, self.spec, key).await {
             Ok(()) => self.steps.pass(DELETE, format!("{key} was deleted.")),
-            Err(cause) => self.steps.pass(
-                DELETE,
-                format!(
-                    "Remark: {key} could not be deleted ({}). It may stay; s3:DeleteObject on it would allow that.",
-                    cause.message
-                ),
-            ),
+            Err(cause) => self.not_deleted(key, &cause),
         }
+    }
+
+    fn not_deleted(&mut self, key: &str, cause: &Cause) {
+        let remark = format!(
+            "Remark: {key} could not be deleted ({}). It may stay; s3:DeleteObject on it would allow that.",
+            cause.message
+        );
+        self.steps.pass(DELETE, remark);
     }
 
     async fn read(&mut self, client: &Client, key: &str) {
@@ -241,11 +255,7 @@ impl Check<'_> {
 
     async fn condition(&mut self, client: &Client, key: &str) {
         match probe::write(client, self.spec, key).await {
-            Ok(Written::WasThere) => {
-                self.conditional_writes = Some(true);
-                self.steps
-                    .pass(CONDITION, "The store refused to overwrite it, as it should.");
-            }
+            Ok(Written::WasThere) => self.honoured(),
             Ok(Written::New) => {
                 self.conditional_writes = Some(false);
                 let cause = Cause::refused(
@@ -259,6 +269,12 @@ impl Check<'_> {
             }
             Err(cause) => self.refused(CONDITION, cause, "s3:PutObject"),
         }
+    }
+
+    fn honoured(&mut self) {
+        self.conditional_writes = Some(true);
+        self.steps
+            .pass(CONDITION, "The store refused to overwrite it, as it should.");
     }
 
     /// A step that failed; one that was not allowed names the action and the statement that allows it.

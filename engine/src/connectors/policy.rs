@@ -14,7 +14,7 @@ pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
         "s3:DeleteObject" => (
             "AuditstreamDeletesItsProbe",
             json!([action]),
-            format!("{bucket}/{}", probe::key(spec)),
+            format!("{bucket}/{}*", probe::key(spec)),
         ),
         "s3:GetObject" => (
             "AuditstreamReadsItsObjects",
@@ -89,7 +89,7 @@ mod tests {
             [
                 "arn:aws-cn:s3:::logs/siem/*",
                 "arn:aws-cn:s3:::logs/siem/*",
-                "arn:aws-cn:s3:::logs/siem/.auditstream-check",
+                "arn:aws-cn:s3:::logs/siem/.auditstream-check*",
                 "arn:aws-cn:s3:::logs",
                 "arn:aws-cn:kms:cn-north-1:*:key/1234"
             ]

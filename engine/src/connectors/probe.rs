@@ -1,4 +1,4 @@
-//! The one object that a bucket check writes, reads and deletes.
+//! The object that a bucket check writes, reads and deletes.
 
 use auditstream_model::DestinationSpec;
 use aws_sdk_s3::Client;
@@ -15,6 +15,11 @@ pub(super) const BODY: &str = "Auditstream wrote this object to check that it ma
 /// Its key; outside `account=`.
 pub(super) fn key(spec: &DestinationSpec) -> String {
     format!("{}.auditstream-check", spec.prefix.as_str())
+}
+
+/// A key that no other check has.
+pub(super) fn own_key(spec: &DestinationSpec) -> String {
+    format!("{}-{:016x}", key(spec), rand::random::<u64>())
 }
 
 /// What became of a conditional PUT that the store took.

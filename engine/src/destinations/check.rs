@@ -1,6 +1,6 @@
 //! The bucket check: whether a destination could stream there, and if not, what to allow. It writes one fixed key outside
-//! `account=`, reads it back, writes it again on condition that it is not there, and deletes it. It never changes what a
-//! connection test said.
+//! `account=` (or one beside it, where that is there already), reads it back, writes it again on condition that it is not
+//! there, and deletes it. It never changes what a connection test said.
 
 use auditstream_model::{BucketCheck, BucketCheckInput, DestinationInput, DestinationSpec, FieldErrors, Permission};
 use serde_json::{Value, json};

@@ -1,9 +1,12 @@
 //! One pass over one destination: batch after batch until it has what the trail had when the pass began.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use auditstream_model::DestinationSpec;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::budget::{Place, Share};
@@ -43,7 +46,13 @@ pub(super) async fn run(
         };
         engine.metrics().run(due.abandoned);
         let stopped = stopping.clone();
-        let passed = pass(engine, lease, &mut place, stopping).await;
+        let passed = match AssertUnwindSafe(pass(engine, lease, &mut place, stopping))
+            .catch_unwind()
+            .await
+        {
+            Ok(passed) => passed,
+            Err(panic) => panicked(engine, lease, said(panic)).await,
+        };
         // A run that the database or a stop broke off keeps its lease, which makes it due again at once: here when the
         // database answers, elsewhere when this server has gone.
         if !matches!(passed, Err(Error::Database(_))) && !*stopped.borrow() {
@@ -55,6 +64,33 @@ pub(super) async fn run(
         tracing::error!(destination_id, %error, "a run could not go on");
         tokio::time::sleep(AFTER_A_FAULT).await;
     }
+}
+
+/// What a panic said.
+fn said(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other
+            .downcast::<&str>()
+            .map_or_else(|_| String::from("nothing"), |text| (*text).to_owned()),
+    }
+}
+
+/// A mistake in this program ended the pass: a failed run like any other, so that it is seen, and tried again at the next
+/// tick and not before.
+async fn panicked(engine: &Engine, lease: Lease, said: String) -> Result<()> {
+    tracing::error!(destination_id = lease.destination_id, said, "a run ended in a panic");
+    let Some(row) = held(engine, lease).await? else {
+        return Ok(());
+    };
+    let batch = plan::open_batch(engine, row.id).await?;
+    let cause = Cause::refused(
+        "internal",
+        "Something went wrong on this server while it streamed.",
+        "Its log says more. It is tried again at the next tick.",
+        "A mistake in this program broke the run off. Nothing is skipped.",
+    );
+    confirm::failed(engine, &row, batch.as_ref(), &cause).await
 }
 
 /// The destination as the run may stream it; none when it was paused, changed, or taken over by another server.

@@ -128,7 +128,7 @@ impl Runs {
         match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => drop(self.of.remove(&id)),
             Some(Err(error)) => {
-                tracing::error!(%error, "a run ended in a panic");
+                tracing::error!(%error, "a run ended before it could say why");
                 self.of.remove(&error.id());
             }
             None => std::future::pending().await,

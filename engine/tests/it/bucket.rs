@@ -108,6 +108,36 @@ async fn a_store_that_ignores_the_condition_is_found_out_and_remembered() {
     assert_eq!(remembered(&house).await, None, "another bucket may be another store's");
 }
 
+/// Rule 7: one of them begins, waits for the store, and goes on when the other is done, or the other way round.
+#[tokio::test]
+async fn two_checks_of_one_prefix_at_the_same_time_do_not_disturb_each_other() {
+    let store = Store::start().await;
+    let house = house(&store.endpoint).await;
+    house.destination(BUCKET, json!({"prefix": "siem/"})).await;
+    // The first PUT of the one, and the second: what it writes, and what it writes again on condition.
+    for held in [&[Fault::HoldAnswer][..], &[Fault::Pass, Fault::Hold]] {
+        store.next(held);
+        let before = store.puts.load(std::sync::atomic::Ordering::SeqCst);
+        let one = async {
+            let found = check(&house).await;
+            (found, remembered(&house).await)
+        };
+        let other = async {
+            store.reached(before + held.len()).await;
+            let found = check(&house).await;
+            let then = remembered(&house).await;
+            store.release.add_permits(1);
+            (found, then)
+        };
+        let (one, other) = tokio::join!(one, other);
+        for (found, remembered) in [one, other] {
+            assert_eq!(found.status, Outcome::Success, "{found:?}");
+            assert_eq!((found.conditional_writes, remembered), (Some(true), Some(true)));
+        }
+        assert!(store.objects(BUCKET).is_empty(), "nothing is left");
+    }
+}
+
 #[tokio::test]
 async fn a_bucket_elsewhere_or_nowhere_is_told() {
     let (house, _store, proxy) = scene().await;

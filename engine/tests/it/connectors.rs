@@ -167,6 +167,18 @@ async fn a_wrong_master_key_or_a_newer_database_is_refused(house: House) {
     assert!(refused.to_string().contains("newer version"), "{refused}");
 }
 
+/// Rule 14: whoever writes a configuration into a log writes no key into it.
+#[test]
+fn debug_shows_no_key() {
+    let config = config(std::path::PathBuf::from("auditstream.db").into());
+    let shown = format!("{config:?}{:?}", config.master_key);
+    assert!(shown.contains("MasterKey"), "{shown}");
+    // As text, as base64, and as a list of bytes.
+    for key in ["0123456789", "MDEyMzQ1Njc4O", "48, 49, 50", "30313233"] {
+        assert!(!shown.contains(key), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_database_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

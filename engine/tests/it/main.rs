@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod audit;
 mod bucket;
 mod child;
 mod connectors;
@@ -13,6 +14,7 @@ mod faults;
 mod keys;
 mod kills;
 mod model;
+mod panics;
 mod plans;
 mod postgres;
 mod preconditions;

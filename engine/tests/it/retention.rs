@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use auditstream_engine::{Retention, destinations, retention};
-use auditstream_model::{HeldBack, Status};
+use auditstream_engine::trail::{BodyFormat, ingest};
+use auditstream_engine::{Actor, Retention, access, destinations, metrics, retention};
+use auditstream_model::{AccountName, HeldBack, Status};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use crate::store::{BUCKET, Store};
-use crate::support::{House, destination, events};
+use crate::support::{House, On, destination, events, ingester};
 use crate::{on, on_both};
 
 on_both![
@@ -17,6 +18,7 @@ on_both![
     the_oldest_go_first_while_ingest_goes_on,
     a_replay_begins_at_the_oldest_that_is_kept,
     receipt_never_goes_back_whatever_the_clock_says,
+    an_account_whose_events_cannot_be_removed_leaves_the_others_theirs,
 ];
 on!(postgres_servers, Postgres, two_servers_remove_without_a_hole,);
 
@@ -232,6 +234,52 @@ async fn receipt_never_goes_back_whatever_the_clock_says(house: House) {
     connection.close().await.unwrap();
     assert_eq!(received[received.len() - 2..], [4_000_000_000_000; 2]);
     assert!(received.is_sorted());
+}
+
+/// The first account's events cannot be removed: of the second all goes, and the operators are told.
+async fn an_account_whose_events_cannot_be_removed_leaves_the_others_theirs(house: House) {
+    let house = short(house).await;
+    let name: AccountName = "other".to_owned().try_into().unwrap();
+    access::create_account(&house.engine, &name).await.unwrap();
+    let others_admin = Actor::command_line(&house.engine, &name).await.unwrap();
+    let others = ingester(&house.engine, &others_admin).await;
+    let mut of_other = many("other", 20);
+    for event in &mut of_other {
+        event["auditResourceScope"]["accountIdentifier"] = "other".into();
+    }
+    let body = serde_json::to_vec(&of_other).unwrap();
+    ingest(&house.engine, &others, BodyFormat::Json, body.into())
+        .await
+        .unwrap();
+    house.send(&many("old", 20)).await;
+    house
+        .sql(match house.on {
+            On::Sqlite => {
+                "CREATE TRIGGER keep BEFORE DELETE ON audit_event WHEN OLD.account_id = (SELECT min(id) FROM account) \
+                 BEGIN SELECT RAISE(ABORT, 'not these'); END"
+            }
+            On::Postgres => {
+                "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 IF OLD.account_id = (SELECT min(id) FROM account) THEN RAISE EXCEPTION 'not these'; END IF; \
+                 RETURN OLD; END $$; \
+                 CREATE TRIGGER keep BEFORE DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION keep()"
+            }
+        })
+        .await;
+    let mut connection = house.connection().await;
+    let of_default: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE account_id = (SELECT min(id) FROM account)")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    connection.close().await.unwrap();
+    house.sql("UPDATE audit_event SET received = 1").await;
+    comes_down_to(&house, of_default).await;
+    let told = metrics::render(&house.engine).await;
+    let failures = told
+        .lines()
+        .find_map(|line| line.strip_prefix("auditstream_retention_failures_total "));
+    assert!(failures.is_some_and(|failures| failures != "0"), "{failures:?}");
 }
 
 async fn two_servers_remove_without_a_hole(house: House) {

@@ -1,15 +1,25 @@
 //! Rules 1 to 4.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use auditstream_engine::metrics;
 use auditstream_engine::trail::{BodyFormat, ingest, newer, search};
-use auditstream_model::{Code, EventFilter, Show};
+use auditstream_model::{Code, EventFilter, IngestOutcome, Problem, Show};
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _};
 
 use crate::on_both;
-use crate::support::{House, events};
+use crate::support::{House, On, events};
 
 on_both![
     sent_again_is_counted_not_stored,
     the_order_of_members_makes_no_conflict_but_other_content_does,
+    an_id_that_comes_twice_in_one_request_is_stored_once_or_refuses_it,
+    the_commit_that_stores_events_waits_for_the_disk,
     one_invalid_event_refuses_its_request_and_no_other,
+    requests_that_are_committed_together_do_not_fail_each_other,
+    a_hundred_invalid_events_are_named_and_all_are_counted,
     sequences_are_dense_whoever_writes,
     bodies_that_cannot_be_read_say_where,
     events_are_found_newest_first_page_by_page,
@@ -55,6 +65,148 @@ async fn the_order_of_members_makes_no_conflict_but_other_content_does(house: Ho
     .problem();
     assert_eq!(refused.code, Code::InvalidEvents);
     assert_eq!(refused.errors[0].code.as_deref(), Some("event_id_conflict"));
+}
+
+fn renamed(id: &str) -> Value {
+    let mut event = events().remove(0);
+    event["auditEventId"] = id.into();
+    event
+}
+
+async fn try_to_send(house: &House, events: &[Value]) -> Result<IngestOutcome, Problem> {
+    let body = serde_json::to_vec(events).unwrap();
+    ingest(&house.engine, &house.ingester, BodyFormat::Json, body.into())
+        .await
+        .map_err(|error| error.problem())
+}
+
+/// Rules 3 and 4.
+async fn an_id_that_comes_twice_in_one_request_is_stored_once_or_refuses_it(house: House) {
+    let outcome = house.send(&[renamed("a"), renamed("a"), renamed("b")]).await;
+    assert_eq!((outcome.accepted, outcome.duplicates), (2, 1));
+    let mut other = renamed("c");
+    other["auditAction"] = "OTHER".into();
+    let problem = try_to_send(&house, &[renamed("c"), renamed("d"), other])
+        .await
+        .unwrap_err();
+    assert_eq!((problem.errors[0].index, problem.invalid_events), (Some(2), Some(1)));
+    assert_eq!(
+        house.send(&[renamed("c"), renamed("d")]).await.accepted,
+        2,
+        "none was stored"
+    );
+}
+
+/// Rule 1: whatever the database does unless it is told.
+async fn the_commit_that_stores_events_waits_for_the_disk(house: House) {
+    house.sql("CREATE TABLE seen (setting TEXT NOT NULL)").await;
+    house
+        .sql(match house.on {
+            On::Sqlite => {
+                "CREATE TRIGGER see AFTER INSERT ON audit_event \
+                 BEGIN INSERT INTO seen SELECT synchronous FROM pragma_synchronous; END"
+            }
+            On::Postgres => {
+                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$; \
+                 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$; \
+                 CREATE TRIGGER see AFTER INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION see()"
+            }
+        })
+        .await;
+    let house = house.reopen().await;
+    house.send(&events()).await;
+    let mut connection = house.connection().await;
+    let seen: Vec<String> = sqlx::query_scalar("SELECT DISTINCT setting FROM seen")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    // 2 is FULL.
+    let durable = if house.on == On::Sqlite { "2" } else { "on" };
+    assert_eq!(seen, [durable]);
+}
+
+/// Rule 4.
+async fn requests_that_are_committed_together_do_not_fail_each_other(house: House) {
+    house.send(&[renamed("known")]).await;
+    let commits = async || {
+        let told = metrics::render(&house.engine).await;
+        let of = |name: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().parse::<f64>().unwrap()
+        };
+        let name = "auditstream_ingest_commit_requests";
+        (of(&format!("{name}_count")), of(&format!("{name}_sum")))
+    };
+    let before = commits().await;
+    let mut lock = house.connection().await;
+    lock.execute(match house.on {
+        On::Sqlite => "BEGIN IMMEDIATE",
+        On::Postgres => "BEGIN; SELECT id FROM account FOR UPDATE",
+    })
+    .await
+    .unwrap();
+    let mut other = renamed("known");
+    other["auditAction"] = "OTHER".into();
+    let [first, second, third] = [[renamed("a")], [renamed("b")], [renamed("c")]];
+    let mixed = [renamed("d"), other];
+    let release = async {
+        // The first waits for the lock, and the others for the first.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        lock.execute("ROLLBACK").await.unwrap();
+        lock.close().await.unwrap();
+    };
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::join!(
+            try_to_send(&house, &second),
+            try_to_send(&house, &mixed),
+            try_to_send(&house, &third),
+        )
+    };
+    let (first, (second, mixed, third), ()) = tokio::join!(try_to_send(&house, &first), later, release);
+    for good in [first, second, third] {
+        assert_eq!(good.unwrap().accepted, 1);
+    }
+    let problem = mixed.unwrap_err();
+    assert_eq!(problem.errors[0].code.as_deref(), Some("event_id_conflict"));
+    assert_eq!((problem.errors[0].index, problem.invalid_events), (Some(1), Some(1)));
+    let after = commits().await;
+    assert_eq!(
+        (after.0 - before.0, after.1 - before.1),
+        (2.0, 4.0),
+        "three were one commit"
+    );
+    assert_eq!(
+        house.send(&[renamed("d")]).await.accepted,
+        1,
+        "nothing of it was stored"
+    );
+}
+
+/// Rule 4.
+async fn a_hundred_invalid_events_are_named_and_all_are_counted(house: House) {
+    const EVENTS: usize = 150;
+    let sent: Vec<_> = (0..EVENTS).map(|number| renamed(&number.to_string())).collect();
+    house.send(&sent).await;
+    let changed = |member: &str, value: Value| -> Vec<Value> {
+        let change = |event: &Value| {
+            let mut event = event.clone();
+            event[member] = value.clone();
+            event
+        };
+        sent.iter().map(change).collect()
+    };
+    for invalid in [
+        changed("auditEventTime", 5.into()),
+        changed("auditAction", "OTHER".into()),
+    ] {
+        let problem = try_to_send(&house, &invalid).await.unwrap_err();
+        assert_eq!((problem.code, problem.invalid_events), (Code::InvalidEvents, Some(150)));
+        let named: BTreeSet<_> = problem.errors.iter().map(|error| error.index.unwrap()).collect();
+        assert_eq!(named, (0..100).collect());
+    }
 }
 
 async fn one_invalid_event_refuses_its_request_and_no_other(house: House) {

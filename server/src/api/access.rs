@@ -1,7 +1,9 @@
 //! `/v1/users` and `/v1/api-tokens`: who may use the console and the API.
 
 use auditstream_engine::access::{self, Issued};
-use auditstream_model::{ApiToken, ApiTokenInput, Code, CreatedApiToken, Invitation, IssuedLink, RoleInput, User};
+use auditstream_model::{
+    ApiToken, ApiTokenInput, Code, CreatedApiToken, Invitation, IssuedLink, Listing, RoleInput, User,
+};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::{Id, JsonBody};
+use super::extract::{Id, JsonBody, Page};
+use super::listing::{PagesAlone, Rows};
 use super::problem::Refusal;
 use crate::state::AppState;
 
@@ -26,16 +29,18 @@ pub fn router() -> OpenApiRouter<AppState> {
 
 /// List users
 ///
-/// People of the account and those invited, by e-mail address.
+/// A page of the people of the account and those invited, by e-mail address.
 #[utoipa::path(
     get,
     path = "/users",
     operation_id = "listUsers",
     tag = "Access",
-    responses((status = OK, description = "Everybody.", body = Vec<User>))
+    params(PagesAlone),
+    responses((status = OK, description = "A page of people.", body = Vec<User>))
 )]
-async fn users(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<Vec<User>>, Refusal> {
-    Ok(Json(access::users(&state.engine, &actor).await?))
+async fn users(State(state): State<AppState>, Caller(actor): Caller, Page(query): Page) -> Result<Rows<User>, Refusal> {
+    let all = access::users(&state.engine, &actor).await?;
+    Ok(Rows(Listing::page_of(all, &query)))
 }
 
 /// Invite a user
@@ -137,16 +142,22 @@ async fn sign_out(State(state): State<AppState>, Caller(actor): Caller, Id(email
 
 /// List API tokens
 ///
-/// The newest first, without their secrets, which nobody has.
+/// A page of them, the newest first, without their secrets, which nobody has.
 #[utoipa::path(
     get,
     path = "/api-tokens",
     operation_id = "listApiTokens",
     tag = "Access",
-    responses((status = OK, description = "All tokens.", body = Vec<ApiToken>))
+    params(PagesAlone),
+    responses((status = OK, description = "A page of tokens.", body = Vec<ApiToken>))
 )]
-async fn tokens(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<Vec<ApiToken>>, Refusal> {
-    Ok(Json(access::tokens(&state.engine, &actor).await?))
+async fn tokens(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Page(query): Page,
+) -> Result<Rows<ApiToken>, Refusal> {
+    let all = access::tokens(&state.engine, &actor).await?;
+    Ok(Rows(Listing::page_of(all, &query)))
 }
 
 /// Create an API token

@@ -260,6 +260,7 @@ async fn stream_now(State(state): State<AppState>, Caller(actor): Caller, Id(id)
 struct CursorInput {
     /// The last sequence that counts as delivered; 0 stands before the first.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    #[serde(deserialize_with = "auditstream_model::whole::number")]
     sequence: Sequence,
 }
 
@@ -292,7 +293,7 @@ async fn move_cursor(
 
 /// Check the bucket of a streaming destination
 ///
-/// Writes one fixed key, reads it back, writes it again on condition that it is not there, and deletes it. A bucket that does
+/// Writes one fixed key (or one beside it, where that is there already), reads it back, writes it again on condition that it is not there, and deletes it. A bucket that does
 /// not work is an answer, not an error.
 #[utoipa::path(
     post,

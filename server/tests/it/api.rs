@@ -180,6 +180,64 @@ async fn a_replacement_without_a_status_leaves_it_as_it_is() {
 }
 
 #[tokio::test]
+async fn people_and_tokens_are_listed_in_pages() {
+    let app = App::start().await;
+    for name in ["a", "b", "c", "d"] {
+        let invitation = json!({"email": format!("{name}@example.com"), "role": "account_viewer"});
+        let token = json!({"name": name, "scopes": ["read"]});
+        for (path, body) in [("/v1/users", invitation), ("/v1/api-tokens", token)] {
+            let made = app.post(path).bearer_auth(&app.admin).json(&body).send().await.unwrap();
+            assert_eq!(made.status(), 201, "{path}");
+        }
+    }
+    for (path, key) in [("/v1/users", "email"), ("/v1/api-tokens", "name")] {
+        let page = async |query: &str| {
+            let request = app.get(&format!("{path}?{query}")).bearer_auth(&app.admin);
+            let answer = request.send().await.unwrap();
+            let header = |name: &str| answer.headers()[name].to_str().unwrap().parse::<usize>().unwrap();
+            let totals = ["X-Total-Elements", "X-Page-Number", "X-Page-Size"].map(header);
+            let rows: Vec<Value> = answer.json().await.unwrap();
+            let names: Vec<_> = rows.iter().map(|row| row[key].as_str().unwrap().to_owned()).collect();
+            (totals, names)
+        };
+        let ([total, ..], all) = page("limit=100").await;
+        assert!(total >= 4 && all.len() == total, "{path}: {all:?}");
+        assert_eq!(
+            page("page=1&limit=2").await,
+            ([total, 1, 2], all[2..4].to_vec()),
+            "{path}"
+        );
+        assert_eq!(
+            page("page=4294967295&limit=100").await.1,
+            Vec::<String>::new(),
+            "{path}"
+        );
+        let bad = app
+            .get(&format!("{path}?limit=101"))
+            .bearer_auth(&app.admin)
+            .send()
+            .await
+            .unwrap();
+        refused(bad, 400, "invalid_parameter").await;
+    }
+}
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_zero_fraction() {
+    let app = App::start().await;
+    let mut body = connector("http://127.0.0.1:1");
+    body["spec"]["backoff"] = json!({"type": "FIXED_DELAY", "fixed_backoff": 860.0, "retry_count": 2.0});
+    let request = app.post("/v1/connectors").bearer_auth(&app.admin).json(&body);
+    let made = request.send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let made: Value = made.json().await.unwrap();
+    assert_eq!(
+        made["connector"]["spec"]["backoff"],
+        json!({"type": "FIXED_DELAY", "fixed_backoff": 860, "retry_count": 2})
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_usable_is_told_what_and_where() {
     let app = App::start().await;
     let send = |body: &str| {

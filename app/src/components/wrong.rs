@@ -74,3 +74,33 @@ impl Default for Wrong {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use auditstream_model::{Code, Problem};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_at_its_field_is_not_said_again() {
+        let owner = Owner::new();
+        owner.set();
+        let wrong = Wrong::new();
+        let name = wrong.of("name", RwSignal::new(String::new()));
+        let refusal = |fields: &[&str]| {
+            let mut errors = FieldErrors::default();
+            for field in fields {
+                errors.add(*field, "Wrong.");
+            }
+            ConsoleError(Problem::new(Code::InvalidFields, "…").with_errors(errors.0))
+        };
+        wrong.set(FieldErrors(refusal(&["name"]).0.errors));
+        assert_eq!(name.get_untracked().as_deref(), Some("Wrong."));
+        assert_eq!(wrong.elsewhere(&refusal(&["name"])), None);
+        assert_eq!(
+            wrong.elsewhere(&refusal(&["name", "spec.kind"])),
+            Some(refusal(&["spec.kind"]))
+        );
+        assert_eq!(wrong.elsewhere(&refusal(&[])), Some(refusal(&[])));
+    }
+}

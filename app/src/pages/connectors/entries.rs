@@ -155,3 +155,23 @@ impl Entries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_told_and_hides_no_other_error() {
+        let owner = Owner::new();
+        owner.set();
+        let entries = Entries::of(None);
+        entries.retries.value.set("many".to_owned());
+        entries.longest.value.set(String::new());
+        let (input, errors) = entries.input();
+        let fields: Vec<_> = errors.0.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["spec.backoff.retry_count", "spec.backoff.max_backoff_time"]);
+        let rest = input.parse().unwrap_err();
+        let others: Vec<_> = rest.0.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(others, ["identifier", "name", "spec.credentials.access_key"]);
+    }
+}

@@ -67,7 +67,8 @@ pub fn Picker(
         let connector = connector.connector;
         chosen.set(Some((connector.identifier.to_string(), connector.name.to_string())));
         making.set(false);
-        find.dispatch(search.get_untracked());
+        // Loads the list again, and without what would hide the new one.
+        search.set(String::new());
     });
     let row = move |connector: ConnectorView| {
         let connector = connector.connector;

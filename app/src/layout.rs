@@ -38,7 +38,8 @@ pub fn Layout() -> impl IntoView {
     provide_context(Session(person));
     let ended = SessionEnded::default();
     Effect::new(move |_| {
-        if ended.again.get() > 0 {
+        // Loaded again, it would rebuild pages, and with them what was typed.
+        if ended.again.get() > 0 && person.with_untracked(|person| !matches!(person, Some(Ok(_)))) {
             person.refetch();
         }
     });

@@ -82,6 +82,11 @@ test.describe('without JavaScript', () => {
     await expect(page.getByRole('region', { name: 'Audit events' }).getByText('demo_archive').first()).toBeVisible();
     await page.goto(connectors);
     await expect(page.getByText('Demo S3')).toBeVisible();
+    expect(await page.locator('noscript').innerHTML()).toContain('Testing and deleting a connector need JavaScript.');
+    for (const path of [`${connectors}/new`, `${connectors}/demo_s3/edit`]) {
+      await page.goto(path);
+      expect(await page.locator('noscript').innerHTML()).toContain('This form needs JavaScript.');
+    }
     await page.getByRole('button', { name: 'Sign out' }).click();
     await expect(page).toHaveURL('/sign-in');
   });

@@ -43,6 +43,13 @@ test('a viewer sees everything, can change nothing, and is told why', async ({ p
   }
   await page.goto(connectors);
   await expect(page.getByRole('button', { name: 'Test Demo S3' })).toBeDisabled();
+  await page.goto(`${connectors}/new`);
+  await expect(page.getByText(reason)).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Save connector' })).toHaveCount(0);
+  await page.goto(`${connectors}/demo_s3/edit`);
+  await expect(page.getByText(reason)).toBeVisible();
+  await expect(page.getByLabel('Region')).toBeDisabled();
+  await expect(page.getByRole('button', { name: 'Save connector' })).toBeDisabled();
   await page.goto(logs);
   await expect(page.getByRole('region', { name: 'Audit events' })).toBeVisible();
 });
@@ -77,15 +84,190 @@ test.describe('a destination that fails', () => {
     await bucket('audit-lgos');
     await page.getByRole('switch', { name: 'Stream to Demo archive' }).click();
     await expect(page.getByText('Failing')).toBeVisible();
-    await expect(page.getByText('Errors in 1 destination(s)')).toBeVisible();
+    await expect(page.getByText('Errors in 1 destination', { exact: true })).toBeVisible();
+    await expect(page.getByText(/^Active\. First run started/)).toHaveCount(0);
     await page.getByRole('button', { name: 'Details of Demo archive' }).click();
     await expect(page.getByText('Check the bucket\'s name')).toBeVisible();
     await picture(page, 'failing');
+    // Nobody is needed for what is not streamed to.
+    await page.getByRole('switch', { name: 'Stream to Demo archive' }).click();
+    await expect(page.getByText('the last run failed')).toBeVisible();
+    await expect(page.getByText('Failing')).toHaveCount(0);
+    await expect(page.getByText('Errors in 0 destinations')).toBeVisible();
+    await expect(page.getByText('Check the bucket\'s name')).toBeVisible();
+    await page.getByRole('switch', { name: 'Stream to Demo archive' }).click();
+    await expect(page.getByText('Failing')).toBeVisible();
     await page.goto(`${streaming}/demo_archive/edit`);
     await hydrated(page);
     await bucket('audit-logs');
     await expect(page.getByText('Failing')).toHaveCount(0, { timeout: 20_000 });
-    await expect(page.getByText('Errors in 0 destination(s)')).toBeVisible();
+    await expect(page.getByText('Errors in 0 destinations')).toBeVisible();
+  });
+});
+
+test.describe('what is typed', () => {
+  test('is not lost by links, Back or the end of the page without a question', async ({ page, demo }) => {
+    await signIn(page, demo, streaming);
+    await page.getByRole('link', { name: 'New Streaming Destination' }).click();
+    const name = page.getByLabel('Name', { exact: true });
+    const question = page.getByRole('dialog', { name: 'Leave without saving?' });
+    const stay = async () => {
+      await question.getByRole('button', { name: 'Cancel' }).click();
+      await expect(page).toHaveURL(`${streaming}/new`);
+      await expect(name).toHaveValue('Typed');
+    };
+    await name.fill('Typed');
+    await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: 'Connectors' }).click();
+    await stay();
+    await page.evaluate(() => history.back());
+    await stay();
+    const asked = page.waitForEvent('dialog');
+    await page.evaluate(() => void setTimeout(() => location.reload()));
+    const end = await asked;
+    expect(end.type()).toBe('beforeunload');
+    await end.dismiss();
+    await expect(name).toHaveValue('Typed');
+    await page.getByRole('link', { name: 'Skip to content' }).press('Enter');
+    await expect(name).toHaveValue('Typed');
+    await page.evaluate(() => history.back());
+    await page.evaluate(() => history.back());
+    await question.getByRole('button', { name: 'Leave' }).click();
+    await expect(page).toHaveURL(streaming);
+    await page.getByRole('link', { name: 'New Streaming Destination' }).click();
+    await name.fill('Typed');
+    await page.getByRole('link', { name: 'Cancel' }).click();
+    await expect(page).toHaveURL(streaming);
+    await page.goto(`${connectors}/new`);
+    await hydrated(page);
+    await name.fill('Typed');
+    await page.getByRole('navigation', { name: 'Breadcrumbs' }).getByRole('link', { name: 'Connectors' }).click();
+    await question.getByRole('button', { name: 'Leave' }).click();
+    await expect(page).toHaveURL(connectors);
+  });
+
+  test('for a new connector stays until it is saved or cancelled', async ({ page, demo }) => {
+    await signIn(page, demo, `${streaming}/demo_archive/edit`);
+    await page.getByRole('button', { name: 'Continue', exact: true }).click();
+    const dialog = page.getByRole('dialog');
+    const pick = page.getByRole('button', { name: 'Select Connector' });
+    await pick.click();
+    await expect(dialog.getByRole('searchbox')).toBeFocused();
+    await dialog.getByRole('button', { name: 'New AWS connector' }).click();
+    await expect(dialog.getByLabel('Name', { exact: true })).toBeFocused();
+    await dialog.getByLabel('Name', { exact: true }).fill('Typed');
+    await page.keyboard.press('Escape');
+    await expect(dialog).toHaveCount(0);
+    await pick.click();
+    await expect(dialog.getByLabel('Name', { exact: true })).toHaveValue('Typed');
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.getByRole('button', { name: 'New AWS connector' }).click();
+    await expect(dialog.getByLabel('Name', { exact: true })).toHaveValue('');
+  });
+
+  test('wrong is told at its field alone, all at once, and no more once the field is edited', async ({ page, demo }) => {
+    await signIn(page, demo, `${connectors}/new`);
+    await page.getByLabel('Region').fill('Mars!');
+    await page.getByText('AWS Backoff Strategy').click();
+    await page.getByLabel('Retries').fill('many');
+    await page.getByText('AWS Backoff Strategy').click();
+    await page.getByRole('button', { name: 'Save connector' }).click();
+    await expect(page.getByLabel('Name', { exact: true })).toBeFocused();
+    for (const sentence of ['A name is needed.', 'A secret key is needed.', 'A region looks like us-east-1.', 'Enter a whole number.']) {
+      await expect(page.getByText(sentence)).toBeVisible();
+    }
+    await expect(page.getByRole('alert')).toHaveCount(0);
+    await page.getByLabel('Region').fill('us-east-1');
+    await expect(page.getByText('A region looks like us-east-1.')).toHaveCount(0);
+    await expect(page.getByText('A name is needed.')).toBeVisible();
+    await page.getByLabel('Name', { exact: true }).fill('Demo');
+    await page.getByLabel('Id', { exact: true }).fill('demo_s3');
+    await page.getByLabel('Access key').fill('AKIATEST');
+    await page.getByLabel('Secret key').fill('secret');
+    await page.getByLabel('Retries').fill('2');
+    await page.getByRole('button', { name: 'Save connector' }).click();
+    await expect(page.getByText('There is already a connector with the id “demo_s3”.')).toHaveCount(1);
+  });
+});
+
+test.describe('the wizard', () => {
+  test('keeps the focus, tells of a replaced tag, and leaves its options open', async ({ page, demo }) => {
+    await signIn(page, demo, `${streaming}/new`);
+    const go = page.getByRole('button', { name: 'Continue', exact: true });
+    const name = page.getByLabel('Name', { exact: true });
+    await go.click();
+    await expect(name).toBeFocused();
+    await name.fill('Focused');
+    await expect(page.getByText('A name is needed.')).toHaveCount(0);
+    const tags = page.getByLabel('Tags (optional)');
+    for (const tag of ['team:security', 'team:ops']) {
+      await tags.fill(tag);
+      await tags.press('Enter');
+    }
+    await expect(page.getByText('it took the place of team:security')).toBeVisible();
+    await go.click();
+    await expect(page.getByRole('heading', { name: 'Streaming Connector' })).toBeFocused();
+    await page.getByRole('button', { name: 'Back' }).click();
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeFocused();
+    await go.click();
+    await page.getByRole('button', { name: 'Save and Continue' }).click();
+    await expect(page.getByRole('button', { name: 'Select Connector' })).toBeFocused();
+    await page.getByRole('button', { name: 'Select Connector' }).click();
+    await page.getByRole('radio', { name: /Demo S3/ }).check();
+    await page.getByRole('button', { name: 'Apply Selected' }).click();
+    await page.getByLabel('Amazon S3 Bucket').fill('audit-logs');
+    await page.getByText('More options').click();
+    await page.getByLabel('Prefix (optional)').fill('focused/');
+    await page.getByRole('button', { name: 'Save and Continue' }).click();
+    await expect(page.getByRole('heading', { name: 'Connection Test' })).toBeFocused();
+    await page.getByRole('button', { name: 'Back' }).click();
+    await expect(page.getByLabel('Prefix (optional)')).toBeVisible();
+    await page.goto(`${streaming}/Focused/edit`);
+    await hydrated(page);
+    await go.click();
+    await expect(page.getByLabel('Prefix (optional)')).toBeVisible();
+  });
+});
+
+test.describe('when there is nothing yet', () => {
+  test('one sentence, one button and one link to the documentation', async ({ page, demo }) => {
+    await signIn(page, demo, `${streaming}/new`);
+    await page.getByLabel('Name', { exact: true }).fill('Second');
+    await page.getByRole('button', { name: 'Continue', exact: true }).click();
+    await page.getByRole('button', { name: 'Select Connector' }).click();
+    await page.getByRole('radio', { name: /Demo S3/ }).check();
+    await page.getByRole('button', { name: 'Apply Selected' }).click();
+    await page.getByLabel('Amazon S3 Bucket').fill('audit-logs');
+    await page.getByRole('button', { name: 'Save and Continue' }).click();
+    await page.getByRole('button', { name: 'Finish' }).click();
+    const remove = async (name: string) => {
+      await page.getByRole('button', { name: `Actions for ${name}` }).click();
+      await page.getByRole('menuitem', { name: 'Delete' }).click();
+      await page.getByRole('dialog').getByRole('textbox').fill(name);
+      await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+      await expect(page.getByRole('button', { name: `Actions for ${name}` })).toHaveCount(0);
+    };
+    await remove('Second');
+    await expect(page.getByRole('region', { name: 'Streaming destinations' })).toBeFocused();
+    await remove('Demo archive');
+    await expect(page.getByRole('heading', { name: 'No streaming destinations yet' })).toBeVisible();
+    await expect(page.getByRole('main')).toBeFocused();
+    await expect(page.locator('.card')).toHaveCount(0);
+    await expect(page.getByRole('link', { name: 'New Streaming Destination' })).toHaveCount(1);
+    await expect(page.getByRole('link', { name: 'through the API' })).toHaveAttribute('href', '/docs/api');
+    await picture(page, 'no-destinations');
+    await page.goto(connectors);
+    await hydrated(page);
+    await page.getByRole('button', { name: 'Delete Demo S3' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await expect(page.getByRole('heading', { name: 'No connectors yet' })).toBeVisible();
+    await expect(page.getByRole('link', { name: 'New AWS connector' })).toHaveCount(1);
+    await expect(page.getByRole('link', { name: 'through the API' })).toHaveAttribute('href', '/docs/api');
+    await page.goto(`${streaming}/new`);
+    await hydrated(page);
+    await page.getByLabel('Name', { exact: true }).fill('Third');
+    await page.getByRole('button', { name: 'Continue', exact: true }).click();
+    await page.getByRole('button', { name: 'Select Connector' }).click();
+    await expect(page.getByText('There is no connector yet.')).toBeVisible();
   });
 });
 

@@ -164,6 +164,8 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await expect(page.getByText('The bucket is not part of the test')).toBeVisible();
+    // What was found through the other connector says nothing about this one.
+    await expect(page.getByText('The bucket check failed')).toHaveCount(0);
     await page.getByRole('button', { name: 'Check bucket access' }).click();
     await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
     await picture(page, 'wizard-test');
@@ -362,8 +364,11 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Test Demo S3' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await expect(page.getByRole('button', { name: 'Delete Demo S3' })).toBeDisabled();
+    await expect(page.getByText('In use by demo_archive: select another connector there first.')).toBeVisible();
     await page.getByRole('button', { name: 'Delete SIEM writer' }).click();
-    await page.getByRole('button', { name: 'Really delete SIEM writer' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Delete SIEM writer' }).click();
+    await page.getByRole('dialog', { name: 'Delete connector' }).getByRole('button', { name: 'Delete' }).click();
     await expect(page.getByText('SIEM writer')).toHaveCount(0);
     await page.getByRole('link', { name: 'New AWS connector' }).click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('New AWS connector');

@@ -411,7 +411,7 @@ pub struct LastStreamedCard {
     pub last_streamed_at: Option<EpochMillis>,
 }
 
-/// How many destinations fail.
+/// How many active destinations fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailureInfoCard {

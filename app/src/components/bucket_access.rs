@@ -2,6 +2,7 @@
 
 use auditstream_model::{BucketCheck, Outcome};
 use leptos::prelude::*;
+use leptos::reactive::actions::ActionAbortHandle;
 
 use super::test_result::{TestFailure, TestSteps};
 use super::{CopyButton, Icon, ProblemBox, Shape};
@@ -19,8 +20,22 @@ pub fn BucketAccess(
     /// Told when a check has ended.
     #[prop(optional, into)]
     on_checked: Option<Callback<()>>,
+    /// How often the destination was saved on this page: what was found before it was saved again says nothing any more.
+    #[prop(optional, into)]
+    version: Signal<u32>,
 ) -> impl IntoView {
     let check = Action::new(|id: &String| check_bucket(id.clone()));
+    let latest = StoredValue::new(None::<ActionAbortHandle>);
+    Effect::new(move |before: Option<u32>| {
+        let version = version.get();
+        if before.is_some_and(|before| before != version) {
+            if let Some(latest) = latest.try_update_value(Option::take).flatten() {
+                latest.abort();
+            }
+            check.clear();
+        }
+        version
+    });
     Effect::new(move |_| {
         if check.value().with(Option::is_some)
             && let Some(on_checked) = on_checked
@@ -36,10 +51,13 @@ pub fn BucketAccess(
             <button
                 type="button"
                 class="button"
-                disabled=move || refused.is_some() || check.pending().get()
+                disabled=refused.is_some()
+                aria-disabled=move || check.pending().get().to_string()
                 title=refused.unwrap_or_default()
                 on:click=move |_| {
-                    check.dispatch(id.get_untracked());
+                    if !check.pending().get_untracked() {
+                        latest.set_value(Some(check.dispatch(id.get_untracked())));
+                    }
                 }
             >
                 {move || if check.pending().get() { "Checking…" } else { "Check bucket access" }}

@@ -144,6 +144,8 @@ pub fn SelectField(
         }
     });
     let start = value.get_untracked();
+    // What was chosen elsewhere, and is none of the words here, stays unless another is chosen.
+    let other = options.iter().all(|(word, _)| *word != start).then(|| start.clone());
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
@@ -158,6 +160,7 @@ pub fn SelectField(
                         }
                     })
                     .collect_view()}
+                {other.map(|word| view! { <option value=word.clone() selected>{word.clone()}</option> })}
             </select>
             <p class="field-note">{help}</p>
         </div>

@@ -38,7 +38,8 @@ pub fn ProblemBox(
             ask();
         }
     });
-    let detail = error.0.detail;
+    // Sentences about fields are listed: the detail has the same, with the names that the API has for them.
+    let detail = error.0.errors.is_empty().then(|| error.0.detail);
     let fields: Vec<_> = error
         .0
         .errors
@@ -49,16 +50,15 @@ pub fn ProblemBox(
         <div class="banner banner-danger" role="alert">
             <Icon shape=Shape::Warning />
             <div>
-                <strong>{error.0.title.clone()}</strong>
-                <p>
-                    {move || {
-                        if over.get().1 {
-                            "You are signed in again: what was refused can be repeated.".to_owned()
-                        } else {
-                            detail.clone()
-                        }
-                    }}
-                </p>
+                <strong>{error.0.title}</strong>
+                {move || {
+                    let text = if over.get().1 {
+                        Some("You are signed in again: what was refused can be repeated.".to_owned())
+                    } else {
+                        detail.clone()
+                    };
+                    text.map(|text| view! { <p>{text}</p> })
+                }}
                 {(!fields.is_empty()).then(|| view! { <ul>{fields}</ul> })}
                 {signed_out
                     .then(|| {

@@ -5,36 +5,102 @@ use std::collections::BTreeMap;
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 
-use super::{Field, Icon, Shape};
+use super::{Icon, Shape};
+
+const HELP: &str = "Type key or key:value, then press Enter.";
+
+/// Tags, and what is being typed.
+#[derive(Clone, Copy, Debug)]
+pub struct TagsInput {
+    /// The tags.
+    pub tags: RwSignal<BTreeMap<String, String>>,
+    typed: NodeRef<leptos::html::Input>,
+    /// The tag that the latest one took the place of.
+    replaced: RwSignal<Option<String>>,
+}
+
+impl TagsInput {
+    /// Starts with these.
+    #[must_use]
+    pub fn new(tags: BTreeMap<String, String>) -> Self {
+        Self {
+            tags: RwSignal::new(tags),
+            typed: NodeRef::new(),
+            replaced: RwSignal::new(None),
+        }
+    }
+
+    /// Makes a tag of what stands in the input; whoever saves does so first.
+    pub fn add_typed(self) {
+        let Some(input) = self.typed.get_untracked() else {
+            return;
+        };
+        let text = input.value();
+        let (key, value) = text.split_once(':').unwrap_or((&text, ""));
+        let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+        if key.is_empty() {
+            return;
+        }
+        let known = self.tags.with_untracked(|tags| tags.get(&key).cloned());
+        let replaced = known.filter(|known| *known != value);
+        self.replaced.set(replaced.map(|known| written(&key, &known)));
+        self.tags.update(|tags| {
+            tags.insert(key, value);
+        });
+        input.set_value("");
+    }
+}
+
+/// `key` or `key:value`
+fn written(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{key}:{value}")
+    }
+}
 
 /// Tags: `key` or `key:value`, added with Enter or a comma.
 #[component]
 pub fn TagsField(
     /// The tags.
-    tags: RwSignal<BTreeMap<String, String>>,
-    /// What is being typed; whoever saves takes it along with [`add_typed`].
-    typed: Field,
+    input: TagsInput,
+    /// What is wrong.
+    #[prop(optional, into)]
+    error: Signal<Option<String>>,
 ) -> impl IntoView {
+    let TagsInput { tags, typed, replaced } = input;
     let on_key = move |event: KeyboardEvent| {
         if event.key() == "Enter" || event.key() == "," {
             event.prevent_default();
-            add_typed(tags, typed);
+            input.add_typed();
         }
     };
+    let note = move || {
+        error
+            .get()
+            .or_else(|| {
+                replaced
+                    .get()
+                    .map(|tag| format!("A key has one value: it took the place of {tag}."))
+            })
+            .unwrap_or_else(|| HELP.to_owned())
+    };
     view! {
-        <div class="field">
+        <div class="field" class:field-wrong=move || error.get().is_some()>
             <label for="field-tags">"Tags "<span class="muted">"(optional)"</span></label>
             <div class="chips">
                 <For each=move || tags.get() key=|(key, value)| format!("{key}:{value}") let((key, value))>
                     <span class="chip">
-                        {if value.is_empty() { key.clone() } else { format!("{key}:{value}") }}
+                        {written(&key, &value)}
                         <button
                             type="button"
                             aria-label=format!("Remove tag {key}")
                             on:click=move |_| {
+                                replaced.set(None);
                                 tags.update(|tags| {
                                     tags.remove(&key);
-                                })
+                                });
                             }
                         >
                             <Icon shape=Shape::Cross />
@@ -46,27 +112,13 @@ pub fn TagsField(
                     name="tags"
                     autocomplete="off"
                     aria-describedby="field-tags-note"
-                    node_ref=typed.node
+                    aria-invalid=move || if error.get().is_some() { "true" } else { "false" }
+                    node_ref=typed
                     on:keydown=on_key
-                    on:blur=move |_| add_typed(tags, typed)
+                    on:blur=move |_| input.add_typed()
                 />
             </div>
-            <p class="field-note" id="field-tags-note">"Type key or key:value, then press Enter."</p>
+            <p class="field-note" id="field-tags-note" aria-live="polite">{note}</p>
         </div>
-    }
-}
-
-/// Makes a tag of what stands in the input.
-pub fn add_typed(tags: RwSignal<BTreeMap<String, String>>, typed: Field) {
-    let Some(input) = typed.node.get_untracked() else {
-        return;
-    };
-    let text = input.value();
-    let (key, value) = text.split_once(':').unwrap_or((&text, ""));
-    if !key.trim().is_empty() {
-        tags.update(|tags| {
-            tags.insert(key.trim().to_owned(), value.trim().to_owned());
-        });
-        input.set_value("");
     }
 }

@@ -178,10 +178,10 @@ pub(crate) async fn who(engine: &Engine, unlocked: &Unlocked, credentials: &Cred
     }
     let s3 = engine.aws().s3_client(unlocked, credentials, unlocked.region());
     match s3.list_buckets().send().await {
-        Ok(answer) => Ok(format!(
-            "The credentials are valid; {} bucket(s) are visible.",
-            answer.buckets().len()
-        )),
+        Ok(answer) => Ok(match answer.buckets().len() {
+            1 => "The credentials are valid; 1 bucket is visible.".to_owned(),
+            buckets => format!("The credentials are valid; {buckets} buckets are visible."),
+        }),
         // A signed refusal proves the credentials: only who they belong to may not list.
         Err(SdkError::ServiceError(error)) if error.err().code() == Some("AccessDenied") => {
             Ok("The credentials are valid; they may not list buckets, which streaming does not need.".to_owned())

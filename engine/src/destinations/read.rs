@@ -124,7 +124,7 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
             last_streamed_at: rows.iter().filter_map(|row| row.last_streamed_at).max(),
         },
         failure_info_card: FailureInfoCard {
-            count: count(&|row| row.failure.is_some()),
+            count: count(&|row| row.failure.is_some() && row.status == Status::Active.word()),
         },
     })
 }

@@ -5,7 +5,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::ConnectorForm;
-use crate::components::{PageHead, ProblemBox, TestResult, TestRun};
+use crate::components::focus::focus_page;
+use crate::components::{PageHead, ProblemBox, TestResult, TestRun, Unsaved};
 use crate::layout::{denied, signed_in};
 use crate::server_functions::connectors::get_connector;
 
@@ -16,7 +17,19 @@ const CRUMBS: &[(&str, &str)] = &[
 
 fn back_to_list() -> Callback<()> {
     let navigate = use_navigate();
-    Callback::new(move |()| navigate("/settings/connectors", leptos_router::NavigateOptions::default()))
+    Callback::new(move |()| {
+        navigate("/settings/connectors", leptos_router::NavigateOptions::default());
+        focus_page();
+    })
+}
+
+#[component]
+fn NeedsScript() -> impl IntoView {
+    view! {
+        <noscript>
+            <p class="banner banner-warning">"This form needs JavaScript."</p>
+        </noscript>
+    }
 }
 
 /// A new connector.
@@ -24,9 +37,25 @@ fn back_to_list() -> Callback<()> {
 pub fn NewConnector() -> impl IntoView {
     let back = back_to_list();
     let saved = Callback::new(move |_: ConnectorView| back.run(()));
+    let typed = RwSignal::new(false);
     view! {
         <PageHead title="New AWS connector" crumbs=CRUMBS />
-        <ConnectorForm on_saved=saved on_cancel=back />
+        <NeedsScript />
+        <Suspense fallback=|| ()>
+            {move || Suspend::new(async move {
+                match signed_in().await.map(|person| denied(&person, Permission::EditConnector)) {
+                    Err(error) => view! { <ProblemBox error=error /> }.into_any(),
+                    Ok(Some(reason)) => view! { <p class="banner banner-warning">{reason}</p> }.into_any(),
+                    Ok(None) => {
+                        view! {
+                            <ConnectorForm on_saved=saved on_cancel=back typed=typed />
+                            <Unsaved typed=typed />
+                        }
+                            .into_any()
+                    }
+                }
+            })}
+        </Suspense>
     }
     .into_any()
 }
@@ -63,18 +92,26 @@ fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>)
     let test = TestRun::new();
     let saved = Callback::new(move |_: ConnectorView| back.run(()));
     let used_by = found.used_by.clone();
+    let typed = RwSignal::new(false);
     view! {
         <PageHead title=found.connector.name.to_string() crumbs=CRUMBS>
             <button
                 type="button"
-                class="button"
-                disabled=move || refused.is_some() || test.pending.get()
+                class="button needs-script"
+                disabled=refused.is_some()
+                aria-disabled=move || test.pending.get().to_string()
                 title=refused.unwrap_or_default()
-                on:click=move |_| test.start(id.clone())
+                on:click=move |_| {
+                    if !test.pending.get_untracked() {
+                        test.start(id.clone());
+                    }
+                }
             >
                 {move || if test.pending.get() { "Testing…" } else { "Test connection" }}
             </button>
         </PageHead>
+        <NeedsScript />
+        {refused.map(|reason| view! { <p class="banner banner-warning">{reason}</p> })}
         <TestResult run=test />
         <p class="used-by">
             {if used_by.is_empty() {
@@ -96,6 +133,7 @@ fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>)
                     .into_any()
             }}
         </p>
-        <ConnectorForm initial=found.connector on_saved=saved on_cancel=back refused=refused />
+        <ConnectorForm initial=found.connector on_saved=saved on_cancel=back refused=refused.is_some() typed=typed />
+        <Unsaved typed=typed />
     }
 }

@@ -1,16 +1,13 @@
 //! The form of an AWS connector: Overview, Credentials, AWS Backoff Strategy.
 
-use std::collections::BTreeMap;
-
-use auditstream_model::{
-    Backoff, Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView, Credentials, CredentialsInput,
-    CrossAccount, Identifier,
-};
+use auditstream_model::{Connector, ConnectorInput, ConnectorView, CredentialsInput, FieldErrors, Identifier};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
+use super::entries::Entries;
 use crate::ConsoleError;
-use crate::components::{CheckField, CopyButton, Field, ProblemBox, SelectField, TextField};
+use crate::components::focus::{first_wrong, focus_soon};
+use crate::components::{CheckField, CopyButton, ProblemBox, SelectField, TextField, Wrong};
 use crate::server_functions::connectors::{create_connector, external_id, replace_connector};
 
 const CREDENTIALS: &[(&str, &str)] = &[
@@ -24,6 +21,14 @@ const BACKOFFS: &[(&str, &str)] = &[
     ("FIXED_DELAY", "Fixed delay"),
 ];
 
+/// Fields under "AWS Backoff Strategy", which opens when one of them is wrong.
+const BACKOFF: [&str; 4] = [
+    "spec.backoff.base_delay",
+    "spec.backoff.fixed_backoff",
+    "spec.backoff.max_backoff_time",
+    "spec.backoff.retry_count",
+];
+
 /// Makes a connector or, given one, changes it.
 #[component]
 pub fn ConnectorForm(
@@ -34,62 +39,15 @@ pub fn ConnectorForm(
     on_saved: Callback<ConnectorView>,
     /// Told that nothing shall be.
     on_cancel: Callback<()>,
-    /// Why nothing can be saved, if that is so.
-    #[prop(optional_no_strip)]
-    refused: Option<&'static str>,
+    /// Whether nothing can be changed.
+    #[prop(optional)]
+    refused: bool,
+    /// Told whether something stands here that is not saved.
+    typed: RwSignal<bool>,
 ) -> impl IntoView {
     let exists = initial.is_some();
-    let old = initial.as_ref();
-    let spec = old.map(|connector| &connector.spec);
-    let tags: BTreeMap<String, String> = old.map(|connector| connector.tags.as_map().clone()).unwrap_or_default();
-    let name = Field::new(old.map(|connector| connector.name.to_string()).unwrap_or_default());
-    let id = Field::new(
-        old.map(|connector| connector.identifier.to_string())
-            .unwrap_or_default(),
-    );
-    let description = Field::new(
-        old.map(|connector| connector.description.to_string())
-            .unwrap_or_default(),
-    );
-    let (kind_word, key) = match spec.map(|spec| &spec.credentials) {
-        None => ("MANUAL", String::new()),
-        Some(Credentials::Manual { access_key }) => ("MANUAL", access_key.clone()),
-        Some(Credentials::Inherit) => ("INHERIT", String::new()),
-        Some(Credentials::Irsa) => ("IRSA", String::new()),
-    };
-    let kind = RwSignal::new(kind_word.to_owned());
-    let access_key = Field::new(key);
-    let secret_key = Field::new("");
-    let session_token = Field::new("");
-    let region = Field::new(spec.map_or_else(|| "us-east-1".to_owned(), |spec| spec.region.clone()));
-    let endpoint = Field::new(spec.and_then(|spec| spec.endpoint.clone()).unwrap_or_default());
-    let path_style = RwSignal::new(spec.is_some_and(|spec| spec.path_style));
-    let role = Field::new(
-        spec.and_then(|spec| spec.cross_account.as_ref())
-            .map(|cross| cross.role_arn.clone())
-            .unwrap_or_default(),
-    );
-    let (backoff_word, first, longest, retries) = match spec.map(|spec| spec.backoff).unwrap_or_default() {
-        Backoff::FixedDelay {
-            fixed_backoff,
-            retry_count,
-        } => ("FIXED_DELAY", fixed_backoff, 30_000, retry_count),
-        Backoff::EqualJitter {
-            base_delay,
-            max_backoff_time,
-            retry_count,
-        } => ("EQUAL_JITTER", base_delay, max_backoff_time, retry_count),
-        Backoff::FullJitter {
-            base_delay,
-            max_backoff_time,
-            retry_count,
-        } => ("FULL_JITTER", base_delay, max_backoff_time, retry_count),
-    };
-    let backoff = RwSignal::new(backoff_word.to_owned());
-    let first = Field::new(first.to_string());
-    let longest = Field::new(longest.to_string());
-    let retries = Field::new(retries.to_string());
-
+    let entries = Entries::of(initial.as_ref());
+    let (name, id) = (entries.name, entries.id);
     let id_edited = RwSignal::new(exists);
     let follow = Callback::new(move |name: String| {
         if !id_edited.get_untracked() {
@@ -100,9 +58,27 @@ pub fn ConnectorForm(
         id_edited.set(exists || (!text.is_empty() && text != Identifier::propose(&name.now())));
     });
 
-    // Sentences about fields, from the rules that the server has too.
-    let wrong = RwSignal::new(auditstream_model::FieldErrors::default());
-    let of = move |field: &'static str| Signal::derive(move || wrong.with(|wrong| wrong.of(field).map(str::to_owned)));
+    let entered = Memo::new(move |_| entries.input());
+    let start = StoredValue::new(untrack(|| entries.input()));
+    Effect::new(move |_| typed.set(entered.with(|entered| start.with_value(|start| entered != start))));
+    on_cleanup(move || {
+        typed.try_set(false);
+    });
+
+    let wrong = Wrong::new();
+    let other = RwSignal::new(None::<ConsoleError>);
+    let form = NodeRef::<leptos::html::Form>::new();
+    let refuse = move |errors: FieldErrors| {
+        wrong.set(errors);
+        focus_soon(move || first_wrong(form.get_untracked()?.as_ref()));
+    };
+    let more = NodeRef::<leptos::html::Details>::new();
+    // It opens for what is wrong; closing it is left to people.
+    Effect::new(move |_| {
+        if let (true, Some(more)) = (wrong.any(&BACKOFF), more.get()) {
+            more.set_open(true);
+        }
+    });
     let save = Action::new(move |input: &ConnectorInput| {
         let input = input.clone();
         async move {
@@ -113,157 +89,114 @@ pub fn ConnectorForm(
             }
         }
     });
-    let other = RwSignal::new(None::<ConsoleError>);
     Effect::new(move |_| match save.value().get() {
         None => {}
         Some(Ok(saved)) => on_saved.run(saved),
         Some(Err(error)) => {
-            wrong.set(auditstream_model::FieldErrors(error.0.errors.clone()));
-            other.set(Some(error));
+            refuse(FieldErrors(error.0.errors.clone()));
+            other.set(wrong.elsewhere(&error));
         }
     });
-    let filled = move |field: Field| Some(field.now()).filter(|text| !text.trim().is_empty());
-    let number = move |field: Field| field.now().trim().replace(',', "").parse::<u64>();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         event.stop_propagation();
-        if save.pending().get_untracked() || refused.is_some() {
+        if save.pending().get_untracked() || refused {
             return;
         }
-        let (Ok(first), Ok(longest), Ok(retries)) =
-            (number(first), number(longest), retries.now().trim().parse::<u32>())
-        else {
-            wrong.set(auditstream_model::FieldErrors::one(
-                "spec.backoff.retry_count",
-                "Enter whole numbers for waits and retries.",
-            ));
-            return;
-        };
-        let input = ConnectorInput {
-            identifier: id.now(),
-            name: name.now(),
-            description: description.now(),
-            tags: tags.clone(),
-            spec: ConnectorSpec {
-                kind: ConnectorKind::Aws,
-                region: region.now().trim().to_owned(),
-                endpoint: filled(endpoint),
-                path_style: path_style.get_untracked(),
-                credentials: match kind.get_untracked().as_str() {
-                    "INHERIT" => CredentialsInput::Inherit,
-                    "IRSA" => CredentialsInput::Irsa,
-                    _ => CredentialsInput::Manual {
-                        access_key: access_key.now(),
-                        secret_key: filled(secret_key),
-                        session_token: filled(session_token),
-                    },
-                },
-                cross_account: filled(role).map(|role| CrossAccount {
-                    role_arn: role.trim().to_owned(),
-                }),
-                backoff: match backoff.get_untracked().as_str() {
-                    "FIXED_DELAY" => Backoff::FixedDelay {
-                        fixed_backoff: first,
-                        retry_count: retries,
-                    },
-                    "EQUAL_JITTER" => Backoff::EqualJitter {
-                        base_delay: first,
-                        max_backoff_time: longest,
-                        retry_count: retries,
-                    },
-                    _ => Backoff::FullJitter {
-                        base_delay: first,
-                        max_backoff_time: longest,
-                        retry_count: retries,
-                    },
-                },
-            },
-        };
+        let (input, mut errors) = entered.get_untracked();
+        // By the rules that the server has, too.
+        errors.0.extend(input.clone().parse().err().unwrap_or_default().0);
+        if !exists
+            && matches!(
+                input.spec.credentials,
+                CredentialsInput::Manual { secret_key: None, .. }
+            )
+        {
+            errors.add("spec.credentials.secret_key", "A secret key is needed.");
+        }
         other.set(None);
-        match input.clone().parse() {
-            Err(errors) => wrong.set(errors),
-            Ok((_, None)) if !exists && kind.get_untracked() == "MANUAL" => {
-                wrong.set(auditstream_model::FieldErrors::one(
-                    "spec.credentials.secret_key",
-                    "A secret key is needed.",
-                ));
-            }
-            Ok(_) => {
-                wrong.set(auditstream_model::FieldErrors::default());
-                save.dispatch(input);
-            }
+        if errors.is_empty() {
+            wrong.set(errors);
+            save.dispatch(input);
+        } else {
+            refuse(errors);
         }
     };
+    let first_wait = (
+        wrong.of("spec.backoff.base_delay", entries.first.value),
+        wrong.of("spec.backoff.fixed_backoff", entries.first.value),
+    );
+    let first_wait = Signal::derive(move || first_wait.0.get().or_else(|| first_wait.1.get()));
     let secret_help = if exists {
         "Leave it empty to keep the stored one. It is never shown."
     } else {
         "It is stored encrypted and never shown again."
     };
-    let manual = move || kind.get() == "MANUAL";
+    let manual = move || entries.kind.get() == "MANUAL";
     view! {
         // The method keeps what is typed out of the address when the form is sent before the page lives.
-        <form method="dialog" class="connector-form stack" on:submit=submit novalidate>
-            <fieldset>
+        <form method="dialog" class="connector-form stack" node_ref=form on:submit=submit novalidate>
+            <fieldset disabled=refused>
                 <legend>"Overview"</legend>
-                <TextField label="Name" name="connector-name" field=name error=of("name") on_type=follow />
+                <TextField label="Name" name="connector-name" field=name error=wrong.of("name", name.value) on_type=follow />
                 <TextField
                     label="Id"
                     name="connector-id"
                     field=id
                     mono=true
                     readonly=exists
-                    error=of("identifier")
+                    error=wrong.of("identifier", id.value)
                     on_type=own_id
                     help=if exists { "Fixed once saved." } else { "It follows the name until you change it; fixed once saved." }
                 />
-                <TextField label="Description" name="connector-description" field=description optional=true error=of("description") />
+                <TextField label="Description" name="connector-description" field=entries.description optional=true error=wrong.of("description", entries.description.value) />
             </fieldset>
-            <fieldset>
+            <fieldset disabled=refused>
                 <legend>"Credentials"</legend>
-                <SelectField label="Credentials" name="credentials" value=kind options=CREDENTIALS />
+                <SelectField label="Credentials" name="credentials" value=entries.kind options=CREDENTIALS />
+                <p class="field-error">{wrong.of("spec.credentials.type", entries.kind)}</p>
                 <div class="stack" hidden=move || !manual()>
-                    <TextField label="Access key" name="access-key" field=access_key mono=true error=of("spec.credentials.access_key") />
-                    <TextField label="Secret key" name="secret-key" kind="password" field=secret_key help=secret_help error=of("spec.credentials.secret_key") />
-                    <TextField label="Session token" name="session-token" kind="password" field=session_token optional=true help="Only for temporary credentials." />
+                    <TextField label="Access key" name="access-key" field=entries.access_key mono=true error=wrong.of("spec.credentials.access_key", entries.access_key.value) />
+                    <TextField label="Secret key" name="secret-key" kind="password" field=entries.secret_key help=secret_help error=wrong.of("spec.credentials.secret_key", entries.secret_key.value) />
+                    <TextField label="Session token" name="session-token" kind="password" field=entries.session_token optional=true help="Only for temporary credentials." error=wrong.of("spec.credentials.session_token", entries.session_token.value) />
                 </div>
-                <TextField label="Region" name="region" field=region mono=true error=of("spec.region") />
+                <TextField label="Region" name="region" field=entries.region mono=true error=wrong.of("spec.region", entries.region.value) />
                 <TextField
                     label="Cross-account role ARN"
                     name="role-arn"
-                    field=role
+                    field=entries.role
                     optional=true
                     mono=true
-                    error=of("spec.cross_account.role_arn")
+                    error=wrong.of("spec.cross_account.role_arn", entries.role.value)
                     help="A role of another AWS account that is assumed after signing in."
                 />
-                <ExternalId role=role.value />
+                <ExternalId role=entries.role.value />
                 <TextField
                     label="Endpoint"
                     name="endpoint"
-                    field=endpoint
+                    field=entries.endpoint
                     optional=true
                     mono=true
-                    error=of("spec.endpoint")
+                    error=wrong.of("spec.endpoint", entries.endpoint.value)
                     help="For an S3-compatible store: https://s3.example.com:9000. Leave it empty for AWS."
                 />
-                <CheckField label="Bucket in the path (path style)" name="path-style" value=path_style />
+                <CheckField label="Bucket in the path (path style)" name="path-style" value=entries.path_style />
             </fieldset>
-            <details class="more">
+            <details class="more" node_ref=more>
                 <summary>"AWS Backoff Strategy"</summary>
-                <div class="stack">
-                    <SelectField label="Strategy" name="backoff" value=backoff options=BACKOFFS />
-                    <TextField label="First wait, ms" name="backoff-first" field=first error=of("spec.backoff.base_delay") />
-                    <div hidden=move || backoff.get() == "FIXED_DELAY">
-                        <TextField label="Longest wait, ms" name="backoff-longest" field=longest error=of("spec.backoff.max_backoff_time") />
+                <fieldset disabled=refused>
+                    <SelectField label="Strategy" name="backoff" value=entries.backoff options=BACKOFFS />
+                    <TextField label="First wait, ms" name="backoff-first" field=entries.first error=first_wait />
+                    <div hidden=move || entries.backoff.get() == "FIXED_DELAY">
+                        <TextField label="Longest wait, ms" name="backoff-longest" field=entries.longest error=wrong.of("spec.backoff.max_backoff_time", entries.longest.value) />
                     </div>
-                    <TextField label="Retries" name="backoff-retries" field=retries error=of("spec.backoff.retry_count") />
-                </div>
+                    <TextField label="Retries" name="backoff-retries" field=entries.retries error=wrong.of("spec.backoff.retry_count", entries.retries.value) />
+                </fieldset>
             </details>
             {move || other.get().map(|error| view! { <ProblemBox error=error /> })}
-            {refused.map(|reason| view! { <p class="muted reason">{reason}</p> })}
             <div class="form-actions">
                 <button type="button" class="button" on:click=move |_| on_cancel.run(())>"Cancel"</button>
-                <button type="submit" class="button primary" disabled=move || refused.is_some() || save.pending().get()>
+                <button type="submit" class="button primary" disabled=refused aria-disabled=move || save.pending().get().to_string()>
                     {move || if save.pending().get() { "Saving…" } else { "Save connector" }}
                 </button>
             </div>

@@ -1,8 +1,10 @@
 //! Connectors: how to reach AWS.
 
 mod edit;
+mod entries;
 mod form;
 mod list;
+mod row;
 
 pub use edit::{EditConnector, NewConnector};
 pub use form::ConnectorForm;

@@ -12,7 +12,9 @@ use leptos::task::spawn_local;
 
 use super::NotEnabled;
 use super::tabs::Tabs;
-use crate::components::{Icon, PageHead, ProblemBox, Shape, TimeAgo};
+use crate::components::focus::focus_table;
+use crate::components::number::counted;
+use crate::components::{Icon, PageHead, ProblemBox, Shape, TableSkeleton, TimeAgo};
 use crate::layout::{denied, signed_in};
 use crate::pages::flash::FlashBox;
 use crate::server_functions::destinations::{destination_cards, list_destinations};
@@ -38,31 +40,32 @@ pub fn Streaming() -> impl IntoView {
         },
     );
     let retry = Callback::new(move |()| loaded.refetch());
+    // Whether there is any destination, once the page lives.
+    let any = RwSignal::new(None::<bool>);
     view! {
-        <Suspense fallback=|| view! { <p class="skeleton">"Loading destinations…"</p> }>
+        <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")]>
+            <Suspense fallback=|| ()>
+                {move || Suspend::new(async move {
+                    let person = signed_in().await.ok();
+                    let refused = person.and_then(|person| denied(&person, Permission::EditDestination));
+                    let found = loaded.await.is_ok_and(|(rows, _)| !rows.items.is_empty());
+                    view! {
+                        <Show when=move || any.get().unwrap_or(found)>
+                            <NewButton refused=refused />
+                        </Show>
+                    }
+                })}
+            </Suspense>
+        </PageHead>
+        <Tabs />
+        <Suspense fallback=|| view! { <TableSkeleton label="Loading destinations…" /> }>
             {move || Suspend::new(async move {
-                let person = match signed_in().await {
-                    Ok(person) => person,
-                    Err(error) => return view! { <ProblemBox error=error retry=retry /> }.into_any(),
-                };
-                if !person.streaming_enabled {
-                    return view! {
-                        <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")] />
-                        <Tabs />
-                        <NotEnabled />
+                match (signed_in().await, loaded.await) {
+                    (Ok(person), _) if !person.streaming_enabled => view! { <NotEnabled /> }.into_any(),
+                    (Ok(person), Ok((rows, cards))) => {
+                        view! { <Destinations rows=rows cards=cards person=person any=any /> }.into_any()
                     }
-                        .into_any();
-                }
-                match loaded.await {
-                    Ok((rows, cards)) => view! { <Destinations rows=rows cards=cards person=person /> }.into_any(),
-                    Err(error) => {
-                        view! {
-                            <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")] />
-                            <Tabs />
-                            <ProblemBox error=error retry=retry />
-                        }
-                            .into_any()
-                    }
+                    (Err(error), _) | (_, Err(error)) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
                 }
             })}
         </Suspense>
@@ -71,10 +74,17 @@ pub fn Streaming() -> impl IntoView {
 }
 
 #[component]
-fn Destinations(rows: Listing<AggregateItem>, cards: Cards, person: SignedIn) -> impl IntoView {
+fn Destinations(
+    rows: Listing<AggregateItem>,
+    cards: Cards,
+    person: SignedIn,
+    any: RwSignal<Option<bool>>,
+) -> impl IntoView {
     let total = RwSignal::new(rows.total);
     let rows = RwSignal::new(rows.items);
     let cards = RwSignal::new(cards);
+    let filled = Memo::new(move |_| rows.with(|rows| !rows.is_empty()));
+    Effect::new(move |_| any.set(Some(filled.get())));
     let stale = RwSignal::new(false);
     let refresh = Callback::new(move |()| {
         spawn_local(async move {
@@ -102,14 +112,16 @@ fn Destinations(rows: Listing<AggregateItem>, cards: Cards, person: SignedIn) ->
             on_cleanup(move || timer.clear());
         }
     });
+    let frame = NodeRef::<leptos::html::Div>::new();
+    let gone = Callback::new(move |id: String| {
+        rows.update(|rows| rows.retain(|row| id_of(row) != id));
+        focus_table(frame);
+        refresh.run(());
+    });
     let no_edit = denied(&person, Permission::EditDestination);
     let person = StoredValue::new(person);
     let item = move |id: &str| rows.with(|rows| rows.iter().find(|row| id_of(row) == id).cloned());
     view! {
-        <PageHead title="Audit Trail" crumbs=&[("Account Settings", "/settings")]>
-            <NewButton refused=no_edit />
-        </PageHead>
-        <Tabs />
         <FlashBox />
         <div class="banner banner-warning">
             <Icon shape=Shape::Warning />
@@ -120,23 +132,9 @@ fn Destinations(rows: Listing<AggregateItem>, cards: Cards, person: SignedIn) ->
         <Show when=move || stale.get()>
             <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
         </Show>
-        <CardRow cards=cards />
-        <Show
-            when=move || rows.with(|rows| !rows.is_empty())
-            fallback=move || {
-                view! {
-                    <div class="empty">
-                        <Icon shape=Shape::Bucket />
-                        <h2>"No streaming destinations yet"</h2>
-                        <p>
-                            "Stream every audit event to an Amazon S3 bucket, where your SIEM can read it and where it is kept for as long as you like."
-                        </p>
-                        <NewButton refused=no_edit />
-                    </div>
-                }
-            }
-        >
-            <div class="table-frame" tabindex="0" role="region" aria-label="Streaming destinations">
+        <Show when=move || filled.get() fallback=move || view! { <Empty refused=no_edit /> }>
+            <CardRow cards=cards />
+            <div class="table-frame" tabindex="0" role="region" aria-label="Streaming destinations" node_ref=frame>
                 <table class="destinations">
                     <thead>
                         <tr>
@@ -160,7 +158,7 @@ fn Destinations(rows: Listing<AggregateItem>, cards: Cards, person: SignedIn) ->
                                 .get_untracked()
                                 .map(|row| {
                                     let row = Signal::derive(move || known.get().unwrap_or_else(|| row.clone()));
-                                    view! { <row::Row row=row person=person.get_value() refresh=refresh /> }
+                                    view! { <row::Row row=row person=person.get_value() refresh=refresh gone=gone /> }
                                 })
                         }
                     />
@@ -198,6 +196,21 @@ fn NewButton(refused: Option<&'static str>) -> impl IntoView {
 }
 
 #[component]
+fn Empty(refused: Option<&'static str>) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <Icon shape=Shape::Bucket />
+            <h2>"No streaming destinations yet"</h2>
+            <p>
+                "Stream every audit event to an Amazon S3 bucket, where your SIEM can read it and where it is kept for as long as you like."
+            </p>
+            <NewButton refused=refused />
+            <a href="/docs/api" rel="external">"Read how streaming is set up through the API"</a>
+        </div>
+    }
+}
+
+#[component]
 fn CardRow(cards: RwSignal<Cards>) -> impl IntoView {
     let count = move |status: Status| {
         cards.with(|cards| {
@@ -231,7 +244,7 @@ fn CardRow(cards: RwSignal<Cards>) -> impl IntoView {
             </div>
             <div class="card" class:card-bad=move || failing() != 0>
                 <dt>"Failed Streaming"</dt>
-                <dd class="figure figure-text">{move || format!("Errors in {} destination(s)", failing())}</dd>
+                <dd class="figure figure-text">{move || format!("Errors in {}", counted(i64::from(failing()), "destination"))}</dd>
             </div>
         </dl>
     }

@@ -21,6 +21,8 @@ pub fn Row(
     person: SignedIn,
     /// Loads the table again.
     refresh: Callback<()>,
+    /// Told the id when it is gone.
+    gone: Callback<String>,
 ) -> impl IntoView {
     let open = RwSignal::new(false);
     let said = RwSignal::new(None::<Said>);
@@ -59,7 +61,7 @@ pub fn Row(
                 </td>
                 <td><ConnectorLink row=row /></td>
                 <td><LastStreamed row=row /></td>
-                <td class="end"><Actions id=id row=row person=person refresh=refresh /></td>
+                <td class="end"><Actions id=id row=row person=person gone=gone /></td>
             </tr>
             <tr class="details" id=details hidden=move || !open.get()>
                 <td colspan="6">
@@ -95,13 +97,22 @@ fn LastStreamed(row: Signal<AggregateItem>) -> impl IntoView {
                 details.last_streamed_at,
                 details.error_message.is_some(),
                 details.failure.as_ref().is_some_and(|failure| failure.blocked),
+                row.streaming_destination.status == Status::Active,
             )
         })
     });
     move || {
-        let (at, failing, blocked) = state.get();
+        let (at, failing, blocked, active) = state.get();
         let time = at.map(|at| view! { <TimeAgo at=Signal::stored(at) /> });
         let none = at.is_none().then_some("Not streamed yet");
+        // Nobody is needed for what is not streamed to: its details say what went wrong last.
+        if failing && !active {
+            return view! {
+                <span class="status status-idle"><Icon shape=Shape::Circle />"Inactive"</span>
+                <span class="block muted">{time}{none}" · the last run failed"</span>
+            }
+            .into_any();
+        }
         if failing {
             let word = if blocked { "Blocked" } else { "Failing" };
             return view! {
@@ -119,7 +130,7 @@ fn LastStreamed(row: Signal<AggregateItem>) -> impl IntoView {
 }
 
 #[component]
-fn Actions(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Callback<()>) -> impl IntoView {
+fn Actions(id: String, row: Signal<AggregateItem>, person: SignedIn, gone: Callback<String>) -> impl IntoView {
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let name = Signal::derive(move || row.with(|row| row.streaming_destination.name.to_string()));
     let waiting = Signal::derive(move || row.with(|row| row.streaming_details.behind));
@@ -136,6 +147,8 @@ fn Actions(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Ca
     });
     let edit = format!("/settings/audit-trail/streaming/{id}/edit");
     let reason_id = format!("why-{id}");
+    let gone_id = id.clone();
+    let on_gone = Callback::new(move |()| gone.run(gone_id.clone()));
     view! {
         <Menu id=format!("menu-{id}") of=name>
             {match no_edit {
@@ -147,7 +160,7 @@ fn Actions(id: String, row: Signal<AggregateItem>, person: SignedIn, refresh: Ca
             }}
             <MenuItem label="Delete" danger=true reason_id=reason_id refused=refused on_choose=ask />
         </Menu>
-        <DeleteDialog id=id name=name waiting=waiting node=dialog on_gone=refresh />
+        <DeleteDialog id=id name=name waiting=waiting node=dialog on_gone=on_gone />
     }
     .into_any()
 }

@@ -1,6 +1,6 @@
 //! The switch of a destination: saves at once, says what it did, and goes back when it could not.
 
-use auditstream_model::{AggregateItem, Permission, SignedIn, Status};
+use auditstream_model::{AggregateItem, EpochMillis, Permission, SignedIn, Status};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
@@ -16,6 +16,21 @@ pub enum Said {
     Done(String),
     /// It was refused.
     Refused(String),
+}
+
+/// What of a destination a switch speaks about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State {
+    status: Status,
+    /// When what fails began to, epoch ms.
+    failed: Option<EpochMillis>,
+}
+
+fn state(row: &AggregateItem) -> State {
+    State {
+        status: row.streaming_destination.status,
+        failed: row.streaming_details.failure.as_ref().map(|failure| failure.at),
+    }
 }
 
 /// A switch in a plain form, which works before the page lives.
@@ -47,6 +62,7 @@ pub fn Toggle(
             Ok::<_, ConsoleError>(format!("Active. First run started{next}."))
         }
     });
+    let switched = StoredValue::new(None::<Status>);
     // What the switch shows: what was asked for while that is being saved, else what is.
     let asked = RwSignal::new(None::<Status>);
     let status = Memo::new(move |_| {
@@ -73,6 +89,19 @@ pub fn Toggle(
             asked.set(None);
         }
     });
+    // What was said holds until the destination is otherwise: switched elsewhere, failing, or mended.
+    Effect::new(move |before: Option<State>| {
+        let now = row.with(state);
+        if let Some(before) = before
+            && before != now
+        {
+            let caught_up = before.failed == now.failed && switched.get_value() == Some(now.status);
+            if !caught_up && said.with_untracked(|said| matches!(said, Some(Said::Done(_)))) {
+                said.set(None);
+            }
+        }
+        now
+    });
     let id = Memo::new(move |_| row.with(|row| row.streaming_destination.identifier.to_string()));
     let name = move || row.with(|row| row.streaming_destination.name.to_string());
     let other = move || {
@@ -90,6 +119,7 @@ pub fn Toggle(
         let wanted = other();
         said.set(None);
         asked.set(Some(wanted));
+        switched.set_value(Some(wanted));
         save.dispatch((id.get_untracked(), wanted));
     };
     view! {

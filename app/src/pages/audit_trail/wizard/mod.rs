@@ -1,5 +1,9 @@
 //! New and Edit Streaming Destination: Overview, Streaming Connector, Connection Test.
 
+mod connection_test;
+mod connector;
+mod entries;
+mod overview;
 mod picker;
 mod steps;
 

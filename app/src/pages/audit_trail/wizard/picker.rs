@@ -3,6 +3,8 @@
 use auditstream_model::{ConnectorView, ListQuery};
 use leptos::prelude::*;
 
+use crate::components::dialog::close;
+use crate::components::focus::focus_soon;
 use crate::components::{Icon, ProblemBox, Shape};
 use crate::pages::connectors::ConnectorForm;
 use crate::server_functions::connectors::list_connectors;
@@ -16,6 +18,8 @@ pub fn Picker(
     on_apply: Callback<(String, String)>,
     /// Whether the dialog was ever opened; nothing is loaded before.
     opened: RwSignal<bool>,
+    /// Told whether something stands in the form of a new connector.
+    typed: RwSignal<bool>,
 ) -> impl IntoView {
     let search = RwSignal::new(String::new());
     let chosen = RwSignal::new(None::<(String, String)>);
@@ -36,22 +40,35 @@ pub fn Picker(
             find.dispatch(term);
         }
     });
-    let close = move || {
-        if let Some(dialog) = node.get_untracked() {
-            dialog.close();
+    // Between list and form, what had the focus is gone.
+    Effect::new(move |before: Option<bool>| {
+        let now = making.get();
+        if before.is_some_and(|before| before != now) {
+            focus_soon(move || {
+                let dialog = node.get_untracked().filter(|dialog| dialog.open())?;
+                dialog.query_selector("input").ok().flatten()
+            });
+        }
+        now
+    });
+    // What was typed for a new connector stays until it is saved or cancelled.
+    let closed = move |_| {
+        if !typed.get_untracked() {
+            making.set(false);
         }
     };
     let apply = move |_| {
         if let Some(connector) = chosen.get_untracked() {
             on_apply.run(connector);
-            close();
+            close(node);
         }
     };
     let made = Callback::new(move |connector: ConnectorView| {
         let connector = connector.connector;
         chosen.set(Some((connector.identifier.to_string(), connector.name.to_string())));
         making.set(false);
-        find.dispatch(search.get_untracked());
+        // Loads the list again, and without what would hide the new one.
+        search.set(String::new());
     });
     let row = move |connector: ConnectorView| {
         let connector = connector.connector;
@@ -76,12 +93,12 @@ pub fn Picker(
         }
     };
     view! {
-        <dialog class="dialog picker" node_ref=node aria-labelledby="picker-title" on:close=move |_| making.set(false)>
+        <dialog class="dialog picker" node_ref=node aria-labelledby="picker-title" on:close=closed>
             <header class="dialog-head">
                 <h2 id="picker-title">
                     {move || if making.get() { "New AWS connector" } else { "Create or select an existing connector" }}
                 </h2>
-                <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close()>
+                <button type="button" class="button icon-button" aria-label="Close" on:click=move |_| close(node)>
                     <Icon shape=Shape::Cross />
                 </button>
             </header>
@@ -95,6 +112,7 @@ pub fn Picker(
                                     type="search"
                                     aria-label="Search connectors"
                                     placeholder="Search connectors"
+                                    value=search.get_untracked()
                                     on:input:target=move |event| search.set(event.target().value())
                                 />
                                 <button type="button" class="button" on:click=move |_| making.set(true)>
@@ -107,14 +125,19 @@ pub fn Picker(
                                     None => view! { <p class="skeleton">"Loading connectors…"</p> }.into_any(),
                                     Some(Err(error)) => view! { <ProblemBox error=error /> }.into_any(),
                                     Some(Ok(found)) if found.items.is_empty() => {
-                                        view! { <p class="muted">"No connector matches. Make a new one."</p> }.into_any()
+                                        let none = if search.with_untracked(|term| term.trim().is_empty()) {
+                                            "There is no connector yet. Make a new one."
+                                        } else {
+                                            "No connector matches. Make a new one."
+                                        };
+                                        view! { <p class="muted">{none}</p> }.into_any()
                                     }
                                     Some(Ok(found)) => found.items.into_iter().map(row).collect_view().into_any(),
                                 }}
                             </fieldset>
                         </div>
                         <footer class="dialog-foot">
-                            <button type="button" class="button" on:click=move |_| close()>"Cancel"</button>
+                            <button type="button" class="button" on:click=move |_| close(node)>"Cancel"</button>
                             <button
                                 type="button"
                                 class="button primary"
@@ -128,7 +151,7 @@ pub fn Picker(
                 }
             >
                 <div class="dialog-body">
-                    <ConnectorForm on_saved=made on_cancel=Callback::new(move |()| making.set(false)) />
+                    <ConnectorForm on_saved=made on_cancel=Callback::new(move |()| making.set(false)) typed=typed />
                 </div>
             </Show>
         </dialog>

@@ -308,6 +308,28 @@ test.describe('when the session ends', () => {
   });
 });
 
+test.describe('what changes while one looks', () => {
+  test.use({ allowed: ['401 (Unauthorized)', '404 (Not Found)'] });
+
+  test('an ended session is asked for over the page, and a destination deleted elsewhere is told of', async ({ page, demo, context }) => {
+    await signIn(page, demo, `${streaming}/demo_archive`);
+    await context.clearCookies();
+    const dialog = page.getByRole('dialog', { name: 'Sign in again' });
+    await dialog.getByLabel('E-mail').fill(demo.email);
+    await dialog.getByLabel('Password').fill(demo.password);
+    await dialog.getByRole('button', { name: 'Sign in' }).click();
+    await expect(dialog).toBeHidden();
+    await expect(page.getByRole('alert')).toHaveCount(0);
+    const token = demo.command(['token', 'create', '--name', 'elsewhere', '--scope', 'admin']);
+    const gone = await fetch(`${demo.address}/v1/streaming-destinations/demo_archive`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(gone.status).toBe(204);
+    await expect(page.getByRole('alert')).toContainText('There is no streaming destination “demo_archive”.');
+  });
+});
+
 test.describe('when the server is away', () => {
   test.use({ allowed: ['Failed to load resource', 'net::ERR_CONNECTION_REFUSED'] });
 

@@ -17,7 +17,7 @@ use super::{NotEnabled, failure};
 use crate::ConsoleError;
 use crate::components::number::{bytes, counted, duration, grouped};
 use crate::components::time::{Now, clock};
-use crate::components::{BucketAccess, Icon, PageHead, ProblemBox, Shape, TimeAgo};
+use crate::components::{BucketAccess, Icon, PageHead, ProblemBox, Shape, Stale, StaleBox, TimeAgo};
 use crate::layout::{denied, signed_in};
 use crate::server_functions::destinations::{get_destination, list_batches, next_run, stream_now};
 
@@ -97,7 +97,7 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
     let item = RwSignal::new(item);
     let objects = RwSignal::new(objects);
     let next = RwSignal::new(next);
-    let stale = RwSignal::new(false);
+    let stale = Stale::default();
     let of = StoredValue::new(id.clone());
     let refresh = Callback::new(move |()| {
         spawn_local(async move {
@@ -110,11 +110,9 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
                         objects.try_set(fresh_objects);
                     }
                     next.try_set(fresh_next);
-                    stale.try_set(false);
+                    stale.learn(None);
                 }
-                Err(_) => {
-                    stale.try_set(true);
-                }
+                Err(error) => stale.learn(Some(error)),
             }
         });
     });
@@ -139,9 +137,7 @@ fn Found(found: Loaded, person: SignedIn) -> impl IntoView {
             <StreamNow id=of.get_value() item=item.into() refused=refused refresh=refresh />
         </PageHead>
         {refused.map(|reason| view! { <p class="muted reason">{reason}</p> })}
-        <Show when=move || stale.get()>
-            <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
-        </Show>
+        <StaleBox stale=stale refresh=refresh />
         <failure::FailureBox item=item.into() />
         <rename::Rename id=of.get_value() objects=objects.into() refused=refused on_renamed=refresh />
         <Figures item=item.into() next=next person=person refresh=refresh />

@@ -14,7 +14,7 @@ use super::NotEnabled;
 use super::tabs::Tabs;
 use crate::components::focus::focus_table;
 use crate::components::number::counted;
-use crate::components::{Icon, PageHead, ProblemBox, Shape, TableSkeleton, TimeAgo};
+use crate::components::{Icon, PageHead, ProblemBox, Shape, Stale, StaleBox, TableSkeleton, TimeAgo};
 use crate::layout::{denied, signed_in};
 use crate::pages::flash::FlashBox;
 use crate::server_functions::destinations::{destination_cards, list_destinations};
@@ -85,7 +85,7 @@ fn Destinations(
     let cards = RwSignal::new(cards);
     let filled = Memo::new(move |_| rows.with(|rows| !rows.is_empty()));
     Effect::new(move |_| any.set(Some(filled.get())));
-    let stale = RwSignal::new(false);
+    let stale = Stale::default();
     let refresh = Callback::new(move |()| {
         spawn_local(async move {
             match (list_destinations(everything()).await, destination_cards().await) {
@@ -93,18 +93,16 @@ fn Destinations(
                     total.try_set(fresh.total);
                     rows.try_set(fresh.items);
                     cards.try_set(fresh_cards);
-                    stale.try_set(false);
+                    stale.learn(None);
                 }
-                _ => {
-                    stale.try_set(true);
-                }
+                (Err(error), _) | (_, Err(error)) => stale.learn(Some(error)),
             }
         });
     });
     Effect::new(move |_| {
         let tick = move || {
             let active = rows.with_untracked(|rows| rows.iter().any(is_active));
-            if (active || stale.get_untracked()) && !document().hidden() {
+            if (active || stale.is_old()) && !document().hidden() {
                 refresh.run(());
             }
         };
@@ -129,9 +127,7 @@ fn Destinations(
                 "Streaming destinations receive all audit event data, which could include sensitive information. Make sure you trust the streaming destination."
             </p>
         </div>
-        <Show when=move || stale.get()>
-            <p class="banner banner-danger" role="status">"The server does not answer. What you see may be old."</p>
-        </Show>
+        <StaleBox stale=stale refresh=refresh />
         <Show when=move || filled.get() fallback=move || view! { <Empty refused=no_edit /> }>
             <CardRow cards=cards />
             <div class="table-frame" tabindex="0" role="region" aria-label="Streaming destinations" node_ref=frame>

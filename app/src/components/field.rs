@@ -160,7 +160,7 @@ pub fn SelectField(
                         }
                     })
                     .collect_view()}
-                {other.map(|word| view! { <option value=word.clone() selected>{word.clone()}</option> })}
+                {other.map(|word| view! { <option value=word selected>{word.clone()}</option> })}
             </select>
             <p class="field-note">{help}</p>
         </div>

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 pub use accounts::create_account;
 pub(crate) use accounts::{account_id, ensure_default_account};
 pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdraw_invitation};
-pub use sessions::{change_password, session, sign_in, sign_out, sign_out_everywhere};
+pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;
 pub use tokens::{create_token, revoke_token, token, tokens};
 pub use users::{create_user, has_users, remove_user, reset_password, set_role, users};

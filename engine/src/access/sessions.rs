@@ -135,11 +135,21 @@ async fn begin(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who has this cookie; none when the session is unknown or has ended.
+/// Who uses a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedBy {
+    /// Somebody who does something.
+    Person,
+    /// A page that is open and asks by itself, whether anybody looks at it or not.
+    Page,
+}
+
+/// Who has this cookie; none when the session is unknown or has ended. What a person does keeps it from ending for want of
+/// use.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn session(engine: &Engine, cookie: &str) -> Result<Option<Actor>> {
+pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<Option<Actor>> {
     let moment = now();
     let found: Option<(i64, String, String, String, EpochMillis)> = sqlx::query_as(
         "SELECT u.account_id, a.name, u.email, u.role, s.seen FROM session s JOIN console_user u ON u.id = s.user_id \
@@ -153,7 +163,8 @@ pub async fn session(engine: &Engine, cookie: &str) -> Result<Option<Actor>> {
     let Some((account_id, account, email, role, seen)) = found else {
         return Ok(None);
     };
-    if moment - seen > SEEN
+    if used_by == UsedBy::Person
+        && moment - seen > SEEN
         && let Err(error) = touch(engine, cookie, moment).await
     {
         // Reading goes on while nothing can be written.

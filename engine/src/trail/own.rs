@@ -61,7 +61,7 @@ pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) 
         event["auditHttpRequestInfo"] = json!({"requestMethod": request.method, "clientIP": request.client_ip});
     }
     let json = serde_json::value::to_raw_value(&event)?;
-    let prepared = prepare(&json, actor.account().as_str())?;
+    let prepared = prepare(&json, actor.account().as_str())?.own();
     match append(tx, actor.account_id(), &[prepared]).await? {
         Appended::Stored(outcome) => outcome
             .first_sequence

@@ -9,6 +9,9 @@
 //! ```
 //!
 //! So streaming copies bytes and never parses, and numbers keep every digit that was sent.
+//!
+//! Three members of `auditEventMetadata` are this server's own, and are left out of what is sent in: `sequence`, `batchId`,
+//! and `recordedBy`, which tells what this server recorded of itself from what anybody may claim.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -23,6 +26,10 @@ use sha2::{Digest, Sha256};
 /// The last moment of the year 9999: later ones have no date that readers agree on.
 const LATEST_MILLIS: i64 = 253_402_300_799_999;
 const ID_CHARS: usize = 512;
+/// The members of `auditEventMetadata` that no sender sets.
+const RESERVED: [&str; 3] = ["sequence", "batchId", "recordedBy"];
+/// The last member of what this server recorded of itself.
+const OWN: &str = r#""recordedBy":"auditstream","#;
 
 /// An event that follows the payload schema, ready to be stored.
 #[derive(Clone, Debug)]
@@ -51,6 +58,15 @@ pub struct Prepared {
     pub payload: String,
 }
 
+impl Prepared {
+    /// Says that this server recorded it of itself.
+    #[must_use]
+    pub(crate) fn own(mut self) -> Self {
+        self.payload.push_str(OWN);
+        self
+    }
+}
+
 /// Closes a stored payload with its sequence and, when it is streamed, the batch's id.
 pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Option<&str>) {
     use fmt::Write as _;
@@ -62,9 +78,11 @@ pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Opti
     };
 }
 
-/// Whether two stored payloads say the same, whatever the order of their members.
+/// Whether two stored payloads say the same, whatever the order of their members, and whoever recorded them: what was read
+/// out can be sent in again.
 #[must_use]
 pub fn same_content(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|payload| payload.strip_suffix(OWN).unwrap_or(payload));
     let whole = |payload: &str| {
         serde_json::from_str::<serde_json::Value>(&format!("{}}}}}", payload.trim_end_matches(','))).ok()
     };
@@ -194,11 +212,7 @@ fn open_payload(event: &Members<'_>, metadata: &Members<'_>) -> String {
         push(&mut out, key, value);
     }
     out.push_str(r#""auditEventMetadata":{"#);
-    for (key, value) in metadata
-        .0
-        .iter()
-        .filter(|(key, _)| key != "sequence" && key != "batchId")
-    {
+    for (key, value) in metadata.0.iter().filter(|(key, _)| !RESERVED.contains(&key.as_ref())) {
         push(&mut out, key, value);
     }
     out

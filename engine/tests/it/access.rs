@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use auditstream_engine::access::UsedBy;
 use auditstream_engine::trail::search;
 use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, ApiTokenInput, Code, EventFilter, LinkKind, Permission, Role, Scope, UserStatus};
@@ -46,7 +47,7 @@ async fn sign_in_from(house: &House, email: &str, password: &str, ip: &str) -> R
 }
 
 async fn who(house: &House, cookie: &str) -> Option<Actor> {
-    access::session(&house.engine, cookie).await.unwrap()
+    access::session(&house.engine, cookie, UsedBy::Person).await.unwrap()
 }
 
 /// The events of an action, newest first.
@@ -105,6 +106,12 @@ async fn a_session_is_its_own_each_time_and_ends_with_what_it_rests_on(house: Ho
     assert!(who(&house, &idle).await.is_some());
     house.sql("UPDATE session SET seen = seen - 12 * 3600000 - 1000").await;
     assert!(who(&house, &idle).await.is_none(), "not used for 12 hours");
+    let left = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    for part in 0..2 {
+        house.sql("UPDATE session SET seen = seen - 7 * 3600000").await;
+        let page = access::session(&house.engine, &left, UsedBy::Page).await.unwrap();
+        assert_eq!(page.is_some(), part == 0, "a page that asks by itself is no use");
+    }
     let old = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
     house
         .sql("UPDATE session SET expires = expires - 7 * 86400000 - 1000")

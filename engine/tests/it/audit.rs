@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use auditstream_engine::access::UsedBy;
+use auditstream_engine::trail::search;
 use auditstream_engine::{Actor, MasterKey, Result, access, connectors, destinations, notify, vault};
 use auditstream_model::webhook::WebhookInput;
-use auditstream_model::{AccountName, ApiTokenInput, BucketCheckInput, Role, Scope, SpecInput, Status};
+use auditstream_model::{AccountName, ApiTokenInput, BucketCheckInput, EventFilter, Role, Scope, SpecInput, Status};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
@@ -12,7 +14,10 @@ use crate::on_both;
 use crate::store::{BUCKET, SECRET, Store};
 use crate::support::{House, On, connector, destination};
 
-on_both![a_change_and_its_event_are_made_together_or_not_at_all,];
+on_both![
+    a_change_and_its_event_are_made_together_or_not_at_all,
+    no_sender_can_pass_an_event_off_as_one_of_this_servers_own,
+];
 
 const PASSWORD: &str = "correct horse battery staple";
 const OTHER: &str = "another horse battery staple";
@@ -161,7 +166,12 @@ impl Scene {
             secret: secret.clone(),
             lag_limit_seconds,
         };
-        let ada = async || -> Actor { access::session(engine, &self.cookie).await.unwrap().unwrap() };
+        let ada = async || -> Actor {
+            access::session(engine, &self.cookie, UsedBy::Person)
+                .await
+                .unwrap()
+                .unwrap()
+        };
         match change {
             Change::MakeConnector => connectors::create(engine, admin, connector(&self.store.endpoint))
                 .await
@@ -351,4 +361,31 @@ async fn rows(on: On, connection: &mut AnyConnection, table: &str) -> Vec<String
         .fetch_all(connection)
         .await
         .unwrap()
+}
+
+async fn no_sender_can_pass_an_event_off_as_one_of_this_servers_own(house: House) {
+    access::create_user(&house.engine, &house.admin, ADA, Role::Viewer, PASSWORD)
+        .await
+        .unwrap();
+    let recorded = async |action: &str| -> serde_json::Value {
+        let filter = EventFilter {
+            action: Some(action.to_owned()),
+            ..EventFilter::default()
+        };
+        let page = search(&house.engine, &house.admin, &filter).await.unwrap();
+        serde_json::from_str(&page.events[0].json).unwrap()
+    };
+    let made = recorded("CREATE").await;
+    assert_eq!(made["auditEventMetadata"]["recordedBy"], "auditstream", "{made}");
+    let mut forged = made.clone();
+    forged["auditEventId"] = "forged".into();
+    forged["auditAction"] = "LOGIN".into();
+    assert_eq!(house.send(&[forged]).await.accepted, 1);
+    let forged = recorded("LOGIN").await;
+    assert!(forged["auditEventMetadata"].get("recordedBy").is_none(), "{forged}");
+    assert_eq!(
+        house.send(&[made]).await.duplicates,
+        1,
+        "what was read out can be sent in again"
+    );
 }

@@ -12,6 +12,9 @@ use crate::server_functions::trail::search_events;
 const ROWS: u32 = 50;
 const ACTIONS: [&str; 3] = ["LOGIN", "UNSUCCESSFUL_LOGIN", "LOGOUT"];
 
+/// What events have that this server recorded of itself: what others send in may say anything else of sign-ins.
+const RECORDED_HERE: &str = r#""recordedBy":"auditstream""#;
+
 /// The latest of each action, newest first.
 async fn latest() -> Result<Vec<AuditEvent>, ConsoleError> {
     let mut events = Vec::new();
@@ -19,14 +22,21 @@ async fn latest() -> Result<Vec<AuditEvent>, ConsoleError> {
         let filter = EventFilter {
             action: Some(action.to_owned()),
             resource_type: Some("USER".to_owned()),
+            q: Some(RECORDED_HERE.to_owned()),
             limit: Some(ROWS),
             ..EventFilter::default()
         };
         events.extend(search_events(filter, TimeRange::Week).await?.events);
     }
+    events.retain(|event| is_recorded_here(&event.json));
     events.sort_by_key(|event| std::cmp::Reverse((event.time, event.sequence)));
     events.truncate(ROWS as usize);
     Ok(events)
+}
+
+fn is_recorded_here(json: &str) -> bool {
+    let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    event["auditEventMetadata"]["recordedBy"] == "auditstream"
 }
 
 /// The tab.

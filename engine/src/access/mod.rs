@@ -28,7 +28,7 @@ pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdra
 pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;
 pub use tokens::{create_token, revoke_token, token, tokens};
-pub use users::{create_user, has_users, remove_user, reset_password, set_role, users};
+pub use users::{create_user, has_users, is_email, remove_user, reset_password, set_role, users};
 
 const MINUTE: EpochMillis = 60_000;
 const HOUR: EpochMillis = 60 * MINUTE;

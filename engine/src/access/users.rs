@@ -244,11 +244,17 @@ pub(super) fn role(word: &str) -> Result<Role> {
 /// scripts have a form in it.
 pub(super) fn parse_email(text: &str) -> Result<String> {
     let email = text.trim().to_lowercase();
-    let whole = email
-        .split_once('@')
-        .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'));
-    if whole && email.len() <= 254 && email.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_email(&email) {
         return Ok(email);
     }
     Err(FieldErrors::one("email", "An e-mail address looks like ann@example.com.").into())
+}
+
+/// Whether a text has the form of an e-mail address.
+#[must_use]
+pub fn is_email(text: &str) -> bool {
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'))
+        && text.len() <= 254
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use auditstream_app::Flash;
+use auditstream_engine::access::is_email;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,8 +19,6 @@ pub const SESSION: &str = "auditstream_session";
 pub const FLASH: &str = "auditstream_flash";
 /// How long that waits for its page, s.
 const FLASH_SECONDS: u32 = 30;
-/// The longest e-mail address that is kept for the next page, bytes.
-const LONGEST_EMAIL: usize = 254;
 /// `system`, `light` or `dark`; pages read and write it.
 pub const THEME: &str = "theme";
 
@@ -55,11 +54,12 @@ pub fn session(token: &str, secure: bool) -> HeaderValue {
     write(SESSION, token, None, secure)
 }
 
-/// The cookie of a flash: its word and, behind a point, the e-mail address in base64.
+/// The cookie of a flash: its word and, behind a point, the e-mail address in base64. What is no address is not kept: it may
+/// be a password in the wrong field.
 #[must_use]
 pub fn flash(flash: &Flash, secure: bool) -> HeaderValue {
     let mut value = flash.refused.clone().unwrap_or_default();
-    if let Some(email) = flash.email.as_deref().filter(|email| email.len() <= LONGEST_EMAIL) {
+    if let Some(email) = flash.email.as_deref().filter(|email| is_email(email)) {
         value.push('.');
         URL_SAFE_NO_PAD.encode_string(email, &mut value);
     }
@@ -77,7 +77,7 @@ pub fn read_flash(headers: &HeaderMap, secure: bool) -> Option<Flash> {
         .and_then(|email| String::from_utf8(email).ok());
     Some(Flash {
         refused: Some(word.to_owned()),
-        email: email.filter(|email| (1..=LONGEST_EMAIL).contains(&email.len())),
+        email: email.filter(|email| is_email(email)),
     })
 }
 
@@ -154,12 +154,14 @@ mod tests {
 
     #[test]
     fn a_flash_comes_back_as_it_went() {
-        for email in [
-            None,
-            Some("ann@example.com"),
-            Some("Ünïcode <\"x; Path=/\">@example.com"),
+        for (email, is_kept) in [
+            (None, true),
+            (Some("ann@example.com"), true),
+            (Some("\"x;Path=/\"@example.com"), true),
+            (Some("correct horse battery staple"), false),
+            (Some("pass word@example.com"), false),
         ] {
-            let went = Flash {
+            let mut went = Flash {
                 refused: Some("wrong_credentials".to_owned()),
                 email: email.map(str::to_owned),
             };
@@ -167,6 +169,7 @@ mod tests {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
             let mut headers = HeaderMap::new();
             headers.append(COOKIE, HeaderValue::from_str(&pair).unwrap());
+            went.email = went.email.filter(|_| is_kept);
             assert_eq!(read_flash(&headers, false), Some(went));
         }
     }

@@ -65,7 +65,7 @@ async fn a_wrong_password_leaves_a_word_and_no_session() {
         "what was typed need not be typed again"
     );
     let script = "<script>alert(1)</script>";
-    let planted = URL_SAFE_NO_PAD.encode(format!("\"></script>{script}"));
+    let planted = URL_SAFE_NO_PAD.encode(format!("\"></script>{script}@example.com"));
     let page = app
         .get("/sign-in")
         .header("cookie", format!("auditstream_flash=wrong_credentials.{planted}"));

@@ -39,7 +39,7 @@ pub fn ProblemBox(
         }
     });
     // Sentences about fields are listed: the detail has the same, with the names that the API has for them.
-    let detail = error.0.errors.is_empty().then(|| error.0.detail);
+    let detail = error.0.errors.is_empty().then_some(error.0.detail);
     let fields: Vec<_> = error
         .0
         .errors

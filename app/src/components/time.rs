@@ -32,10 +32,13 @@ pub fn TimeAgo(
     /// Epoch ms.
     #[prop(into)]
     at: Signal<EpochMillis>,
+    /// Whether it lies ahead. The browser's clock is read every few seconds: by it what just was may seem to be ahead.
+    #[prop(optional)]
+    ahead: bool,
 ) -> impl IntoView {
     let now = use_context::<Now>();
     let text = move || match now.and_then(|now| now.0.get()) {
-        Some(now) => relative(at.get(), now),
+        Some(now) => relative(if ahead { at.get() } else { at.get().min(now) }, now),
         None => absolute(at.get()),
     };
     let title = move || match now.and_then(|now| now.0.get()) {

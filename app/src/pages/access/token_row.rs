@@ -102,7 +102,7 @@ fn End(expires: Option<EpochMillis>) -> impl IntoView {
                 <span class="status status-idle"><Icon shape=Shape::Circle />"Ended"</span>
                 " "
             </Show>
-            <TimeAgo at=Signal::stored(at) />
+            <TimeAgo at=Signal::stored(at) ahead=true />
         }
         .into_any(),
     }

@@ -272,5 +272,5 @@ fn LinkEnd(what: &'static str, at: EpochMillis) -> impl IntoView {
             format!("{what} ends ")
         }
     };
-    view! { {word}<TimeAgo at=Signal::stored(at) /> }
+    view! { {word}<TimeAgo at=Signal::stored(at) ahead=true /> }
 }

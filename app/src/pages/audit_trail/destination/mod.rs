@@ -276,7 +276,7 @@ fn Figures(
                             let at = next.get();
                             view! {
                                 <span class="figure">{clock(at)}</span>
-                                <span class="block muted"><TimeAgo at=Signal::stored(at) /></span>
+                                <span class="block muted"><TimeAgo at=Signal::stored(at) ahead=true /></span>
                             }
                                 .into_any()
                         } else {

@@ -58,8 +58,10 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       await run.look(`${streaming}?q=${planted.word}`);
       await run.signIn(email, wrongPassword);
       await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
-      await run.signIn(`${secrets.text('password typed as e-mail', '@')}.com`, password);
+      await run.signIn(`${secrets.text('password like an e-mail', '@')}.com`, password);
       await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
+      const mistaken = new URLSearchParams([['email', secrets.text('password typed as e-mail')], ['password', password]]);
+      await fetch(`${recorder.address}/sign-in`, { method: 'POST', body: mistaken, redirect: 'manual' });
       const twice = new URLSearchParams([['email', email], ['password', wrongPassword], ['password', password]]).toString();
       for (const [type, body] of [['application/x-www-form-urlencoded', twice], ['application/json', JSON.stringify({ email, password })]] as const) {
         const answer = await fetch(`${recorder.address}/sign-in`, { method: 'POST', headers: { 'content-type': type }, body });
@@ -315,6 +317,14 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       { secret: setup, place: places.headers, item: /^POST \/setup 303/, why: 'a form that was refused is shown again' },
       { secret: 'master key of the data folder', place: places.running, item: /^master\.key( |$)/, why: 'it is kept there', times: 1 },
       { secret: 'master key of the data folder', place: places.stopped, item: /^master\.key( |$)/, why: 'it is kept there', times: 1 },
+      ...([
+        [places.cookies, /^POST \/sign-in 303/],
+        [places.bodies, /^GET \/sign-in\?/],
+        [places.hydration, /^GET \/sign-in\?/],
+        [places.pages, /^\/sign-in( |$)/],
+      ] as const).map(([place, item]) => (
+        { secret: 'password like an e-mail', place, item, why: 'an address is put back into its field' }
+      )),
       ...secrets.all.filter(({ name }) => name.startsWith('cookie of ')).map(({ name }) => (
         { secret: name, place: places.cookies, item: /^POST \/(sign-in|setup|api\/account\/password) /, why: 'it is the cookie' }
       )),

@@ -290,3 +290,24 @@ fn open(key: &[u8; 32], place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         )
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_many_make_at_once_is_one_and_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let keys: HashSet<[u8; 32]> = std::thread::scope(|scope| {
+            let make = || MasterKey::load_or_create(&path).unwrap().0;
+            let makers: Vec<_> = (0..16).map(|_| scope.spawn(make)).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert_eq!(keys.len(), 1);
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(files.len(), 1, "what was written beside it is gone: {files:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auditstream_engine::trail::search;
 use auditstream_engine::{connectors, destinations, trail};
-use auditstream_model::{Backoff, BatchStatus, Code, CredentialsInput, EventFilter, ListQuery, Status};
+use auditstream_model::{AggregateItem, Backoff, BatchStatus, Code, CredentialsInput, EventFilter, ListQuery, Status};
 use serde_json::json;
 
 use crate::on_both;
@@ -44,6 +44,8 @@ on_both![
     a_run_that_a_stop_broke_off_goes_on_at_the_next_start,
     a_skip_does_not_swallow_the_recovery,
     an_event_that_is_missing_stops_its_destination_visibly,
+    a_stored_row_that_cannot_be_read_stops_its_destination_visibly,
+    a_clock_that_is_set_back_does_not_stop_the_ticks,
 ];
 
 async fn every_event_lands_once_valid_and_in_order(house: House) {
@@ -490,4 +492,35 @@ async fn an_event_that_is_missing_stops_its_destination_visibly(house: House) {
         "{}",
         failure.message
     );
+}
+
+async fn a_stored_row_that_cannot_be_read_stops_its_destination_visibly(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination("no-such-bucket", json!({})).await;
+    house.toggle(Status::Active).await;
+    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    house.sql("UPDATE streaming_batch SET format = 'nonsense'").await;
+    destinations::stream_now(&house.engine, &house.admin, "siem")
+        .await
+        .unwrap();
+    let blocked = |item: &AggregateItem| {
+        let failure = item.streaming_details.failure.as_ref();
+        failure.is_some_and(|failure| failure.code == "cannot_build" && failure.blocked)
+    };
+    house.settled(blocked).await;
+}
+
+async fn a_clock_that_is_set_back_does_not_stop_the_ticks(mut house: House) {
+    house.config.stream_interval = Duration::from_secs(1);
+    let house = house.reopen().await;
+    let _store = ready(&house, json!({})).await;
+    house.toggle(Status::Active).await;
+    house.streamed().await;
+    // Its last run was four years ahead, and nobody has asked for another.
+    house
+        .sql("UPDATE streaming_destination SET run_tick = run_tick + 126230400000, run_done = run_wanted")
+        .await;
+    house.send(&events()).await;
+    house.settled(|item| item.streaming_details.behind == Some(0)).await;
 }

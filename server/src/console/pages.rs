@@ -1,6 +1,7 @@
 //! Pages, the server functions behind them, and files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auditstream_app::{App, Visit, shell};
 use auditstream_engine::Actor;
@@ -42,6 +43,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .fallback(file_or_not_found)
 }
 
+/// How long a page may be in the making. A database that does not answer is told sooner.
+const RENDERING: Duration = Duration::from_secs(10);
+
 /// What pages and server functions find in their context.
 fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
     let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
@@ -79,7 +83,29 @@ async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visit
         shell(options.clone())
     });
     let secure = state.secure();
-    finish(render(State(state), request).await, &visitor, secure)
+    let response = ready(request, RENDERING, |request| render(State(state.clone()), request)).await;
+    finish(response, &visitor, secure)
+}
+
+/// Renders a page, and renders it once more when it is not ready in time: very rarely the renderer waits for ever for what has
+/// long been there.
+async fn ready<F>(request: Request, within: Duration, render: impl Fn(Request) -> F) -> Response
+where
+    F: Future<Output = Response<Body>>,
+{
+    let (parts, _) = request.into_parts();
+    for _ in 0..2 {
+        let request = Request::from_parts(parts.clone(), Body::empty());
+        match tokio::time::timeout(within, render(request)).await {
+            Ok(response) => return response,
+            Err(_) => tracing::error!(path = parts.uri.path(), "a page was not ready in time"),
+        }
+    }
+    Refusal::new(
+        Code::Unavailable,
+        "The page was not ready in time. Try again in a few seconds.",
+    )
+    .into_response()
 }
 
 /// Sends whoever is not signed in to sign in, and then back to where they wanted to go.
@@ -105,7 +131,7 @@ async fn file_or_not_found(
     }
     let options = state.leptos.clone();
     let render = leptos_axum::render_app_async_with_context(context(&state, &visitor), move || shell(options.clone()));
-    let mut response = finish(render(request).await, &visitor, state.secure());
+    let mut response = finish(ready(request, RENDERING, render).await, &visitor, state.secure());
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -149,4 +175,30 @@ pub(super) fn percent_encoded(text: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_is_never_ready_is_rendered_once_more_and_then_refused() {
+        let soon = Duration::from_millis(20);
+        for (stuck, status, rendered) in [(0, 200, 1), (1, 200, 2), (9, 503, 2)] {
+            let times = AtomicUsize::new(0);
+            let answer = ready(Request::new(Body::empty()), soon, |_| {
+                let time = times.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    if time < stuck {
+                        std::future::pending::<()>().await;
+                    }
+                    Response::new(Body::empty())
+                }
+            });
+            assert_eq!(answer.await.status().as_u16(), status);
+            assert_eq!(times.into_inner(), rendered);
+        }
+    }
 }

@@ -293,8 +293,8 @@ async fn move_cursor(
 
 /// Check the bucket of a streaming destination
 ///
-/// Writes one fixed key (or one beside it, where that is there already), reads it back, writes it again on condition that it is not there, and deletes it. A bucket that does
-/// not work is an answer, not an error.
+/// Writes one fixed key (or one beside it, where that is there already), reads it back, writes it again on condition
+/// that it is not there, and deletes it. A bucket that does not work is an answer, not an error.
 #[utoipa::path(
     post,
     path = "/streaming-destinations/{id}/check-bucket",

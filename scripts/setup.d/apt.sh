@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Packages of Debian and its relatives.
+# Packages of Debian and its derivatives.
 
 may_apt() { [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; }
 
 is_debian() { [[ -r /etc/os-release ]] && grep -qx 'ID=debian' /etc/os-release; }
 
-# apt_install PACKAGE...: returns 1 when they cannot be had.
+# apt_install PACKAGE...: returns 1 if they cannot be installed.
 apt_install() {
-  # Package lists that are missing or old name files that are gone.
+  # The package lists may be missing, or name files that no longer exist.
   if [[ -z ${apt_updated:-} ]]; then
     quietly apt-update apt-get update || return
     apt_updated=yes
@@ -15,7 +15,8 @@ apt_install() {
   quietly "apt-$1" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# need_package WHAT DURATION PACKAGE...: installs the packages as root; otherwise ends with the command that would.
+# need_package WHAT DURATION PACKAGE...: installs the packages as root; otherwise fails with the
+# command that installs them.
 need_package() {
   local what=$1 duration=$2
   shift 2
@@ -25,11 +26,11 @@ need_package() {
   elif command -v apt-get >/dev/null; then
     fail "$what is missing; run: sudo apt-get install $*"
   else
-    fail "$what is missing; install it with your system's package manager (Debian calls it: $*)"
+    fail "$what is missing; install it with your system's package manager (package on Debian: $*)"
   fi
 }
 
-# What every build needs from the system.
+# The system programs that every build needs.
 need_programs() {
   command -v cc >/dev/null || need_package "a C compiler" "1 minute" build-essential
   need_node "$node_minimum_build"
@@ -43,5 +44,6 @@ need_node() {
     need_package "Node.js" "1 minute" nodejs npm
   fi
   have=$(node --version)
-  at_least "${have#v}" "$1" || fail "Node.js $1 or newer is needed, $(command -v node) is ${have#v}; install a newer one"
+  at_least "${have#v}" "$1" ||
+    fail "Node.js $1 or newer is required, but $(command -v node) is ${have#v}; install a newer one"
 }

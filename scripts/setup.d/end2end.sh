@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the tests need beside the compiler: a database server, real S3 clients, and a browser with its driver.
+# Requirements of the tests: a database server, real S3 clients, a browser and its driver.
 
 need_postgresql() {
   command -v initdb >/dev/null && return
@@ -9,13 +9,14 @@ need_postgresql() {
 
 need_python_tools() {
   local wanted=$checkout/end2end/requirements.txt folder
-  # The same name as in scripts/env: other pins, another folder.
+  # Named after the pinned versions, as in scripts/env.
   folder=$tools/python-$(cksum <"$wanted" | tr ' ' '-')
   [[ -f $folder/complete ]] && return
   command -v python3 >/dev/null || need_package "Python 3" "1 minute" python3 python3-venv
   python3 -c 'import ensurepip, venv' 2>/dev/null || need_package "Python's venv" "20 seconds" python3-venv
-  say "Python tools for tests (awscli, boto3, duckdb, schemathesis …): installing with pip, about 1 minute"
-  # A virtual environment cannot be renamed (its scripts hold its path), so a file marks it as complete.
+  say "Python tools for tests (awscli, boto3, duckdb, schemathesis, typos …): installing with pip, about 1 minute"
+  # A virtual environment cannot be renamed (its scripts contain its path), so a file marks it as
+  # complete.
   rm -rf "$folder"
   quietly python-venv python3 -m venv "$folder" || fail "python3 -m venv $folder failed"
   quietly python-tools "$folder/bin/pip" install --disable-pip-version-check --requirement "$wanted" ||
@@ -25,7 +26,7 @@ need_python_tools() {
 
 need_node_packages() {
   local folder=$checkout/end2end
-  # npm writes this copy of the lock file last.
+  # Written after npm succeeded.
   [[ -f $folder/node_modules/.complete && ! $folder/package-lock.json -nt $folder/node_modules/.complete ]] && return
   say "Playwright and axe: installing with npm, about 10 seconds"
   PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 quietly node-packages npm --prefix "$folder" ci --no-audit --no-fund ||
@@ -34,7 +35,7 @@ need_node_packages() {
 }
 
 need_chromium() {
-  # scripts/env points the tests to it.
+  # scripts/env passes it to the tests.
   [[ -x ${CHROMIUM_PATH:-/usr/bin/chromium} ]] && return
   if is_debian && may_apt; then
     need_package "Chromium" "1 minute" chromium

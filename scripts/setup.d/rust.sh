@@ -1,16 +1,22 @@
 # shellcheck shell=bash
-# One compiler for the server, the browser's part, the tests and the checks. Three ways, in this order:
+# One compiler for the server, the browser's half, the tests and the checks. Tried in this order:
 #
-# 1. the active toolchain is new enough and already has the wasm32-unknown-unknown target;
-# 2. rustup adds the target, or a toolchain that has it;
-# 3. Debian's own compiler; its packages have the standard library's sources, from which the target is built once.
+# 1. the active toolchain (of RUSTUP_TOOLCHAIN, or else of rust-toolchain.toml), if it is new enough
+#    and has the wasm32-unknown-unknown target;
+# 2. rustup adds the target, or installs the toolchain of rust-toolchain.toml;
+# 3. rustup's default toolchain, for machines without a network;
+# 4. Debian's compiler. Its packages include the sources of the standard library, from which the
+#    target is built once.
 #
-# The choice ("active", "debian" or the name of a rustup toolchain) is kept in $tools/rust-toolchain for scripts/env.
+# The choice ("active", "debian" or the name of a rustup toolchain) is written to
+# $tools/rust-toolchain, which scripts/env reads.
 
 wasm=wasm32-unknown-unknown
 debian_linker=/usr/lib/llvm-19/bin/wasm-ld
 
 need_rust() {
+  # Only explicit, reported commands install a toolchain.
+  export RUSTUP_AUTO_INSTALL=0
   if chosen_rust_works; then return; fi
 
   local reason
@@ -18,20 +24,20 @@ need_rust() {
     choose_rust active "the active toolchain, which has $wasm"
   elif active_rust_is_debians && debian_wasm_library_is_current; then
     choose_rust debian "Debian's packages, to which $wasm was added"
-  elif rustup_adds_wasm; then
+  elif rustup_adds_wasm || rustup_default_works; then
     return
   elif is_debian && may_apt; then
     debian_rust
   elif ! command -v rustc >/dev/null; then
-    fail "Rust is missing; install rustup (https://rustup.rs), then repeat"
+    fail "Rust is missing; install rustup (https://rustup.rs) and run this again"
   else
-    reason="Rust $rust_minimum or newer with $wasm is needed"
+    reason="Rust $rust_minimum or newer with $wasm is required"
     if command -v rustup >/dev/null; then
-      reason+="; run: rustup toolchain install $rust_fallback --target $wasm"
+      reason+="; run: rustup toolchain install $rust_pinned --target $wasm"
     else
-      reason+="; install rustup (https://rustup.rs), then repeat"
+      reason+="; install rustup (https://rustup.rs) and run this again"
     fi
-    if is_debian; then reason+="; or repeat once as root, which installs Debian's compiler"; fi
+    if is_debian; then reason+="; or run this once as root, which installs Debian's compiler"; fi
     fail "$reason"
   fi
 }
@@ -43,7 +49,7 @@ choose_rust() {
   say "compiler: $2: $(rustc --version | cut -d' ' -f1,2)"
 }
 
-# Makes this script use the chosen compiler, as scripts/env does for everything else.
+# Selects the chosen compiler for the rest of the set-up.
 select_rust() {
   # shellcheck source=scripts/env
   . "$checkout/scripts/env"
@@ -54,7 +60,7 @@ chosen_rust_works() {
   local given=${RUSTUP_TOOLCHAIN:-}
   select_rust
   chosen_rust_is_complete && return
-  # What follows starts from the toolchain that was active before.
+  # The search for another one starts from the toolchain that was active before.
   if [[ -n $given ]]; then RUSTUP_TOOLCHAIN=$given; else unset RUSTUP_TOOLCHAIN; fi
   return 1
 }
@@ -67,7 +73,7 @@ chosen_rust_is_complete() {
   fi
 }
 
-# rust_version RUSTC...: as in 1.96.0; nothing when it cannot be run.
+# rust_version RUSTC...: prints a version such as 1.96.0, or nothing if the compiler cannot be run.
 rust_version() { "$@" --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p'; }
 
 active_rust_is_new_enough() {
@@ -93,12 +99,23 @@ rustup_adds_wasm() {
     has_wasm_library rustc || return
     choose_rust active "the active toolchain, to which rustup added $wasm"
   else
-    say "compiler: the active one is older than $rust_minimum; asking rustup for $rust_fallback, about 1 minute"
-    attempt rustup rustup toolchain install "$rust_fallback" --profile minimal \
+    say "compiler: the active one is missing or older than $rust_minimum; asking rustup for $rust_pinned, about 1 minute"
+    attempt rustup rustup toolchain install "$rust_pinned" --profile minimal \
       --component clippy --component rustfmt --target "$wasm" || return
-    has_wasm_library rustup run "$rust_fallback" rustc || return
-    choose_rust "$rust_fallback" "a toolchain that rustup installed"
+    has_wasm_library rustup run "$rust_pinned" rustc || return
+    choose_rust "$rust_pinned" "a toolchain that rustup installed"
   fi
+}
+
+rustup_default_works() {
+  local name
+  command -v rustup >/dev/null || return
+  # Prints `stable-x86_64-unknown-linux-gnu (default)`, or fails if there is no default.
+  name=$(rustup default 2>/dev/null) || return
+  name=${name%% *}
+  at_least "$(rust_version rustup run "$name" rustc)" "$rust_minimum" || return
+  has_wasm_library rustup run "$name" rustc || return
+  choose_rust "$name" "rustup's default toolchain"
 }
 
 debian_rust_works() {
@@ -108,7 +125,7 @@ debian_rust_works() {
   [[ $(rustc -vV 2>/dev/null) == "$debian" ]] && debian_wasm_library_is_current
 }
 
-# Only the compiler that built the target's library can use it, and apt upgrades compilers.
+# The library can be used only by the compiler that built it, and apt upgrades compilers.
 debian_wasm_library_is_current() {
   local folder
   folder=$(/usr/bin/rustc --print target-libdir --target "$wasm") || return
@@ -128,13 +145,13 @@ debian_rust() {
     quietly wasm-library "$checkout/scripts/setup.d/wasm-library" "$tools/build/wasm-library" "$debian_linker" ||
       fail "the standard library for $wasm could not be built"
   fi
-  choose_rust debian "Debian's packages, for want of rustup's $wasm"
+  choose_rust debian "Debian's packages, because rustup cannot provide $wasm"
 }
 
-# What the checks need beside the compiler.
+# The components that the checks need.
 need_rust_checks() {
   if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then return; fi
-  # rustup cannot add components to a compiler that is not its own.
+  # rustup cannot add components to a linked toolchain.
   if [[ $(<"$tools/rust-toolchain") == debian ]]; then
     need_package "clippy (with rustfmt)" "1 minute" rust-web-clippy rustfmt-web
     return

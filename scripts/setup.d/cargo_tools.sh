@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The tools that turn the Rust of the browser's part into a site. cargo-leptos takes each from PATH when it is there.
-# Each version has a folder of its own, so that clones of different age do not disturb each other.
+# Tools that are written in Rust, and wasm-opt. cargo-leptos uses each from PATH if it is there.
+# Each version has a separate folder, so that clones of different age do not interfere.
 
 need_cargo_leptos() {
   local version=$cargo_leptos_version
@@ -14,28 +14,36 @@ need_wasm_bindgen() {
   local version=$wasm_bindgen_version
   [[ -n $version ]] || fail "neither Cargo.lock nor Cargo.toml names a version of wasm-bindgen"
   has_tool wasm-bindgen "$version" && return
-  # Not --locked: its lock file names a version that was withdrawn.
+  # Not --locked: its lock file names a version that was yanked.
   cargo_tool wasm-bindgen "$version" wasm-bindgen-cli "3 minutes" --config profile.release.opt-level=1
 }
 
-# has_tool NAME VERSION: installed by an earlier set-up, or the system's own in the same version.
+need_cargo_deny() {
+  local version=$cargo_deny_version
+  has_tool cargo-deny "$version" && return
+  cargo_tool cargo-deny "$version" cargo-deny "1 minute" --locked --debug \
+    --config profile.dev.debug=false --config profile.dev.incremental=false
+}
+
+# has_tool NAME VERSION: whether an earlier set-up or the system has installed this version.
 has_tool() {
   [[ -x $tools/$1-$2/bin/$1 ]] || [[ $("$1" --version 2>/dev/null) == "$1 $2" ]]
 }
 
-# cargo_tool NAME VERSION CRATE DURATION OPTION...: as a ready binary where cargo-binstall can fetch one, or from source.
+# cargo_tool NAME VERSION CRATE DURATION OPTION...: installs a prebuilt binary with cargo-binstall
+# if possible, and compiles the tool otherwise.
 cargo_tool() {
   local name=$1 version=$2 crate=$3 duration=$4
   shift 4
   local new=$tools/$name-$version.new
   rm -rf "$new"
   if command -v cargo-binstall >/dev/null; then
-    say "$name $version: fetching with cargo binstall, about 20 seconds"
+    say "$name $version: downloading with cargo binstall, about 20 seconds"
     attempt "$name" cargo binstall --no-confirm --disable-strategies compile --version "$version" --root "$new" "$crate" || true
   fi
   if [[ ! -x $new/bin/$name ]]; then
     say "$name $version: compiling, about $duration on two cores"
-    # The build folder stays until it is done, so that an interrupted build goes on where it stopped.
+    # The build folder is kept until the build succeeds, so that the next set-up resumes it.
     quietly "$name" env CARGO_TARGET_DIR="$tools/build/$name-$version" \
       cargo install "$crate" --version "$version" --root "$new" "$@" || fail "$name $version could not be compiled"
   fi

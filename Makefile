@@ -1,41 +1,42 @@
-# The commands of this project; `make help` lists them. Each first sets up what is missing (see scripts/setup) and can
-# be repeated at any time.
+# The commands of this project; `make help` lists them. Each installs missing tools first (see
+# scripts/setup) and can be repeated at any time.
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-# The README promises where the binary lands.
+# The README documents the location of the binary.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET
 
 BINARY := target/release/auditstream
-# When the build began whose binary the link beside it still is.
+# Written when a build starts; valid as long as BUILT_BINARY is a link to the binary of that build.
 BUILT := target/release/.auditstream-complete
 BUILT_BINARY := target/release/.auditstream-binary
-# Folders too: one is newer than the build when a file in it was removed.
+# Includes folders: removing a file makes its folder newer than the build.
 SOURCES := $(shell find Cargo.toml Cargo.lock model engine app frontend server style migrations \
 	-name tests -prune -o -name benches -prune -o -print 2>/dev/null)
 RESULTS := target/test-results
 
-# With pipefail here, because the make of macOS is too old for .SHELLFLAGS.
+# pipefail is set here because the make of macOS is too old for .SHELLFLAGS.
 tools := set -o pipefail && . scripts/env &&
-# The frontend asks for the browser's half of the pages, which cannot be combined with the server's.
+# The frontend compiles the browser's half of `app`, which cannot be combined with the server's.
 server_side := --workspace --exclude frontend
 browser_side := --package frontend --target wasm32-unknown-unknown
+shell_scripts := scripts/setup scripts/setup.d/wasm-library scripts/env scripts/count fuzz/run .ci/run
 
 .PHONY: help
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
-run: build ## Set up what is missing, build, and serve a demo on data of its own
+run: build ## Build and serve a demo with separate data
 	exec $(BINARY) serve --demo $(ARGS)
 
 .PHONY: build
-build: setup-build $(BUILT) ## Build target/release/auditstream, the one file with everything in it
+build: setup-build $(BUILT) ## Build target/release/auditstream, a single self-contained file
 
-# A binary that `cargo build` alone has made since may hold an older site, or none.
+# A binary that plain `cargo build` has replaced since may contain an older site, or none.
 $(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo same),,another-binary)
 	@mkdir -p $(@D) && touch $@.new
 	$(tools) cargo leptos build --release --precompress
@@ -45,7 +46,7 @@ $(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo sa
 another-binary:
 
 .PHONY: test
-test: lint test-rust test-api test-browser ## Every check and test
+test: lint test-rust test-api test-browser ## Run every check and test
 	@scripts/count $(RESULTS)
 
 .PHONY: format
@@ -53,12 +54,14 @@ format: setup-build
 	$(tools) cargo fmt --all --check
 
 .PHONY: lint
-lint: setup-test format ## Check formatting and style of Rust, TypeScript and shell scripts
+lint: setup-test format ## Check style, spelling and dependencies
 	@mkdir -p target/site
 	$(tools) cargo clippy --locked $(server_side) --all-targets -- --deny warnings
 	$(tools) cargo clippy --locked $(browser_side) -- --deny warnings
+	$(tools) cargo deny --locked --log-level error check bans licenses sources
 	if [[ -f end2end/tsconfig.json ]]; then cd end2end && npx tsc --noEmit; fi
-	if command -v shellcheck >/dev/null; then shellcheck -x -a scripts/setup scripts/setup.d/wasm-library scripts/env scripts/count .ci/run; fi
+	if command -v shellcheck >/dev/null; then shellcheck -x -a $(shell_scripts); fi
+	$(tools) typos
 
 .PHONY: test-rust
 test-rust: setup-test ## Run the Rust tests
@@ -66,15 +69,15 @@ test-rust: setup-test ## Run the Rust tests
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
 .PHONY: bench
-bench: setup-build ## Measure ingest and streaming beside what the disk and the compressor can do
+bench: setup-build ## Measure ingest and streaming, and the disk and compressor they depend on
 	$(tools) cargo bench --locked --package auditstream-engine --bench data_plane
 
-# About half an hour. AUDITSTREAM_SEED repeats one.
+# About half an hour. Set AUDITSTREAM_SEED to repeat a run.
 SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))
 soak_numbers := AUDITSTREAM_SEED=$(SOAK_SEED) AUDITSTREAM_MODEL_PROGRAMS=4000 AUDITSTREAM_KILLS=200 AUDITSTREAM_CASES_TIMES=10
 
 .PHONY: soak
-soak: setup-test ## Crashes, kills, random programs and arbitrary bytes in large numbers
+soak: setup-test ## Run random programs, crashes, kills and fuzzing for half an hour
 	@mkdir -p $(RESULTS)
 	@echo "seed $(SOAK_SEED)"
 	$(tools) $(soak_numbers) cargo test --locked --package auditstream-engine --test it -- --nocapture \
@@ -88,7 +91,7 @@ test-browser: setup-test build ## Run the browser tests against the built binary
 	$(tools) cd end2end && npx playwright test 2>&1 | tee ../$(RESULTS)/browser.log
 
 .PHONY: test-api
-test-api: setup-test build ## Check the API of the built binary against /openapi.json
+test-api: setup-test build ## Test the API of the built binary against /openapi.json
 	@mkdir -p $(RESULTS)
 	$(tools) end2end/api/run 2>&1 | tee $(RESULTS)/api.log
 

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxys_is_believed() {
+    fn the_last_address_that_is_not_a_proxy_is_believed() {
         for (sent, expected) in [
             (vec![("x-forwarded-for", "203.0.113.9")], "203.0.113.9"),
             (

@@ -7,7 +7,7 @@
     reason = "a benchmark is read by people"
 )]
 
-#[path = "../tests/it/store.rs"]
+#[path = "../tests/it/s3.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
 mod store;
 
@@ -16,11 +16,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use auditstream_engine::store::Limits;
+use auditstream_engine::database::Limits;
 use auditstream_engine::streaming::encode;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Config, Engine, MasterKey, Notify, Reach, Retention, access, connectors, destinations,
+    Actor, AwsSettings, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors, destinations,
 };
 use auditstream_model::destination::Compression;
 use auditstream_model::{AccountName, ApiTokenInput, ListQuery, Scope, Status};
@@ -177,9 +177,9 @@ async fn open(folder: &Path) -> Engine {
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
         aws: AwsSettings::default(),
-        reach: Reach::default(),
+        egress_policy: EgressPolicy::default(),
         retention: Retention::default(),
-        notify: Notify::default(),
+        pacing: Pacing::default(),
     };
     Engine::open(config).await.unwrap()
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use auditstream_model::Code;
 use tokio::sync::Notify;
 
-use crate::connectors::AwsSettings;
-use crate::connectors::aws::Aws;
+use crate::alerts::{self, Client, Pacing};
+use crate::aws::AwsSettings;
+use crate::aws::clients::Aws;
+use crate::database::{Database, DatabaseUrl, Limits, now};
+use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::notify::{self, Client, Notify as Pace};
-use crate::reach::Reach;
 use crate::retention::{self, Counted, Retention};
-use crate::store::{Database, Limits, Store, now};
 use crate::streaming::{Budget, schedule};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
@@ -26,7 +26,7 @@ const UNREADY_AFTER_FAILURE: i64 = 5_000;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where everything is kept.
-    pub database: Database,
+    pub database: DatabaseUrl,
     /// What it may take.
     pub limits: Limits,
     /// What opens the secrets in it.
@@ -38,20 +38,20 @@ pub struct Config {
     /// How AWS is reached, and who may use this host's own identity.
     pub aws: AwsSettings,
     /// Where addresses that people type may lead.
-    pub reach: Reach,
+    pub egress_policy: EgressPolicy,
     /// How long events are kept.
     pub retention: Retention,
     /// At which pace the webhook is told what goes wrong.
-    pub notify: Pace,
+    pub pacing: Pacing,
 }
 
 struct Shared {
-    store: Store,
+    database: Database,
     vault: Vault,
     writer: Writer,
     budget: Budget,
     aws: Aws,
-    reach: Reach,
+    egress_policy: EgressPolicy,
     /// Somebody asked for a run.
     wake: Notify,
     streaming_enabled: bool,
@@ -59,7 +59,7 @@ struct Shared {
     retention: Retention,
     counted: Counted,
     metrics: Metrics,
-    notify: Pace,
+    pacing: Pacing,
     webhook_client: OnceLock<Client>,
 }
 
@@ -79,24 +79,24 @@ impl Engine {
     /// # Errors
     /// [`Error::Opening`] with what is wrong and what to do.
     pub async fn open(config: Config) -> Result<Self> {
-        let store = Store::open(&config.database, &config.limits).await?;
-        let vault = Vault::open(&store, &config.master_key).await?;
-        crate::access::ensure_default_account(&store).await?;
+        let database = Database::open(&config.database, &config.limits).await?;
+        let vault = Vault::open(&database, &config.master_key).await?;
+        crate::access::ensure_default_account(&database).await?;
         let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
-            writer: Writer::start(store.clone(), metrics.clone()),
+            writer: Writer::start(database.clone(), metrics.clone()),
             budget: Budget::default(),
-            aws: Aws::new(config.aws, config.reach),
-            reach: config.reach,
+            aws: Aws::new(config.aws, config.egress_policy),
+            egress_policy: config.egress_policy,
             wake: Notify::new(),
-            store,
+            database,
             vault,
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
             retention: config.retention,
             counted: Counted::default(),
             metrics,
-            notify: config.notify,
+            pacing: config.pacing,
             webhook_client: OnceLock::new(),
         })))
     }
@@ -108,7 +108,7 @@ impl Engine {
         Background {
             scheduler: schedule::start(self.clone()),
             keeper: retention::start(self.clone()),
-            messenger: notify::start(self.clone()),
+            messenger: alerts::start(self.clone()),
         }
     }
 
@@ -142,7 +142,7 @@ impl Engine {
     /// # Errors
     /// When it does not.
     pub async fn ready(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.store().read()).await?;
+        sqlx::query("SELECT 1").execute(self.database().read()).await?;
         if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
             return Err(Error::refused(
                 Code::Unavailable,
@@ -154,11 +154,11 @@ impl Engine {
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.0.store.close().await;
+        self.0.database.close().await;
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.0.store
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -173,8 +173,8 @@ impl Engine {
         &self.0.aws
     }
 
-    pub(crate) fn reach(&self) -> Reach {
-        self.0.reach
+    pub(crate) fn egress_policy(&self) -> EgressPolicy {
+        self.0.egress_policy
     }
 
     pub(crate) fn budget(&self) -> &Budget {
@@ -185,8 +185,8 @@ impl Engine {
         &self.0.retention
     }
 
-    pub(crate) fn notify(&self) -> &Pace {
-        &self.0.notify
+    pub(crate) fn pacing(&self) -> &Pacing {
+        &self.0.pacing
     }
 
     /// What speaks to webhooks; made when it is first needed.
@@ -194,7 +194,7 @@ impl Engine {
         if let Some(client) = self.0.webhook_client.get() {
             return Ok(client);
         }
-        let client = Client::new(self.reach())?;
+        let client = Client::new(self.egress_policy())?;
         Ok(self.0.webhook_client.get_or_init(|| client))
     }
 
@@ -222,7 +222,7 @@ impl Engine {
 pub struct Background {
     scheduler: schedule::Scheduler,
     keeper: retention::Keeper,
-    messenger: notify::Messenger,
+    messenger: alerts::Messenger,
 }
 
 impl Background {

@@ -13,19 +13,19 @@
 //! In reading order:
 //!
 //! - [`error`]: everything that can go wrong, with its code and HTTP status
-//! - [`store`]: the database, SQLite or PostgreSQL
+//! - [`database`]: the database, SQLite or PostgreSQL
 //! - [`vault`]: the master key, secrets at rest, and new keys for both
 //! - [`actor`]: who acts, and what they may
 //! - [`access`]: users, sessions, API tokens, accounts
 //! - [`trail`]: audit events in and out
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
-//! - [`listing`]: search, order and pages of lists
+//! - [`paginate`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that nobody else made one meanwhile
-//! - [`reach`]: where addresses that people type may lead
+//! - [`egress_policy`]: where addresses that people type may lead
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
-//! - [`notify`]: the webhook that is told what goes wrong
+//! - [`alerts`]: the webhook that is told what goes wrong
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
 //! - [`failpoint`]: places at which a test can stop a process for good
 //!
@@ -47,44 +47,46 @@
 //! | 8 the cursor moves by compare-and-set | `it::streaming::a_cursor_moved_meanwhile_is_not_moved_again`, `it::replicas::a_server_that_was_frozen_and_wakes_up_changes_nothing`, `it::crash` |
 //! | 9 leases make work cheap, never safe | `it::replicas` (PostgreSQL), and the server's `it::replicas::servers_that_are_killed_in_turn_lose_and_double_nothing`, `it::crash`, `it::model` |
 //! | 10 nothing is skipped | `it::streaming::a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers`, `it::streaming::a_run_that_a_stop_broke_off_goes_on_at_the_next_start`, `it::streaming::an_event_that_is_missing_stops_its_destination_visibly`, `it::panics::a_run_that_panics_fails_visibly_and_waits_for_its_next_time`, `it::faults::any_sequence_of_faults_is_survived`, `it::model::whatever_happens_every_event_lands_once_in_order_*` |
-//! | 11 one destination never delays another | `it::fairness::*`, `it::plans::*` (PostgreSQL), `streaming::budget::tests::failing_destinations_hold_half_at_most` |
+//! | 11 one destination never delays another | `it::fairness::*`, `it::plans::*` (PostgreSQL), `streaming::limits::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 13 retention never removes what a destination has yet to receive | `it::retention::*` |
 //! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`, the model's `debug_*`, `it::webhook::its_secret_is_never_shown_and_its_changes_are_audit_events`, and `end2end/tests/canary.spec.ts`: a run with marked secrets, searched for wherever it left anything |
 //! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
-//! | a full, locked or lost database is survived and told | `it::unavailable::*` |
+//! | a full, locked or lost database is survived and told | `it::database_unavailable::*` |
 //! | the webhook is told once, signed, and kept over a restart | `it::webhook::*` |
 //! | of two changes on the same condition one is made | `it::preconditions::*` |
-//! | what people type leads to no metadata and, where set so, to nothing private | `reach::tests`, `it::reach::*`, `it::webhook::a_redirect_is_not_followed_and_metadata_addresses_are_refused` |
+//! | what people type leads to no metadata and, where set so, to nothing private | `egress_policy::tests`, `it::egress_policy::*`, `it::webhook::a_redirect_is_not_followed_and_metadata_addresses_are_refused` |
 //! | 15 changes are audit events | `it::audit::a_change_and_its_event_are_made_together_or_not_at_all`, `it::streaming::every_change_is_an_audit_event`, `it::access::every_change_of_access_is_an_audit_event` |
 //! | keys are replaced while servers run | `it::keys::*` |
 //! | who may what, and who is who | `it::access::*` |
 
 pub mod access;
 pub mod actor;
+pub mod alerts;
+mod aws;
 pub mod connectors;
+pub mod database;
 pub mod destinations;
+mod egress_policy;
 mod engine;
 pub mod error;
 mod failpoint;
-mod listing;
+pub mod key_rotation;
 pub mod metrics;
-pub mod notify;
+mod paginate;
 pub mod precondition;
-mod reach;
 pub mod retention;
-pub mod store;
 pub mod streaming;
 pub mod trail;
 pub mod vault;
 
 pub use actor::Actor;
-pub use connectors::{AwsSettings, Timeouts, WebIdentity};
+pub use alerts::Pacing;
+pub use aws::{AwsSettings, Timeouts, WebIdentity};
+pub use egress_policy::EgressPolicy;
 pub use engine::{Background, Config, Engine};
 pub use error::{Error, Result};
-pub use notify::Notify;
 pub use precondition::{Precondition, Version};
-pub use reach::Reach;
 pub use retention::Retention;
 pub use vault::MasterKey;

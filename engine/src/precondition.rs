@@ -7,8 +7,8 @@ use auditstream_model::{Code, EpochMillis};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::database::now;
 use crate::error::{Error, Result};
-use crate::store::now;
 
 /// What a representation is known by: another one for each that differs. 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]

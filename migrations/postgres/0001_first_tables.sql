@@ -27,7 +27,7 @@ CREATE TABLE data_key_wrap (
     master_key  BYTEA   NOT NULL,
     wrapped     BYTEA   NOT NULL,
     -- Whether this master key is to replace the other.
-    incoming    BIGINT  NOT NULL,
+    pending     BIGINT  NOT NULL,
     PRIMARY KEY (data_key_id, master_key)
 );
 
@@ -87,17 +87,17 @@ CREATE TABLE streaming_destination (
     -- Whose run is under way; of one that stopped without a word it stays, until another takes the run over.
     lease_replica    BIGINT,
     -- The last tick for which a run was claimed.
-    run_tick         BIGINT  NOT NULL DEFAULT 0,
+    last_tick         BIGINT  NOT NULL DEFAULT 0,
     -- How many runs were asked for between ticks, and how many of these requests have been served.
-    run_wanted       BIGINT  NOT NULL DEFAULT 0,
-    run_done         BIGINT  NOT NULL DEFAULT 0,
+    runs_requested       BIGINT  NOT NULL DEFAULT 0,
+    runs_served         BIGINT  NOT NULL DEFAULT 0,
     -- The last sequence confirmed; null until the first activation.
     cursor           BIGINT,
     last_batch       BIGINT  NOT NULL DEFAULT 0,
     last_streamed_at BIGINT,
     failure          TEXT,
     -- Whether the account's webhook was told that it stays behind, and not yet that it no longer does.
-    told_behind      BIGINT  NOT NULL DEFAULT 0,
+    lag_notified      BIGINT  NOT NULL DEFAULT 0,
     -- Whether the bucket's server honours If-None-Match (1, 0; null: unknown), and when that was found out.
     conditional_writes         BIGINT ,
     conditional_writes_checked BIGINT ,
@@ -131,7 +131,7 @@ CREATE TABLE streaming_batch (
     -- What AWS calls the request of the last attempt; its support asks for it.
     request_id     TEXT,
     -- What was found on the way, though the batch was delivered.
-    remark         TEXT,
+    note           TEXT,
     PRIMARY KEY (destination_id, number)
 );
 -- At most one batch of a destination is on its way.

@@ -12,7 +12,7 @@
 //! In reading order:
 //!
 //! - [`configuration`]: commands, flags, variables
-//! - [`commands`]: accounts, tokens and users from the command line
+//! - [`cli`]: accounts, tokens and users from the command line
 //! - [`serve`]: start, ready, stop
 //! - [`demo`]: data, a store and events to try the product with
 //! - [`connections`]: who speaks to us, and for how long; over [`tls`] where it has a certificate
@@ -27,26 +27,21 @@
 //! - [`openapi`]: the API described, for programs and for people
 
 pub mod api;
-pub mod commands;
+pub mod cli;
 pub mod configuration;
-pub mod connections;
 pub mod console;
 pub mod demo;
-pub mod fatal;
-pub mod forwarded;
-pub mod health;
-pub mod metrics;
+pub mod http;
 pub mod openapi;
-pub mod origins;
-pub mod protection;
-pub mod serve;
+pub mod ops;
 pub mod site;
 pub mod state;
-pub mod tls;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
+use http::{client_address, protection};
+use ops::{health, metrics};
 use state::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -63,7 +58,7 @@ pub fn router(state: AppState) -> Router {
         .merge(openapi::router(document.nest("/v1", described)))
         .merge(console::router(&state))
         .layer(from_fn_with_state(state.clone(), protection::refuse_other_sites))
-        .layer(from_fn_with_state(state.clone(), forwarded::recognise))
+        .layer(from_fn_with_state(state.clone(), client_address::recognise))
         .layer(from_fn_with_state(state.clone(), protection::security_headers))
         .with_state(state)
 }

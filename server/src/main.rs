@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use auditstream_server::cli::{self, serve};
 use auditstream_server::configuration::{Command, CommandLine};
-use auditstream_server::{commands, serve};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -20,10 +20,10 @@ async fn main() -> ExitCode {
         .init();
     let outcome = match line.command {
         Command::Serve(options) => serve::run(line.settings, options).await,
-        Command::Account(command) => commands::account(&line.settings, command).await,
-        Command::Token(command) => commands::token(&line.settings, command).await,
-        Command::User(command) => commands::user(&line.settings, command).await,
-        Command::Key(command) => commands::key(&line.settings, command).await,
+        Command::Account(command) => cli::account(&line.settings, command).await,
+        Command::Token(command) => cli::token(&line.settings, command).await,
+        Command::User(command) => cli::user(&line.settings, command).await,
+        Command::Key(command) => cli::key(&line.settings, command).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

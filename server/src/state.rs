@@ -8,9 +8,9 @@ use axum::http::Extensions;
 use leptos::prelude::LeptosOptions;
 use leptos_axum::AxumRouteListing;
 
-use crate::api::bodies::Bodies;
-use crate::forwarded::{ClientAddress, Proxies};
-use crate::origins::Origins;
+use crate::http::body_limit::Bodies;
+use crate::http::client_address::{ClientAddress, Proxies};
+use crate::http::origins::Origins;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]

@@ -25,7 +25,9 @@ pub async fn newer_events(filter: EventFilter, range: TimeRange, after: Sequence
 #[cfg(feature = "ssr")]
 fn within(filter: EventFilter, range: TimeRange) -> EventFilter {
     EventFilter {
-        start: filter.start.or_else(|| range.start(auditstream_engine::store::now())),
+        start: filter
+            .start
+            .or_else(|| range.start(auditstream_engine::database::now())),
         ..filter
     }
 }

@@ -2,9 +2,9 @@
 
 use auditstream_model::{AccountName, Code};
 
+use crate::database::{Database, now, retried};
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{Store, now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Makes an account.
@@ -13,7 +13,7 @@ use crate::{Actor, Engine};
 /// When there is one of this name.
 pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let id =
             sqlx::query_scalar("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) RETURNING id")
                 .bind(name.as_str())
@@ -30,8 +30,8 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
 }
 
 /// Makes the account that every installation starts with.
-pub(crate) async fn ensure_default_account(store: &Store) -> Result<()> {
-    let mut tx = store.write().await?;
+pub(crate) async fn ensure_default_account(database: &Database) -> Result<()> {
+    let mut tx = database.write().await?;
     sqlx::query("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
         .bind(AccountName::default_account().as_str())
         .bind(super::random_text())
@@ -44,7 +44,7 @@ pub(crate) async fn ensure_default_account(store: &Store) -> Result<()> {
 /// The row of an account.
 pub(crate) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
-    let found = query.fetch_optional(engine.store().read()).await?;
+    let found = query.fetch_optional(engine.database().read()).await?;
     found.ok_or_else(|| {
         Error::refused(
             Code::NotFound,

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::users::{self, KIND, parse_email};
 use super::{DAY, HOUR, account_id, digest, passwords, random_text};
+use crate::database::{WriteTx, now, retried};
 use crate::error::{Error, Result};
-use crate::store::{WriteTx, now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// How long the link of the first admin is good, ms.
@@ -42,7 +42,7 @@ pub(super) fn word(kind: LinkKind) -> &'static str {
 /// When the database fails.
 pub async fn setup_link(engine: &Engine) -> Result<String> {
     let account = account_id(engine, &AccountName::default_account()).await?;
-    let mut tx = engine.store().write().await?;
+    let mut tx = engine.database().write().await?;
     // The first admin's address is yet to be said.
     let actor = Actor::system(account, AccountName::default_account());
     let issued = issue(&mut tx, &actor, LinkKind::Setup, "", Role::Admin, SETUP_FOR).await?;
@@ -58,7 +58,7 @@ pub async fn invite(engine: &Engine, actor: &Actor, email: &str, role: Role) -> 
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         if is_there(&mut tx, actor, &email).await? {
             return Err(users::taken(&email));
         }
@@ -79,7 +79,7 @@ pub async fn withdraw_invitation(engine: &Engine, actor: &Actor, email: &str) ->
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let gone = sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2 AND kind = $3")
             .bind(actor.account_id())
             .bind(&email)
@@ -103,7 +103,7 @@ pub async fn password_link(engine: &Engine, actor: &Actor, email: &str) -> Resul
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         if !is_there(&mut tx, actor, &email).await? {
             return Err(Error::not_found("user", &email));
         }
@@ -128,7 +128,7 @@ pub async fn link(engine: &Engine, token: &str) -> Result<Option<OneTimeLink>> {
     )
     .bind(digest(token))
     .bind(now())
-    .fetch_optional(engine.store().read())
+    .fetch_optional(engine.database().read())
     .await?;
     let Some((kind, email, account)) = found else {
         return Ok(None);
@@ -156,7 +156,7 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
     };
     let hash = passwords::hash(password.to_owned()).await?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let query = sqlx::query_as::<_, (i64, String, String)>(
             "DELETE FROM one_time_link WHERE digest = $1 AND expires > $2 RETURNING account_id, kind, role",
         );

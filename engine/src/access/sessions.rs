@@ -6,9 +6,9 @@ use serde_json::json;
 use super::throttle::{Attempt, THROTTLED_FOR};
 use super::users::{self, KIND, parse_email};
 use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
+use crate::database::{WriteTx, now, retried};
 use crate::error::{Error, Result};
-use crate::store::{WriteTx, now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// A session ends when it was not used for so long, ms.
@@ -39,7 +39,7 @@ pub async fn sign_in(
     let checked = check(engine, &email, password, client_ip).await?;
     let (user_id, cookie) = (checked.user_id, random_text());
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         checked.hold(&mut tx).await?;
         checked.attempt.succeeded(&mut tx, user_id).await?;
         sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3")
@@ -64,7 +64,7 @@ async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) ->
          JOIN account a ON a.id = u.account_id WHERE u.email = $1",
     )
     .bind(email)
-    .fetch_optional(engine.store().read())
+    .fetch_optional(engine.database().read())
     .await?;
     let user_id = found.as_ref().map(|user| user.0);
     let mut attempt = Attempt::new(email, client_ip);
@@ -89,7 +89,7 @@ async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) ->
         new["further_attempts_refused_for_minutes"] = (THROTTLED_FOR / MINUTE).into();
     }
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         record(&mut tx, &actor, Change::of(KIND, email, "UNSUCCESSFUL_LOGIN", (), &new)).await?;
         tx.commit().await
     })
@@ -158,7 +158,7 @@ pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<O
     .bind(digest(cookie))
     .bind(moment)
     .bind(moment - IDLE)
-    .fetch_optional(engine.store().read())
+    .fetch_optional(engine.database().read())
     .await?;
     let Some((account_id, account, email, role, seen)) = found else {
         return Ok(None);
@@ -174,7 +174,7 @@ pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<O
 }
 
 async fn touch(engine: &Engine, cookie: &str, moment: EpochMillis) -> Result<()> {
-    let mut tx = engine.store().write().await?;
+    let mut tx = engine.database().write().await?;
     sqlx::query("UPDATE session SET seen = $2 WHERE digest = $1")
         .bind(digest(cookie))
         .bind(moment)
@@ -190,7 +190,7 @@ async fn touch(engine: &Engine, cookie: &str, moment: EpochMillis) -> Result<()>
 pub async fn sign_out(engine: &Engine, actor: &Actor, cookie: &str) -> Result<()> {
     let Some(email) = actor.email() else { return Ok(()) };
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let ended = sqlx::query("DELETE FROM session WHERE digest = $1")
             .bind(digest(cookie))
             .execute(&mut *tx)
@@ -213,7 +213,7 @@ pub async fn sign_out_everywhere(engine: &Engine, actor: &Actor, email: &str) ->
         actor.require(Permission::EditAccess)?;
     }
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let user: Option<i64> = sqlx::query_scalar("SELECT id FROM console_user WHERE account_id = $1 AND email = $2")
             .bind(actor.account_id())
             .bind(&email)
@@ -258,7 +258,7 @@ pub async fn change_password(
     let hash = passwords::hash(new.to_owned()).await?;
     let cookie = random_text();
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         checked.hold(&mut tx).await?;
         checked.attempt.succeeded(&mut tx, checked.user_id).await?;
         users::set_password(&mut tx, actor, email, &hash).await?;

@@ -19,8 +19,8 @@ use auditstream_model::{AccountName, Code, EpochMillis};
 
 use super::{DAY, MINUTE, digest};
 use crate::Engine;
+use crate::database::{WriteTx, now, retried};
 use crate::error::{Error, Result};
-use crate::store::{WriteTx, now, retried};
 
 /// How long attempts count, ms.
 pub const THROTTLED_FOR: EpochMillis = 15 * MINUTE;
@@ -78,14 +78,14 @@ impl Attempt {
                 sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
                     .bind(subject)
                     .bind(now() - THROTTLED_FOR)
-                    .fetch_optional(engine.store().read())
+                    .fetch_optional(engine.database().read())
                     .await?;
             if found.is_some_and(|failures| failures >= *limit) {
                 return Err(refusal());
             }
         }
         retried(|| async {
-            let mut tx = engine.store().write().await?;
+            let mut tx = engine.database().write().await?;
             let mut last = false;
             for (subject, limit) in self.counted() {
                 let failures: i64 = sqlx::query_scalar(
@@ -122,7 +122,7 @@ impl Attempt {
     /// Writes to the disk and changes nothing: takes as long as the audit event of a person who exists, the wait for an
     /// account's row included.
     pub(super) async fn write_again(&self, engine: &Engine) -> Result<()> {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
             .bind(&self.subjects[0].0)
             .execute(&mut *tx)
@@ -173,7 +173,7 @@ impl Attempt {
             .bind(user_id)
             .bind(&self.address)
             .bind(now() - KNOWN_FOR)
-            .fetch_one(engine.store().read())
+            .fetch_one(engine.database().read())
             .await?;
         Ok(found > 0)
     }

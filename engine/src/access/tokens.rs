@@ -7,9 +7,9 @@ use auditstream_model::{
 use serde_json::json;
 
 use super::{DAY, MINUTE, digest, random_text};
+use crate::database::{now, retried};
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 const KIND: &str = "API_TOKEN";
@@ -53,7 +53,7 @@ pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
          ORDER BY created DESC, name",
     )
     .bind(actor.account_id())
-    .fetch_all(engine.store().read())
+    .fetch_all(engine.database().read())
     .await?;
     Ok(rows.into_iter().map(view).collect())
 }
@@ -88,7 +88,7 @@ pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput)
         .collect::<Vec<_>>()
         .join(",");
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         sqlx::query(
             "INSERT INTO api_token (digest, account_id, id, name, scopes, created_by, created, expires) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -128,7 +128,7 @@ fn name_taken(name: &str) -> Error {
 pub async fn revoke_token(engine: &Engine, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let query = sqlx::query_as::<_, (String, String)>(
             "DELETE FROM api_token WHERE account_id = $1 AND id = $2 RETURNING name, scopes",
         );
@@ -156,7 +156,7 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     )
     .bind(digest(token))
     .bind(moment)
-    .fetch_optional(engine.store().read())
+    .fetch_optional(engine.database().read())
     .await?;
     let Some((account_id, account, name, words, last_used)) = found else {
         return Ok(None);
@@ -172,7 +172,7 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
 }
 
 async fn touch(engine: &Engine, token: &str, moment: EpochMillis) -> Result<()> {
-    let mut tx = engine.store().write().await?;
+    let mut tx = engine.database().write().await?;
     sqlx::query("UPDATE api_token SET last_used = $2 WHERE digest = $1")
         .bind(digest(token))
         .bind(moment)

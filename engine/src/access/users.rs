@@ -4,9 +4,9 @@ use auditstream_model::{Code, EpochMillis, FieldErrors, LinkKind, Permission, Ro
 use serde_json::json;
 
 use super::{passwords, throttle};
+use crate::database::{WriteTx, now, retried};
 use crate::error::{Error, Result, on_duplicate};
-use crate::store::{WriteTx, now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 pub(super) const KIND: &str = "USER";
@@ -17,7 +17,7 @@ pub(super) const KIND: &str = "USER";
 /// When the database fails.
 pub async fn has_users(engine: &Engine) -> Result<bool> {
     let users: i64 = sqlx::query_scalar("SELECT count(*) FROM console_user")
-        .fetch_one(engine.store().read())
+        .fetch_one(engine.database().read())
         .await?;
     Ok(users > 0)
 }
@@ -46,7 +46,7 @@ pub async fn users(engine: &Engine, actor: &Actor) -> Result<Vec<User>> {
     .bind(actor.account_id())
     .bind(now())
     .bind(super::links::word(LinkKind::Invitation))
-    .fetch_all(engine.store().read())
+    .fetch_all(engine.database().read())
     .await?;
     let user = |(email, word, created, last_sign_in, link_expires, active): Row| {
         Ok(User {
@@ -74,7 +74,7 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
     let email = parse_email(email)?;
     let hash = passwords::hash(password.to_owned()).await?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         insert(&mut tx, actor, &email, role, &hash).await?;
         tx.commit().await
     })
@@ -89,7 +89,7 @@ pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let old = hold(&mut tx, actor, &email).await?;
         if old.role == role {
             return Ok(());
@@ -120,7 +120,7 @@ pub async fn remove_user(engine: &Engine, actor: &Actor, email: &str) -> Result<
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let old = hold(&mut tx, actor, &email).await?;
         old.require_another_admin(&email)?;
         super::links::forget(&mut tx, actor.account_id(), &email).await?;
@@ -145,7 +145,7 @@ pub async fn reset_password(engine: &Engine, actor: &Actor, email: &str, passwor
     let email = parse_email(email)?;
     let hash = passwords::hash(password.to_owned()).await?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         set_password(&mut tx, actor, &email, &hash).await?;
         tx.commit().await
     })

@@ -3,14 +3,14 @@
 use auditstream_model::{Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Permission};
 use http::Uri;
 
-use super::credentials::not_permitted_sentence;
-use super::read::get;
+use super::list::get;
 use super::rows::{KIND, lock, require, view};
 use super::secrets::seal;
+use crate::aws::credentials::not_permitted_sentence;
+use crate::database::{now, retried};
 use crate::error::{Error, Result, on_duplicate};
 use crate::precondition::{Precondition, changed_after};
-use crate::store::{now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Makes a connector.
@@ -27,7 +27,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
     check_endpoint(engine, &connector)?;
     let identifier = connector.identifier.as_str();
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let sealed = seal(engine, &mut tx, actor.account_id(), identifier, secrets.as_ref()).await?;
         sqlx::query(
             "INSERT INTO connector (account_id, identifier, name, description, tags, spec, data_key_id, secrets, created, updated) \
@@ -80,7 +80,7 @@ pub async fn replace_if(
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let row = lock(&mut tx, actor.account_id(), identifier).await?;
         condition.check(Some(&view(&mut tx, actor.account_id(), &row).await?))?;
         let (old, row_updated) = (row.connector()?, row.updated);
@@ -137,7 +137,7 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str) -> Result<
 pub async fn delete_if(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     actor.require(Permission::DeleteConnector)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let row = lock(&mut tx, actor.account_id(), identifier).await?;
         condition.check(Some(&view(&mut tx, actor.account_id(), &row).await?))?;
         let old = row.connector()?;
@@ -193,7 +193,7 @@ fn check_endpoint(engine: &Engine, connector: &Connector) -> Result<()> {
         .parse()
         .map_err(|_| wrong("An endpoint is an address such as https://s3.example.com:9000, without a path.".into()))?;
     Ok(engine
-        .reach()
+        .egress_policy()
         .check_url(&url)
         .map_err(|refusal| wrong(refusal.to_string()))?)
 }

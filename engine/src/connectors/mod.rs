@@ -11,23 +11,16 @@
 //! - [`bucket`]: the steps of a bucket check; [`probe`] is the object that it writes
 //! - [`policy`]: the IAM policy that a destination needs
 
-pub(crate) mod aws;
-pub(crate) mod bucket;
+pub(crate) mod bucket_check;
 mod change;
-mod credentials;
-mod guarded;
-mod policy;
-mod probe;
-mod read;
+mod connection_test;
+mod list;
 mod rows;
 mod secrets;
-mod settings;
-mod steps;
-mod test;
+mod test_steps;
 
 pub use change::{create, delete, delete_if, replace, replace_if};
-pub use read::{external_id, get, list};
+pub use connection_test::{test, watch_test};
+pub use list::{external_id, get, list};
 pub(crate) use rows::{KIND, hold};
 pub(crate) use secrets::{Unlocked, seal_again, unlock};
-pub use settings::{AwsSettings, Timeouts, WebIdentity};
-pub use test::{test, watch_test};

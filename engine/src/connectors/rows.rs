@@ -4,9 +4,9 @@ use auditstream_model::{Connector, ConnectorView, Identifier};
 use sqlx::any::AnyExecutor;
 use sqlx::{AnyConnection, FromRow};
 
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
-use crate::listing::Listed;
-use crate::store::WriteTx;
+use crate::paginate::Listed;
 use crate::vault::Sealed;
 
 /// What audit events call it.

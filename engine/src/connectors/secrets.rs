@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{account, find};
 use crate::Engine;
+use crate::database::WriteTx;
 use crate::error::Result;
-use crate::store::WriteTx;
 use crate::vault::Sealed;
 
 /// A connector with its secrets, for those who talk to AWS.
@@ -36,10 +36,10 @@ impl Unlocked {
 
 /// A connector with its secrets; none when there is no such connector.
 pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -> Result<Option<Unlocked>> {
-    let Some(row) = find(engine.store().read(), account_id, identifier).await? else {
+    let Some(row) = find(engine.database().read(), account_id, identifier).await? else {
         return Ok(None);
     };
-    let (account, external_id) = account(engine.store().read(), account_id).await?;
+    let (account, external_id) = account(engine.database().read(), account_id).await?;
     let mut hash = Sha256::new();
     hash.update(&row.spec);
     hash.update([0]);
@@ -50,7 +50,7 @@ pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -
             let place = place(account_id, identifier);
             let opened = engine
                 .vault()
-                .open_sealed(engine.store().read(), &place, sealed)
+                .open_sealed(engine.database().read(), &place, sealed)
                 .await?;
             Some(serde_json::from_slice(&opened)?)
         }

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::rows::{self, KIND, Row, new_uid, want_run};
 use crate::connectors;
+use crate::database::{WriteTx, now, retried};
 use crate::error::{Error, Result, on_duplicate};
 use crate::failpoint;
 use crate::precondition::{Precondition, changed_after};
-use crate::store::{WriteTx, now, retried};
-use crate::trail::own::{Change, record};
+use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Makes a destination; INACTIVE unless sent otherwise.
@@ -29,7 +29,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
     };
     let identifier = destination.identifier.as_str();
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         require_connector(&mut tx, actor, &destination).await?;
         sqlx::query(
             "INSERT INTO streaming_destination (account_id, identifier, name, description, tags, status, connector, spec, uid, created, updated, status_updated) \
@@ -57,7 +57,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> 
     })
     .await?;
     engine.wake();
-    rows::require(engine.store().read(), actor.account_id(), identifier)
+    rows::require(engine.database().read(), actor.account_id(), identifier)
         .await?
         .view()
 }
@@ -89,7 +89,7 @@ pub async fn replace_if(
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     let made = retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         condition.check(Some(&row.view()?))?;
         let old = row.destination()?;
@@ -137,7 +137,7 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
     engine.require_streaming()?;
     actor.require(Permission::EditDestination)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         save_status(&mut tx, actor, &row, wanted).await?;
         failpoint::reached("toggle.committing").await;
@@ -147,7 +147,7 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
     })
     .await?;
     engine.wake();
-    rows::require(engine.store().read(), actor.account_id(), identifier)
+    rows::require(engine.database().read(), actor.account_id(), identifier)
         .await?
         .view()
 }
@@ -168,7 +168,7 @@ pub async fn delete_if(engine: &Engine, actor: &Actor, identifier: &str, conditi
     engine.require_streaming()?;
     actor.require(Permission::DeleteDestination)?;
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
         condition.check(Some(&row.view()?))?;
         if row.is_active() {

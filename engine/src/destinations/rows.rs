@@ -6,9 +6,9 @@ use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
 use crate::Engine;
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
-use crate::listing::Listed;
-use crate::store::WriteTx;
+use crate::paginate::Listed;
 
 /// What audit events call it.
 pub(crate) const KIND: &str = "STREAMING_DESTINATION";
@@ -102,7 +102,7 @@ impl Listed for Row {
 pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Row>> {
     Ok(sqlx::query_as(select!("d.id = $1"))
         .bind(id)
-        .fetch_optional(engine.store().read())
+        .fetch_optional(engine.database().read())
         .await?)
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Row>> {
 pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<Row>> {
     Ok(sqlx::query_as(select!("d.account_id = $1"))
         .bind(account_id)
-        .fetch_all(engine.store().read())
+        .fetch_all(engine.database().read())
         .await?)
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn hold(tx: &mut WriteTx, id: i64, epoch: i64) -> Result<bool> 
 
 /// Asks for a run of a destination, of whichever server begins it first.
 pub(crate) async fn want_run(tx: &mut WriteTx, id: i64) -> Result<()> {
-    let query = sqlx::query("UPDATE streaming_destination SET run_wanted = run_wanted + 1 WHERE id = $1");
+    let query = sqlx::query("UPDATE streaming_destination SET runs_requested = runs_requested + 1 WHERE id = $1");
     query.bind(id).execute(&mut **tx).await?;
     Ok(())
 }

@@ -11,9 +11,9 @@
 use std::collections::HashSet;
 
 use crate::Engine;
+use crate::database::Database;
 use crate::error::Result;
 use crate::failpoint;
-use crate::store::Store;
 
 macro_rules! sqlite_clock {
     () => {
@@ -42,9 +42,9 @@ macro_rules! due {
             "status = 'ACTIVE' AND (lease_replica IS NULL OR lease_replica = $1 ",
             "OR NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = lease_replica AND ",
             $lives,
-            ")) AND (lease_replica IS NOT NULL OR run_wanted > run_done OR run_tick < ",
+            ")) AND (lease_replica IS NOT NULL OR runs_requested > runs_served OR last_tick < ",
             $clock,
-            " / $2 * $2 OR run_tick > ",
+            " / $2 * $2 OR last_tick > ",
             $clock,
             ")"
         )
@@ -67,11 +67,11 @@ macro_rules! select_due {
 macro_rules! claim {
     ($clock:expr, $lives:expr) => {
         concat!(
-            "UPDATE streaming_destination SET lease_replica = $1, epoch = epoch + 1, run_tick = ",
+            "UPDATE streaming_destination SET lease_replica = $1, epoch = epoch + 1, last_tick = ",
             $clock,
             " / $2 * $2 WHERE id = $3 AND ",
             due!($clock, $lives),
-            " RETURNING epoch, run_wanted"
+            " RETURNING epoch, runs_requested"
         )
     };
 }
@@ -115,12 +115,12 @@ impl Replica {
     }
 
     /// Says that this server is there.
-    pub(super) async fn register(self, store: &Store) -> Result<()> {
-        let gone = store.dialect().pick(
+    pub(super) async fn register(self, database: &Database) -> Result<()> {
+        let gone = database.dialect().pick(
             "DELETE FROM replica",
             concat!("DELETE FROM replica WHERE NOT ", postgres_lives!()),
         );
-        let here = store.dialect().pick(
+        let here = database.dialect().pick(
             concat!("INSERT INTO replica (id, heartbeat) VALUES ($1, ", sqlite_clock!(), ")"),
             concat!(
                 "INSERT INTO replica (id, heartbeat) VALUES ($1, ",
@@ -128,7 +128,7 @@ impl Replica {
                 ") ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat"
             ),
         );
-        let mut tx = store.pulse().begin().await?;
+        let mut tx = database.pulse().begin().await?;
         sqlx::query(gone).execute(&mut *tx).await?;
         sqlx::query(here).bind(self.id).execute(&mut *tx).await?;
         tx.commit().await?;
@@ -136,23 +136,23 @@ impl Replica {
     }
 
     /// Says that it goes; its leases are free.
-    pub(super) async fn leave(self, store: &Store) -> Result<()> {
+    pub(super) async fn leave(self, database: &Database) -> Result<()> {
         let query = sqlx::query("DELETE FROM replica WHERE id = $1");
-        query.bind(self.id).execute(store.pulse()).await?;
+        query.bind(self.id).execute(database.pulse()).await?;
         Ok(())
     }
 
     /// This server's part of the runs that should begin, in random order: what it leaves is for the others, which look
     /// as often as it does. Those that it runs already are not among them.
-    pub(super) async fn due(self, store: &Store, running: &HashSet<i64>) -> Result<Vec<Due>> {
-        let query = store.dialect().pick(
+    pub(super) async fn due(self, database: &Database, running: &HashSet<i64>) -> Result<Vec<Due>> {
+        let query = database.dialect().pick(
             select_due!(sqlite_clock!(), "TRUE"),
             select_due!(postgres_clock!(), postgres_lives!()),
         );
         let mut found: Vec<(i64, i64, i64, i64)> = sqlx::query_as(query)
             .bind(self.id)
             .bind(self.interval)
-            .fetch_all(store.read())
+            .fetch_all(database.read())
             .await?;
         found.retain(|(destination_id, ..)| !running.contains(destination_id));
         let replicas = found
@@ -171,12 +171,12 @@ impl Replica {
     }
 
     /// Takes the right to a run; none when another was first.
-    pub(super) async fn claim(self, store: &Store, destination_id: i64) -> Result<Option<Lease>> {
-        let query = store.dialect().pick(
+    pub(super) async fn claim(self, database: &Database, destination_id: i64) -> Result<Option<Lease>> {
+        let query = database.dialect().pick(
             claim!(sqlite_clock!(), "TRUE"),
             claim!(postgres_clock!(), postgres_lives!()),
         );
-        let mut tx = store.write().await?;
+        let mut tx = database.write().await?;
         let claimed: Option<(i64, i64)> = sqlx::query_as(query)
             .bind(self.id)
             .bind(self.interval)
@@ -194,10 +194,10 @@ impl Replica {
     }
 
     /// The run has ended. Where the epoch has changed meanwhile, what was asked for is still to be done.
-    pub(super) async fn release(self, store: &Store, lease: Lease) -> Result<()> {
-        let mut tx = store.write().await?;
+    pub(super) async fn release(self, database: &Database, lease: Lease) -> Result<()> {
+        let mut tx = database.write().await?;
         sqlx::query(
-            "UPDATE streaming_destination SET lease_replica = NULL, run_done = CASE WHEN epoch = $3 THEN $4 ELSE run_done END \
+            "UPDATE streaming_destination SET lease_replica = NULL, runs_served = CASE WHEN epoch = $3 THEN $4 ELSE runs_served END \
              WHERE id = $1 AND lease_replica = $2",
         )
         .bind(lease.destination_id)

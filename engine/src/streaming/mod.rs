@@ -13,16 +13,14 @@
 //! Any of it may stop anywhere: what is in the database decides what comes next. A batch is frozen before its first PUT,
 //! each attempt is recorded before it is made, and the cursor moves only over what the bucket is known to hold.
 
-mod budget;
-mod confirm;
 pub mod encode;
-mod explain;
-pub(crate) mod failure;
+mod freeze;
 mod lease;
-mod plan;
+mod limits;
+mod outcome;
 mod run;
 pub(crate) mod schedule;
 pub(crate) mod upload;
 
-pub(crate) use budget::Budget;
+pub(crate) use limits::Budget;
 pub use schedule::next_tick;

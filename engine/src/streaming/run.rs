@@ -9,18 +9,18 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
-use super::budget::{Place, Share};
-use super::failure::Cause;
+use super::freeze::{self, OpenBatch};
 use super::lease::{Due, Lease, Replica};
-use super::plan::{self, OpenBatch};
+use super::limits::{Place, Share};
 use super::upload::{self, Delivered, Object};
-use super::{confirm, encode};
+use super::{encode, outcome};
 use crate::Engine;
+use crate::aws::failure::Cause;
 use crate::connectors::{self, Unlocked};
+use crate::database::retried;
 use crate::destinations::rows::{self, Row};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::store::retried;
 
 /// How long a destination rests when a run ended in a fault of our own, such as a database that does not answer.
 const AFTER_A_FAULT: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub(super) async fn run(
 ) {
     let destination_id = due.destination_id;
     let ended = async {
-        let Some(lease) = replica.claim(engine.store(), destination_id).await? else {
+        let Some(lease) = replica.claim(engine.database(), destination_id).await? else {
             return Ok(());
         };
         engine.metrics().run(due.abandoned);
@@ -56,7 +56,7 @@ pub(super) async fn run(
         // A run that the database or a stop broke off keeps its lease, which makes it due again at once: here when the
         // database answers, elsewhere when this server has gone.
         if !matches!(passed, Err(Error::Database(_))) && !*stopped.borrow() {
-            replica.release(engine.store(), lease).await?;
+            replica.release(engine.database(), lease).await?;
         }
         passed
     };
@@ -83,14 +83,14 @@ async fn panicked(engine: &Engine, lease: Lease, said: String) -> Result<()> {
     let Some(row) = held(engine, lease).await? else {
         return Ok(());
     };
-    let batch = plan::open_batch(engine, row.id).await?;
+    let batch = freeze::open_batch(engine, row.id).await?;
     let cause = Cause::refused(
         "internal",
         "Something went wrong on this server while it streamed.",
         "Its log says more. It is tried again at the next tick.",
         "A mistake in this program broke the run off. Nothing is skipped.",
     );
-    confirm::failed(engine, &row, batch.as_ref(), &cause).await
+    outcome::failed(engine, &row, batch.as_ref(), &cause).await
 }
 
 /// The destination as the run may stream it; none when it was paused, changed, or taken over by another server.
@@ -105,7 +105,7 @@ async fn pass(engine: &Engine, lease: Lease, place: &mut Place, mut stopping: wa
     };
     let up_to: i64 = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
         .bind(first.account_id)
-        .fetch_one(engine.store().read())
+        .fetch_one(engine.database().read())
         .await?;
     loop {
         let Some(row) = held(engine, lease).await? else {
@@ -115,10 +115,10 @@ async fn pass(engine: &Engine, lease: Lease, place: &mut Place, mut stopping: wa
             return Ok(());
         }
         let Some(cursor) = row.cursor else { return Ok(()) };
-        let step = match plan::open_batch(engine, row.id).await? {
+        let step = match freeze::open_batch(engine, row.id).await? {
             Some(batch) => deliver(engine, lease, batch, place, &mut stopping).await,
-            None if cursor >= up_to => return confirm::caught_up(engine, &row).await,
-            None => match plan::freeze(engine, &row, cursor, up_to).await {
+            None if cursor >= up_to => return outcome::caught_up(engine, &row).await,
+            None => match freeze::freeze(engine, &row, cursor, up_to).await {
                 Ok(true) => Ok(Next::Batch),
                 Ok(false) => Ok(Next::Stop),
                 Err(error) => Err(error),
@@ -133,7 +133,7 @@ async fn pass(engine: &Engine, lease: Lease, place: &mut Place, mut stopping: wa
                     error.to_string(),
                     "Look into the server's log; restore the database from a backup if data is missing.",
                 );
-                return confirm::failed(engine, &row, None, &cause).await;
+                return outcome::failed(engine, &row, None, &cause).await;
             }
             Err(error) => return Err(error),
         }
@@ -159,7 +159,7 @@ async fn deliver(
         let Some(unlocked) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
             let sentence = format!("The AWS connector “{}” does not exist.", row.connector);
             let cause = Cause::blocked("connector", sentence, "Edit the destination and select another.");
-            confirm::failed(engine, &row, Some(&batch), &cause).await?;
+            outcome::failed(engine, &row, Some(&batch), &cause).await?;
             return Ok(Next::Stop);
         };
         let spec = row.spec()?;
@@ -172,7 +172,7 @@ async fn deliver(
                 Some(Ok(delivered)) => {
                     let remark = remark(&unlocked, bucket, &s3.region);
                     return Ok(
-                        if confirm::delivered(engine, &row, &batch, &delivered, remark.as_deref()).await? {
+                        if outcome::delivered(engine, &row, &batch, &delivered, remark.as_deref()).await? {
                             Next::Batch
                         } else {
                             Next::Stop
@@ -199,7 +199,7 @@ async fn deliver(
             message = cause.message,
             "a batch was not delivered"
         );
-        confirm::failed(engine, &row, Some(&batch), &cause).await?;
+        outcome::failed(engine, &row, Some(&batch), &cause).await?;
         batch.doubt(cause.in_doubt);
         retry += 1;
         let backoff = unlocked.connector.spec.backoff;
@@ -257,9 +257,9 @@ struct Body {
 
 /// Builds a batch from the trail: the same bytes each time.
 async fn build(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<Body> {
-    let bytes = plan::working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
+    let bytes = freeze::working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
     let mut share = engine.budget().take(bytes, row.failure.is_some()).await?;
-    let events = plan::read_events(engine, row.account_id, batch.first_sequence - 1, batch.last_sequence).await?;
+    let events = freeze::read_events(engine, row.account_id, batch.first_sequence - 1, batch.last_sequence).await?;
     let (format, compression) = (batch.format()?, batch.compression()?);
     let encoded = tokio::task::spawn_blocking(move || {
         let content = encode::content(&events, format);
@@ -299,7 +299,7 @@ async fn attempt(
     }
     let began = Instant::now();
     let mut put = std::pin::pin!(upload::put(client, object));
-    let mut tx = engine.store().write().await?;
+    let mut tx = engine.database().write().await?;
     if !rows::hold(&mut tx, row.id, row.epoch).await? {
         return Ok(None);
     }
@@ -325,7 +325,7 @@ async fn attempt(
 
 async fn note_attempt(engine: &Engine, row: &Row, batch: &OpenBatch) -> Result<bool> {
     retried(|| async {
-        let mut tx = engine.store().write().await?;
+        let mut tx = engine.database().write().await?;
         if !rows::hold(&mut tx, row.id, row.epoch).await? {
             return Ok(false);
         }

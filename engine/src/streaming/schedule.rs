@@ -8,11 +8,11 @@ use auditstream_model::EpochMillis;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
-use super::budget::Places;
 use super::lease::{Due, Replica};
+use super::limits::Places;
 use super::run::run;
 use crate::Engine;
-use crate::store::{Dialect, now};
+use crate::database::{Dialect, now};
 
 /// Between two looks at what is due, and between two heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
 
 async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
     let replica = Replica::new(&engine);
-    while let Err(error) = replica.register(engine.store()).await {
+    while let Err(error) = replica.register(engine.database()).await {
         tracing::error!(%error, "this server cannot join the others on its database; tried again in a second");
         tokio::select! {
             _ = stop.changed() => return,
@@ -65,7 +65,7 @@ async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
     let heart = tokio::spawn(beat(engine.clone(), replica));
     let mut runs = Runs::default();
     while !*stop.borrow() {
-        match replica.due(engine.store(), &runs.destinations()).await {
+        match replica.due(engine.database(), &runs.destinations()).await {
             Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
             Err(error) => tracing::error!(%error, "the destinations cannot be read; tried again in a second"),
         }
@@ -81,19 +81,19 @@ async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
         runs.ended().await;
     }
     heart.abort();
-    if let Err(error) = replica.leave(engine.store()).await {
+    if let Err(error) = replica.leave(engine.database()).await {
         tracing::warn!(%error, "the other servers will notice in a few seconds that this one has gone");
     }
 }
 
 /// Renews the heartbeat for as long as the server runs.
 async fn beat(engine: Engine, replica: Replica) {
-    if engine.store().dialect() == Dialect::Sqlite {
+    if engine.database().dialect() == Dialect::Sqlite {
         return;
     }
     loop {
         tokio::time::sleep(BEAT).await;
-        if let Err(error) = replica.register(engine.store()).await {
+        if let Err(error) = replica.register(engine.database()).await {
             tracing::error!(%error, "the heartbeat could not be renewed; tried again in a second");
         }
     }

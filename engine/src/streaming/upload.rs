@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::encode;
-use super::failure::{self, Cause, classify};
+use crate::aws::failure::{self, Cause, classify};
 use crate::failpoint;
 
 /// The object's user metadata: SHA-256 of the content before compression, hexadecimal.

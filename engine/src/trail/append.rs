@@ -6,8 +6,8 @@ use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::AssertSqlSafe;
 
 use super::payload::{Prepared, same_content};
+use crate::database::{Dialect, WriteTx, now};
 use crate::error::Result;
-use crate::store::{Dialect, WriteTx, now};
 
 /// Rows of one statement: enough that the round trips to the database do not count, far from its limit of parameters.
 const ROWS: usize = 200;

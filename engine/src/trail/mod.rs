@@ -9,9 +9,9 @@
 
 pub(crate) mod append;
 mod ingest;
-pub(crate) mod own;
 pub mod payload;
 mod search;
+pub(crate) mod self_audit;
 pub(crate) mod writer;
 
 pub use ingest::{BodyFormat, ingest, parse};

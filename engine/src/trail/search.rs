@@ -65,14 +65,14 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
     // Before the rows: what is committed between the two is then told of as new, and is not missed.
     let last_sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
         .bind(actor.account_id())
-        .fetch_one(engine.store().read())
+        .fetch_one(engine.database().read())
         .await?;
-    let query = sqlx::query(engine.store().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")));
+    let query = sqlx::query(engine.database().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")));
     let rows = bind_filter(query, actor, filter, like)
         .bind(before_time)
         .bind(before_sequence)
         .bind(i64::from(limit) + 1)
-        .fetch_all(engine.store().read())
+        .fetch_all(engine.database().read())
         .await?;
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let more = events.len() > limit as usize;
@@ -100,11 +100,11 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
 /// No permission.
 pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
     actor.require(Permission::ViewAudit)?;
-    let query = sqlx::query(engine.store().dialect().pick(newer_by!("LIKE"), newer_by!("ILIKE")));
+    let query = sqlx::query(engine.database().dialect().pick(newer_by!("LIKE"), newer_by!("ILIKE")));
     let row = bind_filter(query, actor, filter, pattern(filter)?)
         .bind(after)
         .bind(NEWER_AT_MOST)
-        .fetch_one(engine.store().read())
+        .fetch_one(engine.database().read())
         .await?;
     Ok(row.try_get(0)?)
 }

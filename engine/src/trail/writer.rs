@@ -11,10 +11,10 @@ use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
 use super::payload::Prepared;
+use crate::database::{Database, Dialect, now, retried};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::metrics::Metrics;
-use crate::store::{Dialect, Store, now, retried};
 
 /// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -40,10 +40,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the task. It ends when the last handle is gone.
-    pub(crate) fn start(store: Store, metrics: Metrics) -> Self {
+    pub(crate) fn start(database: Database, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let failed_at = Arc::new(AtomicI64::new(0));
-        tokio::spawn(write(store, metrics, Arc::clone(&failed_at), requests));
+        tokio::spawn(write(database, metrics, Arc::clone(&failed_at), requests));
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
@@ -157,12 +157,12 @@ impl Lanes {
 }
 
 async fn write(
-    store: Store,
+    database: Database,
     metrics: Metrics,
     failed_at: Arc<AtomicI64>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
-    let lane_of = |request: &Request| lane(store.dialect(), request.account_id);
+    let lane_of = |request: &Request| lane(database.dialect(), request.account_id);
     let mut lanes = Lanes::default();
     let mut commits = JoinSet::new();
     let mut open = true;
@@ -181,7 +181,7 @@ async fn write(
         }
         while let Some((lane, group)) = lanes.next() {
             let commit = commits.spawn(commit_and_answer(
-                store.clone(),
+                database.clone(),
                 metrics.clone(),
                 Arc::clone(&failed_at),
                 group,
@@ -204,9 +204,9 @@ fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
     group
 }
 
-async fn commit_and_answer(store: Store, metrics: Metrics, failed_at: Arc<AtomicI64>, group: Vec<Request>) {
+async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<AtomicI64>, group: Vec<Request>) {
     let began = Instant::now();
-    match retried(|| commit(&store, &group)).await {
+    match retried(|| commit(&database, &group)).await {
         Ok(results) => {
             failed_at.store(0, Ordering::Relaxed);
             metrics.committed(group.len(), began.elapsed());
@@ -232,8 +232,8 @@ async fn commit_and_answer(store: Store, metrics: Metrics, failed_at: Arc<Atomic
     }
 }
 
-async fn commit(store: &Store, group: &[Request]) -> Result<Vec<Appended>> {
-    let mut tx = store.write().await?;
+async fn commit(database: &Database, group: &[Request]) -> Result<Vec<Appended>> {
+    let mut tx = database.write().await?;
     let mut results = Vec::with_capacity(group.len());
     for request in group {
         results.push(append(&mut tx, request.account_id, &request.events).await?);

@@ -4,8 +4,6 @@
 //! key, which stands outside of it. Both can be replaced while servers run (see [`rotate`]). A sealed text is a 24-byte
 //! nonce and the ciphertext with its tag, bound to its place (the associated data), so that it opens nowhere else.
 
-mod rotate;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
@@ -18,10 +16,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyExecutor;
 
+use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
-use crate::store::{Dialect, Store, WriteTx, now};
-
-pub use rotate::{retire, rotate};
 
 const NONCE_BYTES: usize = 24;
 
@@ -89,7 +85,7 @@ impl MasterKey {
     }
 
     /// Tells it apart from others, and nothing of it.
-    fn id(&self) -> Vec<u8> {
+    pub(crate) fn id(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
         hash.update(b"auditstream master key");
         hash.update(self.0);
@@ -104,7 +100,7 @@ impl MasterKey {
 /// Seals and opens secrets. Keys that another process has made since are found when they are needed.
 #[derive(Clone)]
 pub struct Vault {
-    master: MasterKey,
+    pub(crate) master: MasterKey,
     data_keys: Arc<RwLock<HashMap<i64, [u8; 32]>>>,
 }
 
@@ -128,12 +124,12 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Opening`] when the master key is not one that the database knows.
-    pub async fn open(store: &Store, master: &MasterKey) -> Result<Self> {
+    pub async fn open(database: &Database, master: &MasterKey) -> Result<Self> {
         let vault = Self {
             master: master.clone(),
             data_keys: Arc::default(),
         };
-        let mut tx = store.write().await?;
+        let mut tx = database.write().await?;
         lock(&mut tx).await?;
         match newest(&mut tx).await? {
             Some(id) => {
@@ -192,7 +188,7 @@ impl Vault {
     }
 
     /// Of the database unless it is known. Keys never change; they come and go.
-    async fn data_key(&self, executor: impl AnyExecutor<'_>, id: i64) -> Result<[u8; 32]> {
+    pub(crate) async fn data_key(&self, executor: impl AnyExecutor<'_>, id: i64) -> Result<[u8; 32]> {
         let known = self
             .data_keys
             .read()
@@ -222,7 +218,7 @@ impl Vault {
 }
 
 /// Two servers that open a new database at once must not make a key each.
-async fn lock(tx: &mut WriteTx) -> Result<()> {
+pub(crate) async fn lock(tx: &mut WriteTx) -> Result<()> {
     if tx.dialect() == Dialect::Postgres {
         let lock = sqlx::query("LOCK TABLE data_key IN SHARE ROW EXCLUSIVE MODE");
         lock.execute(&mut **tx).await?;
@@ -237,7 +233,7 @@ async fn newest(tx: &mut WriteTx) -> Result<Option<i64>> {
 }
 
 /// Makes a data key that each of these master keys opens: the present one, and one that is to replace it.
-async fn insert(tx: &mut WriteTx, key: &[u8; 32], masters: &[&MasterKey]) -> Result<i64> {
+pub(crate) async fn insert(tx: &mut WriteTx, key: &[u8; 32], masters: &[&MasterKey]) -> Result<i64> {
     let id = sqlx::query_scalar("INSERT INTO data_key (created) VALUES ($1) RETURNING id")
         .bind(now())
         .fetch_one(&mut **tx)
@@ -248,17 +244,17 @@ async fn insert(tx: &mut WriteTx, key: &[u8; 32], masters: &[&MasterKey]) -> Res
     Ok(id)
 }
 
-/// `incoming`: it is to replace the other master key.
-async fn wrap(tx: &mut WriteTx, id: i64, key: &[u8; 32], master: &MasterKey, incoming: bool) -> Result<()> {
+/// `pending`: it is to replace the other master key.
+pub(crate) async fn wrap(tx: &mut WriteTx, id: i64, key: &[u8; 32], master: &MasterKey, pending: bool) -> Result<()> {
     let query = sqlx::query(
-        "INSERT INTO data_key_wrap (data_key_id, master_key, wrapped, incoming) VALUES ($1, $2, $3, $4) \
+        "INSERT INTO data_key_wrap (data_key_id, master_key, wrapped, pending) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
     );
     query
         .bind(id)
         .bind(master.id())
         .bind(seal(&master.0, b"data key", key)?)
-        .bind(i64::from(incoming))
+        .bind(i64::from(pending))
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::trail::search;
-use auditstream_engine::{Actor, MasterKey, Result, access, connectors, destinations, notify, vault};
+use auditstream_engine::{Actor, MasterKey, Result, access, alerts, connectors, destinations, key_rotation};
 use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{AccountName, ApiTokenInput, BucketCheckInput, EventFilter, Role, Scope, SpecInput, Status};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use crate::on_both;
-use crate::store::{BUCKET, SECRET, Store};
+use crate::s3::{BUCKET, SECRET, Store};
 use crate::support::{House, On, connector, destination};
 
 on_both![
@@ -207,15 +207,15 @@ impl Scene {
                 .await
                 .map(drop),
             Change::MoveCursor => destinations::move_cursor(engine, admin, "siem", 2).await.map(drop),
-            Change::MakeWebhook => notify::put(engine, admin, webhook(None)).await.map(drop),
-            Change::EditWebhook => notify::put(engine, admin, webhook(Some(60))).await.map(drop),
-            Change::TestWebhook => notify::test(engine, admin).await.map(drop),
+            Change::MakeWebhook => alerts::put(engine, admin, webhook(None)).await.map(drop),
+            Change::EditWebhook => alerts::put(engine, admin, webhook(Some(60))).await.map(drop),
+            Change::TestWebhook => alerts::test(engine, admin).await.map(drop),
             Change::RotateKeys => {
                 let new = MasterKey::from_base64(NEW_KEY).unwrap();
-                vault::rotate(engine, admin, Some(&new)).await.map(drop)
+                key_rotation::rotate(engine, admin, Some(&new)).await.map(drop)
             }
-            Change::RetireKeys => vault::retire(engine, admin, true).await.map(drop),
-            Change::RemoveWebhook => notify::remove(engine, admin).await,
+            Change::RetireKeys => key_rotation::retire(engine, admin, true).await.map(drop),
+            Change::RemoveWebhook => alerts::remove(engine, admin).await,
             Change::DeleteDestination => destinations::delete(engine, admin, "siem").await,
             Change::DeleteConnector => connectors::delete(engine, admin, "aws").await,
             Change::MakeUser => access::create_user(engine, admin, ADA, Role::Admin, PASSWORD).await,

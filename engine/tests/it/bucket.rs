@@ -8,7 +8,7 @@ use auditstream_model::{BucketCheck, BucketCheckInput, Code, EventFilter, Outcom
 use serde_json::json;
 
 use crate::faults::{Proxy, house};
-use crate::store::{BUCKET, Fault, SECRET, Store};
+use crate::s3::{BUCKET, Fault, SECRET, Store};
 use crate::support::{House, connector, dense, destination, events};
 
 async fn check(house: &House) -> BucketCheck {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::database::{DatabaseUrl, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{Actor, Engine};
 use auditstream_model::AccountName;
@@ -25,8 +25,8 @@ impl Process {
     /// Starts this program again with one test alone, on the house's database.
     pub fn start(test: &str, house: &House, orders: &[(&str, String)]) -> Self {
         let place = match &house.config.database {
-            Database::Sqlite(file) => file.display().to_string(),
-            Database::Postgres(_) => house.url().to_owned(),
+            DatabaseUrl::Sqlite(file) => file.display().to_string(),
+            DatabaseUrl::Postgres(_) => house.url().to_owned(),
         };
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--nocapture", "--ignored", "--test-threads=1"])
@@ -102,9 +102,9 @@ impl Inside {
     pub async fn open(interval: Duration) -> Option<Self> {
         let place = std::env::var(DATABASE).ok()?;
         let database = if place.starts_with("postgres") {
-            Database::Postgres(PostgresUrl::parse(&place).unwrap())
+            DatabaseUrl::Postgres(PostgresUrl::parse(&place).unwrap())
         } else {
-            Database::Sqlite(place.into())
+            DatabaseUrl::Sqlite(place.into())
         };
         let mut config = config(database);
         config.stream_interval = interval;

@@ -1,13 +1,13 @@
 //! Connectors and their secrets.
 
-use auditstream_engine::store::{Database, PostgresUrl};
+use auditstream_engine::database::{DatabaseUrl, PostgresUrl};
 use auditstream_engine::{Config, Engine, MasterKey, connectors};
 use auditstream_model::{Code, CredentialsInput, Outcome, TestProgress};
 use futures::StreamExt;
 
 use crate::on_both;
 use crate::postgres::address;
-use crate::store::{SECRET, Store};
+use crate::s3::{SECRET, Store};
 use crate::support::{House, On, config, connector};
 
 on_both![
@@ -195,7 +195,7 @@ async fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password()
         ("postgres://audit:hush@127.0.0.1:1/audit".to_owned(), "refused"),
         (address("nowhere"), "does not exist"),
     ] {
-        let database = Database::Postgres(PostgresUrl::parse(&url).unwrap());
+        let database = DatabaseUrl::Postgres(PostgresUrl::parse(&url).unwrap());
         let refused = Engine::open(config(database)).await.unwrap_err().to_string();
         assert!(refused.starts_with("cannot open the database postgres://"), "{refused}");
         assert!(

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
 use crate::faults::{Fault, Proxy};
-use crate::store::{BUCKET, Store, lines};
+use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, destination, events};
 
 /// What the store does to the first PUTs.

@@ -6,7 +6,7 @@ use auditstream_engine::{Actor, AwsSettings, WebIdentity, access, connectors, de
 use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Outcome, Status};
 use serde_json::json;
 
-use crate::store::{BUCKET, Key, SECRET, Store};
+use crate::s3::{BUCKET, Key, SECRET, Store};
 use crate::sts::{POD_ROLE, POD_TOKEN, ROLE, Sts};
 use crate::support::{House, On, connector, dense, events};
 

@@ -8,7 +8,7 @@ use auditstream_model::{Backoff, BatchStatus, Status};
 use serde_json::json;
 
 use crate::on_both;
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, connector, destination, events};
 
 on_both![

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, connector, dense, events};
 use crate::wire::{self, Request};
 

@@ -1,11 +1,11 @@
 //! New keys, while servers run.
 
-use auditstream_engine::{Config, Engine, MasterKey, connectors, notify, vault};
+use auditstream_engine::{Config, Engine, MasterKey, alerts, connectors, key_rotation};
 use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{Code, Outcome};
 
 use crate::on_both;
-use crate::store::Store;
+use crate::s3::Store;
 use crate::support::{House, connector};
 
 const NEW_KEY: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
@@ -26,11 +26,11 @@ async fn keys_are_rotated_while_servers_run(house: House) {
         secret: Some(secret.to_owned()),
         lag_limit_seconds: None,
     };
-    notify::put(&house.engine, &house.admin, webhook).await.unwrap();
+    alerts::put(&house.engine, &house.admin, webhook).await.unwrap();
     let other = Engine::open(house.config.clone()).await.unwrap();
     assert!(works(&other, &house).await);
 
-    assert_eq!(vault::rotate(&other, &house.admin, None).await.unwrap(), 2);
+    assert_eq!(key_rotation::rotate(&other, &house.admin, None).await.unwrap(), 2);
     assert_eq!(
         count(&house, "SELECT count(*) FROM data_key").await,
         1,
@@ -38,7 +38,7 @@ async fn keys_are_rotated_while_servers_run(house: House) {
     );
     // The first server has never seen the new key, opens with it and seals with it.
     assert!(works(&house.engine, &house).await);
-    assert!(notify::get(&house.engine, &house.admin).await.is_ok());
+    assert!(alerts::get(&house.engine, &house.admin).await.is_ok());
     connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
         .await
         .unwrap();
@@ -46,7 +46,9 @@ async fn keys_are_rotated_while_servers_run(house: House) {
 
     // Another master key: both open until the old one is retired.
     let new = MasterKey::from_base64(NEW_KEY).unwrap();
-    vault::rotate(&house.engine, &house.admin, Some(&new)).await.unwrap();
+    key_rotation::rotate(&house.engine, &house.admin, Some(&new))
+        .await
+        .unwrap();
     let with_new = Config {
         master_key: new,
         ..house.config.clone()
@@ -60,7 +62,7 @@ async fn keys_are_rotated_while_servers_run(house: House) {
         works(&renewed, &house).await,
         "sealed by a server with the old master key"
     );
-    vault::retire(&renewed, &house.admin, false).await.unwrap();
+    key_rotation::retire(&renewed, &house.admin, false).await.unwrap();
     let refused = Engine::open(house.config.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("master key"), "{refused}");
     assert!(works(&renewed, &house).await);
@@ -73,24 +75,24 @@ async fn no_key_is_lost_on_the_way(house: House) {
     house.connect(&store).await;
     let (engine, admin) = (&house.engine, &house.admin);
     // Nothing else opens the keys.
-    assert_eq!(vault::retire(engine, admin, false).await.unwrap(), 0);
+    assert_eq!(key_rotation::retire(engine, admin, false).await.unwrap(), 0);
     assert!(works(engine, &house).await);
     let new = MasterKey::from_base64(NEW_KEY).unwrap();
-    vault::rotate(engine, admin, Some(&new)).await.unwrap();
-    let without_it = vault::rotate(engine, admin, None).await.unwrap_err();
+    key_rotation::rotate(engine, admin, Some(&new)).await.unwrap();
+    let without_it = key_rotation::rotate(engine, admin, None).await.unwrap_err();
     assert_eq!(
         without_it.problem().code,
         Code::Conflict,
         "servers with the new key could not open it"
     );
-    let by_mistake = vault::retire(engine, admin, false).await.unwrap_err();
+    let by_mistake = key_rotation::retire(engine, admin, false).await.unwrap_err();
     assert_eq!(
         by_mistake.problem().code,
         Code::Conflict,
         "servers may run with the new key"
     );
     // Thought better of it: the old one retires the new one.
-    vault::retire(engine, admin, true).await.unwrap();
+    key_rotation::retire(engine, admin, true).await.unwrap();
     let with_new = Config {
         master_key: new,
         ..house.config.clone()
@@ -98,7 +100,7 @@ async fn no_key_is_lost_on_the_way(house: House) {
     assert!(Engine::open(with_new).await.is_err());
     assert!(works(engine, &house).await);
     house.sql("DELETE FROM data_key_wrap").await;
-    let lost = vault::retire(engine, admin, false).await.unwrap_err();
+    let lost = key_rotation::retire(engine, admin, false).await.unwrap_err();
     assert_eq!(lost.problem().code, Code::Conflict);
 }
 

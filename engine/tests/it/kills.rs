@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, connector, events};
 
 /// The number of the first event that the process sends; none: it sends nothing, and ends when all has landed.

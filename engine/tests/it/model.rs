@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::child::say;
 use crate::faults::{Fault, Proxy};
-use crate::store::{BUCKET, Store, lines};
+use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, connector, destination, events};
 
 #[derive(Clone, Debug)]

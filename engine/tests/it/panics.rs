@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
 use crate::on_both;
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, dense, events};
 
 on_both![a_run_that_panics_fails_visibly_and_waits_for_its_next_time,];

@@ -7,7 +7,7 @@ use auditstream_model::Status;
 use serde_json::{Value, json};
 
 use crate::on;
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, dense, events};
 
 const EVENTS: usize = 10_000;

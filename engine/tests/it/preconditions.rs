@@ -1,12 +1,12 @@
 //! Changes on condition that nobody else made one meanwhile.
 
-use auditstream_engine::{Precondition, Version, connectors, destinations, notify};
+use auditstream_engine::{Precondition, Version, alerts, connectors, destinations};
 use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{Code, Status};
 use serde_json::json;
 
 use crate::on_both;
-use crate::store::Store;
+use crate::s3::Store;
 use crate::support::{House, connector, destination};
 
 on_both![
@@ -103,22 +103,22 @@ async fn a_webhook_is_changed_and_removed_only_as_it_was_read(house: House) {
         secret: Some(format!("whsec_{}", secret.repeat(32))),
         lag_limit_seconds: None,
     };
-    let none = notify::put_if(engine, admin, sent("a"), &Precondition::Exists)
+    let none = alerts::put_if(engine, admin, sent("a"), &Precondition::Exists)
         .await
         .unwrap_err();
     assert_eq!(none.problem().code, Code::PreconditionFailed);
-    let first = notify::put_if(engine, admin, sent("a"), &Precondition::None)
+    let first = alerts::put_if(engine, admin, sent("a"), &Precondition::None)
         .await
         .unwrap();
-    let changed = notify::put_if(engine, admin, sent("b"), &only(&first)).await.unwrap();
+    let changed = alerts::put_if(engine, admin, sent("b"), &only(&first)).await.unwrap();
     for refused in [
-        notify::put_if(engine, admin, sent("c"), &only(&first)).await.map(drop),
-        notify::remove_if(engine, admin, &only(&first)).await,
+        alerts::put_if(engine, admin, sent("c"), &only(&first)).await.map(drop),
+        alerts::remove_if(engine, admin, &only(&first)).await,
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
     }
-    assert_eq!(notify::get(engine, admin).await.unwrap(), changed);
-    notify::remove_if(engine, admin, &only(&changed)).await.unwrap();
+    assert_eq!(alerts::get(engine, admin).await.unwrap(), changed);
+    alerts::remove_if(engine, admin, &only(&changed)).await.unwrap();
 }
 
 async fn of_two_changes_on_the_same_condition_one_is_made(house: House) {

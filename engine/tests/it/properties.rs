@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
 use crate::child::{Process, say};
-use crate::store::{BUCKET, Store, lines};
+use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, events};
 
 /// The same cases each time, unless `AUDITSTREAM_SEED` says otherwise; `AUDITSTREAM_CASES_TIMES` has more.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::on;
 use crate::replica::Replica;
-use crate::store::{BUCKET, Fault, Store};
+use crate::s3::{BUCKET, Fault, Store};
 use crate::support::{House, events};
 
 on![
@@ -144,7 +144,7 @@ async fn a_tick_is_run_once_however_many_servers_there_are(house: House) {
     let _servers = (Replica::start(config.clone()).await, Replica::start(config).await);
     house.all_caught_up().await;
     let (ticks, runs) = (
-        "SELECT CAST(sum(run_tick) AS BIGINT) FROM streaming_destination",
+        "SELECT CAST(sum(last_tick) AS BIGINT) FROM streaming_destination",
         "SELECT CAST(sum(epoch) AS BIGINT) FROM streaming_destination",
     );
     // Until the runs that were asked for are over.

@@ -8,7 +8,7 @@ use auditstream_model::{AccountName, HeldBack, Status};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, destination, events, ingester};
 use crate::{on, on_both};
 

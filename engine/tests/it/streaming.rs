@@ -10,7 +10,7 @@ use auditstream_model::{AggregateItem, Backoff, BatchStatus, Code, CredentialsIn
 use serde_json::json;
 
 use crate::on_both;
-use crate::store::{BUCKET, Fault, SECRET, Store, lines};
+use crate::s3::{BUCKET, Fault, SECRET, Store, lines};
 use crate::support::{House, connector, dense, destination, events};
 
 async fn ready(house: &House, spec: serde_json::Value) -> Store {
@@ -519,7 +519,7 @@ async fn a_clock_that_is_set_back_does_not_stop_the_ticks(mut house: House) {
     house.streamed().await;
     // Its last run was four years ahead, and nobody has asked for another.
     house
-        .sql("UPDATE streaming_destination SET run_tick = run_tick + 126230400000, run_done = run_wanted")
+        .sql("UPDATE streaming_destination SET last_tick = last_tick + 126230400000, runs_served = runs_requested")
         .await;
     house.send(&events()).await;
     house.settled(|item| item.streaming_details.behind == Some(0)).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::store::{Key, Keys};
+use crate::s3::{Key, Keys};
 use crate::wire::{self, Request};
 
 pub const ROLE: &str = "arn:aws:iam::210987654321:role/siem";

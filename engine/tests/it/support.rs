@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, Limits, PostgresUrl};
+use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Reach, Retention, access, connectors,
+    Actor, AwsSettings, Background, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors,
     destinations,
 };
 use auditstream_model::{
@@ -17,7 +17,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::postgres;
-use crate::store::{BUCKET, SECRET, Store};
+use crate::s3::{BUCKET, SECRET, Store};
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -71,7 +71,7 @@ pub struct House {
     background: Option<Background>,
 }
 
-pub fn config(database: Database) -> Config {
+pub fn config(database: DatabaseUrl) -> Config {
     Config {
         database,
         master_key: MasterKey::from_base64(KEY).unwrap(),
@@ -80,21 +80,21 @@ pub fn config(database: Database) -> Config {
         aws: AwsSettings::default(),
         limits: Limits::default(),
         retention: Retention::default(),
-        notify: Notify::default(),
-        reach: Reach::default(),
+        pacing: Pacing::default(),
+        egress_policy: EgressPolicy::default(),
     }
 }
 
-fn fresh_database(on: On, folder: &Path) -> (Database, String) {
+fn fresh_database(on: On, folder: &Path) -> (DatabaseUrl, String) {
     match on {
         On::Sqlite => {
             let file = folder.join("auditstream.db");
             let url = format!("sqlite://{}", file.display());
-            (Database::Sqlite(file), url)
+            (DatabaseUrl::Sqlite(file), url)
         }
         On::Postgres => {
             let url = postgres::database();
-            (Database::Postgres(PostgresUrl::parse(&url).unwrap()), url)
+            (DatabaseUrl::Postgres(PostgresUrl::parse(&url).unwrap()), url)
         }
     }
 }

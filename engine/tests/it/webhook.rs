@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auditstream_engine::trail::search;
-use auditstream_engine::{Notify, destinations, notify};
+use auditstream_engine::{Pacing, alerts, destinations};
 use auditstream_model::Outcome;
 use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{Code, EventFilter, Status};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::on_both;
-use crate::store::{BUCKET, Store};
+use crate::s3::{BUCKET, Store};
 use crate::support::{House, destination, events};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -124,7 +124,7 @@ impl Receiver {
             mac.update(format!("{}.{}.{body}", of("webhook-id"), of("webhook-timestamp")).as_bytes());
             let expected = BASE64_STANDARD.encode(mac.finalize().into_bytes());
             assert_eq!(of("webhook-signature"), format!("v1,{expected}"));
-            let age = auditstream_engine::store::now() / 1000 - of("webhook-timestamp").parse::<i64>().unwrap();
+            let age = auditstream_engine::database::now() / 1000 - of("webhook-timestamp").parse::<i64>().unwrap();
             assert!((0..60).contains(&age), "{age}");
         }
     }
@@ -140,7 +140,7 @@ fn input(url: &str, lag_limit_seconds: Option<u32>) -> WebhookInput {
 
 /// Everything that takes minutes takes moments.
 async fn quick(mut house: House) -> House {
-    house.config.notify = Notify {
+    house.config.pacing = Pacing {
         every: Duration::from_millis(20),
         watch: Duration::from_millis(20),
         first_delay: Duration::from_millis(50),
@@ -150,7 +150,7 @@ async fn quick(mut house: House) -> House {
 
 async fn told(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
     let receiver = Receiver::start().await;
-    notify::put(&house.engine, &house.admin, input(&receiver.url, lag_limit_seconds))
+    alerts::put(&house.engine, &house.admin, input(&receiver.url, lag_limit_seconds))
         .await
         .unwrap();
     receiver
@@ -234,19 +234,19 @@ async fn a_message_that_is_not_taken_is_sent_again_also_after_a_restart(house: H
 
     // Nobody sends: what a crash leaves behind.
     let mut house = house;
-    house.config.notify.every = Duration::from_secs(3600);
+    house.config.pacing.every = Duration::from_secs(3600);
     let mut house = house.reopen().await;
     mend(&house).await;
     house.streamed().await;
     assert_eq!(receiver.kinds().len(), 3);
-    house.config.notify.every = Duration::from_millis(20);
+    house.config.pacing.every = Duration::from_millis(20);
     let _house = house.reopen().await;
     assert_eq!(receiver.gets(4).await[3], "recovered");
 }
 
 async fn a_message_that_is_never_taken_is_dropped_after_its_last_try(house: House) {
     let mut house = quick(house).await;
-    house.config.notify.first_delay = Duration::from_millis(5);
+    house.config.pacing.first_delay = Duration::from_millis(5);
     let house = house.reopen().await;
     let receiver = told(&house, None).await;
     receiver.answers(&[500; 20]);
@@ -269,7 +269,7 @@ async fn its_secret_is_never_shown_and_its_changes_are_audit_events(house: House
         let problem = error.problem();
         assert!(problem.of(field).is_some(), "{problem:?}");
     };
-    let put = async |input: WebhookInput| notify::put(&house.engine, &house.admin, input).await;
+    let put = async |input: WebhookInput| alerts::put(&house.engine, &house.admin, input).await;
     let without = |url: &str| WebhookInput {
         secret: None,
         ..input(url, None)
@@ -289,14 +289,14 @@ async fn its_secret_is_never_shown_and_its_changes_are_audit_events(house: House
         refused(put(input(wrong, None)).await.unwrap_err(), "url");
     }
     refused(put(input(&url, Some(0))).await.unwrap_err(), "lag_limit_seconds");
-    let denied = notify::get(&house.engine, &house.ingester).await.unwrap_err();
+    let denied = alerts::get(&house.engine, &house.ingester).await.unwrap_err();
     assert_eq!(denied.problem().code, Code::Forbidden);
-    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!(test.status, Outcome::Success, "{test:?}");
     assert_eq!(receiver.kinds(), ["webhook.test"]);
     receiver.all_signed();
-    notify::remove(&house.engine, &house.admin).await.unwrap();
-    let gone = notify::get(&house.engine, &house.admin).await.unwrap_err();
+    alerts::remove(&house.engine, &house.admin).await.unwrap();
+    let gone = alerts::get(&house.engine, &house.admin).await.unwrap_err();
     assert_eq!(gone.problem().code, Code::NotFound);
 
     let filter = EventFilter {
@@ -320,14 +320,14 @@ async fn a_redirect_is_not_followed_and_metadata_addresses_are_refused(house: Ho
     let house = quick(house).await;
     let receiver = told(&house, None).await;
     receiver.answers(&[302]);
-    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!((test.status, receiver.kinds().len()), (Outcome::Failure, 1), "{test:?}");
     assert!(test.detail.contains("302"), "{test:?}");
     // A name that leads to 169.254.169.254.
-    notify::put(&house.engine, &house.admin, input("http://169.254.43518/latest", None))
+    alerts::put(&house.engine, &house.admin, input("http://169.254.43518/latest", None))
         .await
         .unwrap();
-    let test = notify::test(&house.engine, &house.admin).await.unwrap();
+    let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!(test.status, Outcome::Failure);
     assert!(test.detail.contains("metadata"), "{test:?}");
 }

@@ -11,9 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::{Id, JsonBody, Page};
-use super::listing::{PagesAlone, Rows};
-use super::problem::Refusal;
+use crate::http::extract::{Id, JsonBody, Page};
+use crate::http::pagination::{PagesAlone, Rows};
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of these nouns.

@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::{Parameters, media_type};
-use super::problem::Refusal;
+use crate::http::extract::{Parameters, media_type};
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of this noun.

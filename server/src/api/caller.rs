@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::problem::Refusal;
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 const ACCOUNT_HEADER: &str = "harness-account";

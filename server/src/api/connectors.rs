@@ -11,10 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::{Id, JsonBody, Page};
-use super::listing::{Rows, WithoutStatus};
-use super::problem::Refusal;
-use super::versions::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::etag::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::extract::{Id, JsonBody, Page};
+use crate::http::pagination::{Rows, WithoutStatus};
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of this noun.

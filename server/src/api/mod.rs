@@ -10,14 +10,9 @@
 
 pub mod access;
 pub mod audit_events;
-pub mod bodies;
 pub mod caller;
 pub mod connectors;
-pub mod extract;
-pub mod listing;
-pub mod problem;
 pub mod streaming_destinations;
-pub mod versions;
 pub mod webhook;
 
 use auditstream_model::Code;
@@ -27,8 +22,8 @@ use axum::http::{Method, Uri};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::http::problem::Refusal;
 use crate::state::AppState;
-use problem::Refusal;
 
 /// Every route under `/v1`, with what the OpenAPI document says of it.
 pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {

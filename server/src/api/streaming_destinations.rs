@@ -17,10 +17,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::{BatchOf, Id, JsonBody, Page};
-use super::listing::{PagesAlone, Rows};
-use super::problem::Refusal;
-use super::versions::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::etag::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::extract::{BatchOf, Id, JsonBody, Page};
+use crate::http::pagination::{PagesAlone, Rows};
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of this noun; all answer `feature_disabled` while streaming is switched off.

@@ -1,6 +1,6 @@
 //! `/v1/webhook`: who is told when a destination begins to fail, stays behind or recovers.
 
-use auditstream_engine::notify;
+use auditstream_engine::alerts;
 use auditstream_model::webhook::{Webhook, WebhookInput, WebhookTest};
 use axum::Json;
 use axum::extract::State;
@@ -10,9 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::extract::JsonBody;
-use super::problem::Refusal;
-use super::versions::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::etag::{IfMatch, IfNoneMatch, Versioned};
+use crate::http::extract::JsonBody;
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The routes of this noun.
@@ -35,7 +35,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     )
 )]
 async fn read(State(state): State<AppState>, Caller(actor): Caller, known: IfNoneMatch) -> Result<Response, Refusal> {
-    known.answer(notify::get(&state.engine, &actor).await?)
+    known.answer(alerts::get(&state.engine, &actor).await?)
 }
 
 /// Set the webhook
@@ -55,7 +55,7 @@ async fn replace(
     IfMatch(condition): IfMatch,
     JsonBody(input): JsonBody<WebhookInput>,
 ) -> Result<Versioned<Webhook>, Refusal> {
-    let made = notify::put_if(&state.engine, &actor, input, &condition).await?;
+    let made = alerts::put_if(&state.engine, &actor, input, &condition).await?;
     Ok(Versioned(made))
 }
 
@@ -78,7 +78,7 @@ async fn remove(
     Caller(actor): Caller,
     IfMatch(condition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    notify::remove_if(&state.engine, &actor, &condition).await?;
+    alerts::remove_if(&state.engine, &actor, &condition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -96,5 +96,5 @@ async fn remove(
     )
 )]
 async fn test(State(state): State<AppState>, Caller(actor): Caller) -> Result<Json<WebhookTest>, Refusal> {
-    Ok(Json(notify::test(&state.engine, &actor).await?))
+    Ok(Json(alerts::test(&state.engine, &actor).await?))
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
-use crate::forwarded::Proxies;
+use crate::http::client_address::Proxies;
 pub use settings::{Settings, make_private_folder};
 use values::{account_name, public_url, role, scope};
 

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auditstream_engine::store::{Database, Limits, PostgresUrl};
-use auditstream_engine::{AwsSettings, Config, MasterKey, Notify, Reach, Retention, Timeouts, WebIdentity};
+use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
+use auditstream_engine::{AwsSettings, Config, EgressPolicy, MasterKey, Pacing, Retention, Timeouts, WebIdentity};
 use auditstream_model::AccountName;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
 use super::values::{duration, retention};
-use crate::fatal::Fatal;
+use crate::cli::fatal::Fatal;
 
 /// What every command needs to know.
 #[derive(Clone, Args)]
@@ -152,25 +152,26 @@ impl Settings {
     ///
     /// # Errors
     /// When the address is neither one of a SQLite file nor one of PostgreSQL.
-    pub fn database(&self) -> Result<Database, Fatal> {
+    pub fn database(&self) -> Result<DatabaseUrl, Fatal> {
         let Some(url) = &self.database_url else {
-            return Ok(Database::Sqlite(self.data_dir.join("auditstream.db")));
+            return Ok(DatabaseUrl::Sqlite(self.data_dir.join("auditstream.db")));
         };
         if url.starts_with("postgres") {
             let parsed =
                 PostgresUrl::parse(url).map_err(|error| Fatal::new(format!("AUDITSTREAM_DATABASE_URL: {error}")));
-            return parsed.map(Database::Postgres);
+            return parsed.map(DatabaseUrl::Postgres);
         }
         let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
         let path = path
             .map(|path| path.split('?').next().unwrap_or(path))
             .filter(|path| !path.is_empty());
-        path.map(|path| Database::Sqlite(PathBuf::from(path))).ok_or_else(|| {
-            Fatal::new(
-                "AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db \
+        path.map(|path| DatabaseUrl::Sqlite(PathBuf::from(path)))
+            .ok_or_else(|| {
+                Fatal::new(
+                    "AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db \
                  or postgres://user:password@host:5432/database",
-            )
-        })
+                )
+            })
     }
 
     /// Says what the engine needs to know; with SQLite it makes the data folder.
@@ -180,14 +181,14 @@ impl Settings {
     /// several and need the same.
     pub fn engine(&self) -> Result<Config, Fatal> {
         let database = self.database()?;
-        if matches!(database, Database::Sqlite(_)) {
+        if matches!(database, DatabaseUrl::Sqlite(_)) {
             make_private_folder(&self.data_dir)?;
         }
         let master_key = match (&self.master_key, &database) {
             (Some(text), _) => MasterKey::from_base64(text.trim())
                 .map_err(|error| Fatal::new(format!("AUDITSTREAM_MASTER_KEY cannot be used: {error}")))?,
-            (None, Database::Sqlite(_)) => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
-            (None, Database::Postgres(_)) => {
+            (None, DatabaseUrl::Sqlite(_)) => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
+            (None, DatabaseUrl::Postgres(_)) => {
                 return Err(Fatal::new(
                     "AUDITSTREAM_MASTER_KEY is required with PostgreSQL, the same for every server on one database; \
                      make one with: head -c 32 /dev/urandom | base64",
@@ -200,14 +201,14 @@ impl Settings {
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),
             aws: self.aws()?,
-            reach: Reach {
+            egress_policy: EgressPolicy {
                 private: self.endpoints_private,
             },
             retention: Retention {
                 keep: self.retention,
                 ..Retention::default()
             },
-            notify: Notify::default(),
+            pacing: Pacing::default(),
             limits: Limits::default(),
         })
     }

@@ -1,6 +1,6 @@
 //! The events that a page of Audit Logs asks for, as a file: one event a line, newest first, all pages.
 
-use auditstream_engine::{Actor, Engine, store, trail};
+use auditstream_engine::{Actor, Engine, database, trail};
 use auditstream_model::limits::MAX_PAGE_ROWS;
 use auditstream_model::{Code, EventFilter, Permission, TimeRange};
 use axum::body::{Body, Bytes};
@@ -14,9 +14,9 @@ use futures::stream;
 use serde::Deserialize;
 
 use super::pages::to_sign_in;
-use super::visitor::Visitor;
-use crate::api::extract::Parameters;
-use crate::api::problem::Refusal;
+use super::session_layer::Visitor;
+use crate::http::extract::Parameters;
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 /// The route.
@@ -42,7 +42,7 @@ async fn export(
     };
     actor.require(Permission::ViewAudit)?;
     let first = EventFilter {
-        start: filter.start.or_else(|| range.start(store::now())),
+        start: filter.start.or_else(|| range.start(database::now())),
         limit: Some(MAX_PAGE_ROWS),
         cursor: None,
         ..filter

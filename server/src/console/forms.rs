@@ -12,8 +12,8 @@ use axum::{Extension, Router};
 use serde::Deserialize;
 
 use super::cookies;
-use super::visitor::Visitor;
-use crate::api::problem::Refusal;
+use super::session_layer::Visitor;
+use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 const HOME: &str = "/settings";

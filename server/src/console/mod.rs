@@ -10,7 +10,7 @@ pub mod cookies;
 pub mod export;
 pub mod forms;
 pub mod pages;
-pub mod visitor;
+pub mod session_layer;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -24,5 +24,5 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .merge(export::router())
         .merge(pages::router(state))
         .method_not_allowed_fallback(pages::wrong_method)
-        .layer(from_fn_with_state(state.clone(), visitor::recognise))
+        .layer(from_fn_with_state(state.clone(), session_layer::recognise))
 }

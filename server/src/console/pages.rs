@@ -18,9 +18,9 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
 
 use super::cookies;
-use super::visitor::Visitor;
-use crate::api::problem::Refusal;
-use crate::protection::page_policy;
+use super::session_layer::Visitor;
+use crate::http::problem::Refusal;
+use crate::http::protection::page_policy;
 use crate::site;
 use crate::state::AppState;
 

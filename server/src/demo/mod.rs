@@ -5,8 +5,8 @@
 //!
 //! All of it is kept in the demo's folder, so that a restart goes on where it stopped.
 
+pub mod s3;
 pub mod samples;
-pub mod store;
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ use auditstream_model::{
 };
 use tokio::task::JoinHandle;
 
-use crate::fatal::Fatal;
-use store::Store;
+use crate::cli::fatal::Fatal;
+use s3::Store;
 
 const EMAIL: &str = "admin@demo.local";
 const CONNECTOR: &str = "demo_s3";
@@ -68,7 +68,7 @@ impl Demo {
         format!(
             "demo: open {public_url}, sign in as {EMAIL} with the password {password}\n\
              demo: activate {DESTINATION} under Audit Log Streaming, and see objects land in {}",
-            objects.join(store::BUCKET).display()
+            objects.join(s3::BUCKET).display()
         )
     }
 
@@ -93,7 +93,7 @@ async fn connect(engine: &Engine, actor: &Actor, store: &Store) -> Result<(), Fa
             endpoint: Some(store.endpoint.clone()),
             path_style: true,
             credentials: CredentialsInput::Manual {
-                access_key: store::ACCESS_KEY.to_owned(),
+                access_key: s3::ACCESS_KEY.to_owned(),
                 secret_key: Some(store.secret.clone()),
                 session_token: None,
             },
@@ -124,7 +124,7 @@ async fn archive(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
         status: None,
         connector_ref: CONNECTOR.to_owned(),
         spec: SpecInput {
-            bucket: store::BUCKET.to_owned(),
+            bucket: s3::BUCKET.to_owned(),
             start_at: Some(StartAt::Oldest),
             compression: Some(Compression::Gzip),
             ..SpecInput::default()

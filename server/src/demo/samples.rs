@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{keep, kept};
-use crate::fatal::Fatal;
+use crate::cli::fatal::Fatal;
 
 /// Events of an AWS account, recorded by its CloudTrail.
 const RECORDED: &str = include_str!("../../demo/events.ndjson");

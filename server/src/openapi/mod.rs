@@ -5,7 +5,7 @@
 //! - [`page`]: the document as a page without scripts
 
 pub mod document;
-pub mod page;
+pub mod html;
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use axum::routing::get;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi;
 
-use crate::api::versions::IfNoneMatch;
 use crate::console::cookies;
+use crate::http::etag::IfNoneMatch;
 use crate::state::AppState;
 
 const STYLE: &str = include_str!("../../../style/reference.css");
@@ -29,7 +29,7 @@ struct Served {
     json: String,
     /// Its `ETag`.
     tag: String,
-    page: page::Page,
+    page: html::Page,
 }
 
 /// The routes, for the document that the other routes came with.
@@ -39,7 +39,7 @@ pub fn router(described: OpenApi) -> Router<AppState> {
     let digest = Sha256::digest(json.as_bytes());
     let served = Served {
         tag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
-        page: page::Page::of(&document),
+        page: html::Page::of(&document),
         json,
     };
     let shared = Arc::new(served);

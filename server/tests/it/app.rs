@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use auditstream_engine::store::Limits;
-use auditstream_engine::{Actor, AwsSettings, Background, Config, Engine, MasterKey, Notify, Reach, Retention, access};
+use auditstream_engine::database::Limits;
+use auditstream_engine::{
+    Actor, AwsSettings, Background, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
+};
 use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::store::{ACCESS_KEY, SECRET_KEY, Store};
+use crate::s3::{ACCESS_KEY, SECRET_KEY, Store};
 
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -46,8 +48,8 @@ impl App {
             aws: AwsSettings::default(),
             limits: Limits::default(),
             retention: Retention::default(),
-            notify: Notify::default(),
-            reach: Reach::default(),
+            pacing: Pacing::default(),
+            egress_policy: EgressPolicy::default(),
         })
         .await
         .unwrap();
@@ -62,9 +64,9 @@ impl App {
         }
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let state = auditstream_server::serve::state(engine.clone(), &address);
+        let state = auditstream_server::cli::serve::state(engine.clone(), &address);
         let background = engine.start();
-        tokio::spawn(auditstream_server::serve::serve(
+        tokio::spawn(auditstream_server::cli::serve::serve(
             listener,
             state,
             std::future::pending(),

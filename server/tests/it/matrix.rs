@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::app::{App, PASSWORD, connector, destination, event, token};
 use crate::routes;
-use crate::store::Store;
+use crate::s3::Store;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -647,7 +647,7 @@ async fn check(row: &Row) -> Vec<String> {
 #[tokio::test]
 async fn every_route_and_server_function_has_its_row() {
     let app = App::start().await;
-    let router = auditstream_server::router(auditstream_server::serve::state(app.engine.clone(), &app.address));
+    let router = auditstream_server::router(auditstream_server::cli::serve::state(app.engine.clone(), &app.address));
     let mut there = routes::of(&router);
     // Stands for all server functions.
     assert!(there.remove(&("POST".to_owned(), "/api/{*function}".to_owned())));

@@ -10,7 +10,7 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::app::{App, EMAIL, EVENTS, connector, destination, refused};
-use crate::store::SECRET_KEY;
+use crate::s3::SECRET_KEY;
 
 async fn scrape(app: &App) -> String {
     let answer = app.get("/metrics").send().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_delivery_is_counted_from_its_events_to_its_object() {
 async fn without_a_token_metrics_are_for_this_host_and_with_one_for_whoever_has_it() {
     let app = App::start().await;
     let ask = async |token: Option<&str>, peer: &str, header: Option<(&str, &str)>| {
-        let mut state = auditstream_server::serve::state(app.engine.clone(), &app.address);
+        let mut state = auditstream_server::cli::serve::state(app.engine.clone(), &app.address);
         state.metrics_token = token.map(Into::into);
         let peer: SocketAddr = peer.parse().unwrap();
         let mut request = Request::get("/metrics").extension(ConnectInfo(peer));

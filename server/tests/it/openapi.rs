@@ -32,7 +32,7 @@ async fn the_document_describes_every_route_of_the_api_and_no_other() {
     let document = document(&app).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-    let router = auditstream_server::router(auditstream_server::serve::state(app.engine.clone(), &app.address));
+    let router = auditstream_server::router(auditstream_server::cli::serve::state(app.engine.clone(), &app.address));
     let all = routes::of(&router);
     assert!(
         all.contains(&("POST".into(), "/api/{*function}".into())) && all.contains(&("POST".into(), "/sign-in".into())),

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use auditstream_engine::store::{Database, Limits, Store};
-use auditstream_server::api::bodies::Bodies;
-use auditstream_server::{connections, serve};
+use auditstream_engine::database::{Database, DatabaseUrl, Limits};
+use auditstream_server::cli::serve;
+use auditstream_server::http::body_limit::Bodies;
+use auditstream_server::http::connections;
 use reqwest::Response;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,8 +40,8 @@ fn retry_after(answer: &Response) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_answers_503_and_takes_events_again_once_they_are_written() {
     let app = App::start().await;
-    let database = Database::Sqlite(app.folder.path().join("auditstream.db"));
-    let foreign = Store::open(&database, &Limits::default()).await.unwrap();
+    let database = DatabaseUrl::Sqlite(app.folder.path().join("auditstream.db"));
+    let foreign = Database::open(&database, &Limits::default()).await.unwrap();
     let lock = foreign.write().await.unwrap();
     // Four of fifteen megabytes are in the queue's 64 MiB.
     let sent = (0..6).map(|number| send(&app, &app.address, large(&format!("queued-{number}"), 15)));

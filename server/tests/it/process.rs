@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::app::{EVENTS, KEY, PASSWORD, connector, destination};
-use crate::store::Store;
+use crate::s3::Store;
 
 const OTHER_KEY: &str = "//////////////////////////////////////////8=";
 

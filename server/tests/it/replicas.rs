@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::app::{connector, destination, event};
 use crate::postgres;
 use crate::process::{Server, auditstream, printed};
-use crate::store::Store;
+use crate::s3::Store;
 
 fn command(folder: &Path, database: &str, arguments: &[&str]) -> Command {
     let mut command = auditstream(folder, arguments);

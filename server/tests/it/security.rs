@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use auditstream_server::forwarded::Proxies;
-use auditstream_server::origins::Origins;
-use auditstream_server::serve;
+use auditstream_server::cli::serve;
+use auditstream_server::http::client_address::Proxies;
+use auditstream_server::http::origins::Origins;
 use auditstream_server::state::AppState;
 use leptos::server_fn::axum::server_fn_paths;
 use reqwest::{Client, Method, Response, redirect};

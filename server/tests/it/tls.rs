@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auditstream_server::connections::{self, Listener};
-use auditstream_server::serve;
-use auditstream_server::tls::Tls;
+use auditstream_server::cli::serve;
+use auditstream_server::http::connections::{self, Listener};
+use auditstream_server::http::tls::Tls;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};

@@ -2,18 +2,18 @@
 
 mod invite;
 mod new_token;
-mod shown_once;
+mod one_time_secret;
 mod sign_ins;
 mod token_row;
 mod tokens;
 mod user_row;
 mod users;
-mod you;
+mod your_account;
 
 pub use sign_ins::SignIns;
 pub use tokens::Tokens;
 pub use users::Users;
-pub use you::You;
+pub use your_account::You;
 
 use auditstream_model::{Permission, Role, SignedIn};
 use leptos::prelude::*;

@@ -4,7 +4,7 @@ use auditstream_model::{AccountName, ApiToken, CreatedApiToken, Scope};
 use leptos::prelude::*;
 
 use super::new_token::NewTokenDialog;
-use super::shown_once::{Secret, ShownOnce};
+use super::one_time_secret::{Secret, ShownOnce};
 use super::token_row::Row;
 use super::{AccessHead, Rows, admins_tab, for_admins};
 use crate::components::dialog::open;

@@ -3,7 +3,7 @@
 use auditstream_model::{EpochMillis, Invitation, IssuedLink, Role, User, UserStatus};
 use leptos::prelude::*;
 
-use super::shown_once::Secret;
+use super::one_time_secret::Secret;
 use super::users::secret_of;
 use super::{ROLES, role_name};
 use crate::ConsoleError;

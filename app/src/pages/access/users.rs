@@ -4,7 +4,7 @@ use auditstream_model::{IssuedLink, SignedIn, User, UserStatus};
 use leptos::prelude::*;
 
 use super::invite::InviteDialog;
-use super::shown_once::{Secret, ShownOnce};
+use super::one_time_secret::{Secret, ShownOnce};
 use super::user_row::Row;
 use super::{AccessHead, Rows, admins_tab, for_admins};
 use crate::components::ProblemBox;

@@ -10,7 +10,7 @@ use leptos_router::params::ParamsMap;
 
 use super::drawer::Drawer;
 use super::tabs::Tabs;
-use crate::components::number::grouped;
+use crate::components::format::grouped;
 use crate::components::{Icon, PageHead, ProblemBox, Shape, TimeAgo};
 use crate::server_functions::trail::{newer_events, search_events};
 

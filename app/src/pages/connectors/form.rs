@@ -4,7 +4,7 @@ use auditstream_model::{Connector, ConnectorInput, ConnectorView, CredentialsInp
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-use super::entries::Entries;
+use super::form_state::Entries;
 use crate::ConsoleError;
 use crate::components::focus::{first_wrong, focus_soon};
 use crate::components::{CheckField, CopyButton, ProblemBox, SelectField, TextField, Wrong};

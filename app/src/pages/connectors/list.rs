@@ -3,7 +3,7 @@
 use auditstream_model::{ConnectorView, ListQuery, Permission};
 use leptos::prelude::*;
 
-use super::row::Row;
+use super::connector_row::Row;
 use crate::components::focus::focus_table;
 use crate::components::{Icon, PageHead, ProblemBox, Shape, TableSkeleton};
 use crate::layout::{denied, signed_in};

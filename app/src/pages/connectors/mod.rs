@@ -1,10 +1,10 @@
 //! Connectors: how to reach AWS.
 
+mod connector_row;
 mod edit;
-mod entries;
 mod form;
+mod form_state;
 mod list;
-mod row;
 
 pub use edit::{EditConnector, NewConnector};
 pub use form::ConnectorForm;

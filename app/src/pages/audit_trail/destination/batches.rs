@@ -3,7 +3,7 @@
 use auditstream_model::{Batch, BatchStatus};
 use leptos::prelude::*;
 
-use crate::components::number::{bytes, duration, grouped};
+use crate::components::format::{bytes, duration, grouped};
 use crate::components::{Icon, Shape, TimeAgo};
 
 /// A table of objects.

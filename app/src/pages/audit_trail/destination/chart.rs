@@ -3,7 +3,7 @@
 use auditstream_model::{Batch, BatchStatus};
 use leptos::prelude::*;
 
-use crate::components::number::{counted, grouped};
+use crate::components::format::{counted, grouped};
 use crate::components::time::absolute;
 
 const WIDTH: i64 = 720;

@@ -15,7 +15,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use super::streaming::toggle::{Said, Toggle};
 use super::{NotEnabled, failure};
 use crate::ConsoleError;
-use crate::components::number::{bytes, counted, duration, grouped};
+use crate::components::format::{bytes, counted, duration, grouped};
 use crate::components::time::{Now, clock};
 use crate::components::{BucketAccess, Icon, PageHead, ProblemBox, Shape, Stale, StaleBox, TimeAgo};
 use crate::layout::{denied, signed_in};

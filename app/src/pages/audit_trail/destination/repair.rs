@@ -4,7 +4,7 @@ use auditstream_model::{AggregateItem, Status};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-use crate::components::number::{counted, grouped};
+use crate::components::format::{counted, grouped};
 use crate::components::{Field, ProblemBox, TextField};
 use crate::server_functions::destinations::move_cursor;
 

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::components::FormDialog;
 use crate::components::dialog::close;
-use crate::components::number::counted;
+use crate::components::format::counted;
 use crate::server_functions::destinations::delete_destination;
 
 /// The dialog that asks. It is opened by whoever holds `node`.

@@ -1,7 +1,7 @@
 //! Audit Log Streaming: four cards, and the table of destinations.
 
 mod delete;
-mod row;
+mod destination_row;
 pub(super) mod toggle;
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use leptos::task::spawn_local;
 use super::NotEnabled;
 use super::tabs::Tabs;
 use crate::components::focus::focus_table;
-use crate::components::number::counted;
+use crate::components::format::counted;
 use crate::components::{Icon, PageHead, ProblemBox, Shape, Stale, StaleBox, TableSkeleton, TimeAgo};
 use crate::layout::{denied, signed_in};
 use crate::pages::flash::FlashBox;
@@ -154,7 +154,7 @@ fn Destinations(
                                 .get_untracked()
                                 .map(|row| {
                                     let row = Signal::derive(move || known.get().unwrap_or_else(|| row.clone()));
-                                    view! { <row::Row row=row person=person.get_value() refresh=refresh gone=gone /> }
+                                    view! { <destination_row::Row row=row person=person.get_value() refresh=refresh gone=gone /> }
                                 })
                         }
                     />

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
-use super::steps::Course;
+use super::state::Course;
 use crate::components::focus::focus_page;
 use crate::components::{BucketAccess, TestResult, TestRun};
 

@@ -4,7 +4,7 @@ use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
 use super::picker::Picker;
-use super::steps::Course;
+use super::state::Course;
 use crate::components::dialog::open;
 use crate::components::{Icon, SelectField, Shape, TextField};
 

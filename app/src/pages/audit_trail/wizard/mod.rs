@@ -2,10 +2,10 @@
 
 mod connection_test;
 mod connector;
-mod entries;
+mod form_state;
 mod overview;
 mod picker;
-mod steps;
+mod state;
 
 use auditstream_model::{AggregateItem, Permission};
 use leptos::prelude::*;
@@ -75,7 +75,7 @@ fn Checked(initial: Option<AggregateItem>) -> impl IntoView {
                     Ok(person) => {
                         match denied(&person, Permission::EditDestination) {
                             Some(reason) => view! { <p class="banner banner-warning">{reason}</p> }.into_any(),
-                            None => view! { <steps::Wizard initial=initial.get_value() /> }.into_any(),
+                            None => view! { <state::Wizard initial=initial.get_value() /> }.into_any(),
                         }
                     }
                 };

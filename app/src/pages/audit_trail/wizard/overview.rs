@@ -4,7 +4,7 @@ use auditstream_model::{Description, FieldErrors, Identifier, Name, Tags};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-use super::steps::Course;
+use super::state::Course;
 use crate::components::focus::focus_page;
 use crate::components::{TagsField, TextField};
 use crate::server_functions::destinations::destination_id_is_unique;

@@ -1,0 +1,45 @@
+//! Lists, and one.
+
+use auditstream_model::{ConnectorView, ListQuery, Listing, Permission};
+
+use super::rows::{account, all, require, view};
+use crate::error::Result;
+use crate::paginate;
+use crate::{Actor, Engine};
+
+/// The connectors of the actor's account.
+///
+/// # Errors
+/// No permission; a page out of range.
+pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<ConnectorView>> {
+    actor.require(Permission::ViewConnector)?;
+    let query = query.clone().checked()?;
+    let rows = all(engine.database().read(), actor.account_id()).await?;
+    let page = paginate::page(rows, &query);
+    let mut items = Vec::with_capacity(page.items.len());
+    let mut connection = engine.database().read().acquire().await?;
+    for row in &page.items {
+        items.push(view(&mut connection, actor.account_id(), row).await?);
+    }
+    Ok(page.with(items))
+}
+
+/// What the trust policy of a cross-account role must ask for (`sts:ExternalId`): the account's own, made by the server.
+///
+/// # Errors
+/// No permission.
+pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
+    actor.require(Permission::ViewConnector)?;
+    Ok(account(engine.database().read(), actor.account_id()).await?.1)
+}
+
+/// One connector.
+///
+/// # Errors
+/// No permission; no such connector.
+pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectorView> {
+    actor.require(Permission::ViewConnector)?;
+    let mut connection = engine.database().read().acquire().await?;
+    let row = require(&mut *connection, actor.account_id(), identifier).await?;
+    view(&mut connection, actor.account_id(), &row).await
+}

@@ -1,0 +1,299 @@
+//! The database: a SQLite file, or PostgreSQL. One SQL text serves both wherever it can; where it cannot, the two stand
+//! side by side and [`Dialect::pick`] chooses.
+//!
+//! |  | SQLite | PostgreSQL |
+//! | --- | --- | --- |
+//! | durable | WAL, synced at every commit | `synchronous_commit = on` |
+//! | who writes | one connection, which holds the one write lock from the start of a transaction | any; rows are locked |
+//! | isolation | serializable | read committed: what a decision rests on is locked when it is read |
+//!
+//! A transaction takes its locks in one order: other rows first, the account's row last (it is taken by
+//! [`append`](crate::trail)), so that two of them never wait for each other.
+
+mod url;
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use auditstream_model::EpochMillis;
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+
+use crate::error::{Error, Result, is_lost_race};
+pub use url::{DatabaseUrl, PostgresUrl};
+
+/// What the database may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a write waits for another one: of a command beside the server, or of another replica.
+    pub busy: Duration,
+    /// Pages of the SQLite file, of 4 KiB; beyond it the database is as full as one whose disk is.
+    pub sqlite_pages: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            busy: Duration::from_secs(10),
+            sqlite_pages: None,
+        }
+    }
+}
+
+impl Limits {
+    /// What a connection is told when it is made: `setup`, and these. Only numbers of ours go into the text.
+    fn setup(&self, dialect: Dialect, setup: &str) -> String {
+        let busy = self.busy.as_millis();
+        match dialect {
+            Dialect::Sqlite => {
+                let pages = self
+                    .sqlite_pages
+                    .map(|pages| format!("; PRAGMA max_page_count = {pages}"));
+                format!("{setup}; PRAGMA busy_timeout = {busy}{}", pages.unwrap_or_default())
+            }
+            Dialect::Postgres => format!("{setup}; SET lock_timeout = {busy}"),
+        }
+    }
+}
+
+/// Connections of one server to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How often a transaction that lost against another is made, at most.
+const TRIES: u32 = 5;
+
+/// Texts of every migration, part of the binary. The two folders are twins: same numbers, same names, same order.
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+    PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
+const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
+/// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds,
+/// sooner than those who wait for them give up. A plan that was made while a table was new, and is kept with its statement,
+/// would go on reading all of an account where an index leads to one row: each execution is planned for itself.
+const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
+    SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
+
+/// Which of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Dialect {
+    /// The text for this database.
+    pub(crate) fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
+/// A transaction that may write. Dropped without [`commit`](Self::commit) it changes nothing.
+#[derive(Debug)]
+pub struct WriteTx {
+    transaction: Transaction<'static, Any>,
+    dialect: Dialect,
+}
+
+impl WriteTx {
+    /// Which database it is of.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Makes it last; on disk when this returns.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for WriteTx {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for WriteTx {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    dialect: Dialect,
+    writers: AnyPool,
+    readers: AnyPool,
+    /// Of the heartbeat alone, so that a busy server does not look like a dead one.
+    pulse: AnyPool,
+}
+
+impl Database {
+    /// Opens the database, a SQLite file being made when it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] with what is wrong: not there, not a database, not ours, made by a newer version.
+    pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
+        let opened = match database {
+            DatabaseUrl::Sqlite(file) => {
+                let url = |mode| url::sqlite_url(file, mode).map_err(|error| refuse(error.to_string()));
+                let (readwrite, readonly) = (url("rwc")?, url("ro")?);
+                make_private(file).map_err(|error| refuse(error.to_string()))?;
+                let writers = pool(&readwrite, 1, limits, Dialect::Sqlite, SQLITE_WRITER);
+                let writers = writers.await.map_err(|error| refuse(error.to_string()))?;
+                migrate(&SQLITE_MIGRATIONS, &writers).await.map_err(refuse)?;
+                let readers = pool(&readonly, 4, limits, Dialect::Sqlite, SQLITE_READER);
+                Self {
+                    dialect: Dialect::Sqlite,
+                    pulse: writers.clone(),
+                    writers,
+                    readers: readers.await.map_err(|error| refuse(error.to_string()))?,
+                }
+            }
+            DatabaseUrl::Postgres(url) => {
+                let all = pool(url.secret(), POSTGRES_CONNECTIONS, limits, Dialect::Postgres, POSTGRES);
+                let all = all.await.map_err(|error| refuse(error.to_string()))?;
+                migrate(&POSTGRES_MIGRATIONS, &all).await.map_err(refuse)?;
+                let pulse = pool(url.secret(), 1, limits, Dialect::Postgres, POSTGRES);
+                Self {
+                    dialect: Dialect::Postgres,
+                    writers: all.clone(),
+                    readers: all,
+                    pulse: pulse.await.map_err(|error| refuse(error.to_string()))?,
+                }
+            }
+        };
+        Ok(opened)
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The connections that read. Each statement sees what was committed before it began.
+    #[must_use]
+    pub fn read(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// The connection of the heartbeat.
+    pub(crate) fn pulse(&self) -> &AnyPool {
+        &self.pulse
+    }
+
+    /// Begins a transaction. On SQLite it holds the one write lock from its start, so that it never fails half way for
+    /// a lock.
+    ///
+    /// # Errors
+    /// When the lock is not had in time.
+    pub async fn write(&self) -> Result<WriteTx> {
+        let begin = self.dialect.pick("BEGIN IMMEDIATE", "BEGIN");
+        Ok(WriteTx {
+            transaction: self.writers.begin_with(begin).await?,
+            dialect: self.dialect,
+        })
+    }
+
+    /// Closes every connection; SQLite folds its write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.pulse.close().await;
+        self.writers.close().await;
+    }
+}
+
+/// Makes a transaction, from its beginning to its commit, again when it lost against another: a serialization failure,
+/// or a deadlock, of which the database ends one.
+///
+/// # Errors
+/// What the transaction answers, or the last of the races that it lost.
+pub(crate) async fn retried<T, F>(mut transaction: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut tries = 1;
+    loop {
+        match transaction().await {
+            Err(Error::Database(error)) if is_lost_race(&error) && tries < TRIES => {
+                tracing::warn!(%error, tries, "a transaction lost against another and is made again");
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..20 << tries))).await;
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Makes the file of a new database for its owner alone; SQLite gives those beside it the same mode. One that is there stays
+/// as it is.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Connects once, for a fault to be told at once and by its own words, and then makes the pool.
+async fn pool(
+    url: &str,
+    connections: u32,
+    limits: &Limits,
+    dialect: Dialect,
+    setup: &'static str,
+) -> Result<AnyPool, sqlx::Error> {
+    let setup = limits.setup(dialect, setup);
+    let mut first = AnyConnection::connect(url).await?;
+    first.execute(AssertSqlSafe(setup.clone())).await?;
+    first.close().await?;
+    let options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(limits.busy)
+        .after_connect(move |connection, _| {
+            let setup = AssertSqlSafe(setup.clone());
+            Box::pin(async move { connection.execute(setup).await.map(drop) })
+        });
+    let options = if connections == 1 {
+        options.idle_timeout(None).max_lifetime(None)
+    } else {
+        options
+    };
+    options.connect(url).await
+}
+
+async fn migrate(migrations: &Migrator, pool: &AnyPool) -> Result<(), String> {
+    migrations.run(pool).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => format!(
+            "it was made by a newer version of Auditstream (migration {version}); run that version or a newer one"
+        ),
+        MigrateError::VersionMismatch(version) => format!("its migration {version} is not the one of this version"),
+        other => other.to_string(),
+    })
+}
+
+/// Now, in epoch ms.
+#[must_use]
+pub fn now() -> EpochMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

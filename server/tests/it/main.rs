@@ -6,6 +6,7 @@
 //! - [`matrix`]: everything, asked by everybody; [`sign_in`] against misuse
 //! - [`security`]: what other sites, proxies and attackers send; [`tls`] of its own
 //! - [`routes`], [`openapi`]: every route, and what is said of it
+//! - [`docs`]: the documentation that is rendered from the command line
 //! - [`process`]: the binary itself
 //! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
@@ -17,6 +18,7 @@ mod api;
 mod app;
 mod auth;
 mod console;
+mod docs;
 mod ingest;
 mod matrix;
 mod metrics;

@@ -47,7 +47,7 @@ files, and the identity of the instance, container or pod.
 ";
 
 const EXAMPLE_HEADER: &str = "\
-# Settings of `auditstream serve`, each with its default. Uncomment and change the ones that you need.
+# Settings of `auditstream serve`, each with its default. Uncomment the ones that you change.
 # For systemd: EnvironmentFile=/etc/auditstream.env
 ";
 

@@ -1,4 +1,5 @@
-//! An object of somebody else's that stands where ours should: it is read, whatever it is, and no further than its limit.
+//! An object of another writer under one of our keys: any bytes can be read, up to the limit,
+//! and our compression survives a round trip.
 #![no_main]
 
 use auditstream_engine::streaming::encode::{compress, decompress};

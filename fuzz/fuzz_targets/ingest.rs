@@ -1,4 +1,5 @@
-//! A request's body: what is taken can be closed into JSON that readers take, with the sequence that it was given.
+//! The body of an ingest request: each accepted event can be streamed as JSON with its
+//! sequence.
 #![no_main]
 
 use auditstream_engine::trail::payload::{close, same_content};

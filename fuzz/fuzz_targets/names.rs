@@ -1,4 +1,5 @@
-//! Cursors, identifiers, bucket names, prefixes and filters that came with a request: what is taken keeps its rules.
+//! Cursors, identifiers, bucket names, prefixes and bodies of a request: accepted values follow their
+//! rules.
 #![no_main]
 
 use auditstream_engine::trail::parse_cursor;

@@ -1,5 +1,5 @@
-//! Cursors, identifiers, bucket names, prefixes and bodies of a request: accepted values follow their
-//! rules.
+//! Cursors, identifiers, bucket names, prefixes and bodies of a request: accepted values follow
+//! their rules.
 #![no_main]
 
 use auditstream_engine::trail::parse_cursor;

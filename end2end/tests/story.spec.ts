@@ -9,7 +9,7 @@ import { access, connectors, type Demo, logs, streaming } from './server.ts';
 test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
 test.setTimeout(240_000);
 
-const recorded = readFileSync('../server/tests/it/events.ndjson', 'utf8');
+const recorded = readFileSync('../testkit/data/events.ndjson', 'utf8');
 
 async function send(demo: Demo, token: string, body: string): Promise<{ accepted: number; duplicates: number }> {
   const answer = await fetch(`${demo.address}/v1/audit-events`, {

@@ -7,10 +7,6 @@
     reason = "a benchmark is read by people"
 )]
 
-#[path = "../tests/it/s3.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
-mod store;
-
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -27,9 +23,9 @@ use auditstream_model::{AccountName, ApiTokenInput, ListQuery, Scope, Status};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
-use store::{BUCKET, SECRET, Store};
+use auditstream_testkit::events::NDJSON as EVENTS;
+use auditstream_testkit::s3::{BUCKET, SECRET, Store};
 
-const EVENTS: &str = include_str!("../tests/it/events.ndjson");
 /// Events of a large request.
 const LARGE: usize = 10_000;
 /// Requests with one event each, and how many are under way at once.

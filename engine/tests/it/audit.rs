@@ -11,8 +11,8 @@ use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use crate::on_both;
-use crate::s3::{BUCKET, SECRET, Store};
 use crate::support::{House, On, connector, destination};
+use auditstream_testkit::s3::{BUCKET, SECRET, Store};
 
 on_both![
     a_change_and_its_event_are_made_together_or_not_at_all,

@@ -7,9 +7,10 @@ use auditstream_engine::trail::search;
 use auditstream_model::{BucketCheck, BucketCheckInput, Code, EventFilter, Outcome, SpecInput, Status};
 use serde_json::json;
 
-use crate::faults::{Proxy, house};
-use crate::s3::{BUCKET, Fault, SECRET, Store};
+use crate::faults::house;
 use crate::support::{House, connector, dense, destination, events};
+use auditstream_testkit::s3::Proxy;
+use auditstream_testkit::s3::{BUCKET, Fault, SECRET, Store};
 
 async fn check(house: &House) -> BucketCheck {
     destinations::check_bucket(&house.engine, &house.admin, "siem")
@@ -56,7 +57,7 @@ async fn a_good_bucket_passes_every_step_and_nothing_is_left_in_it() {
 #[tokio::test]
 async fn what_is_not_allowed_is_named_with_the_policy_that_allows_it() {
     let (house, store, proxy) = scene().await;
-    let deny = |methods: &[&'static str]| proxy.told.lock().unwrap().denied = methods.to_vec();
+    let deny = |methods: &[&'static str]| proxy.state.lock().unwrap().denied = methods.to_vec();
     deny(&["PUT"]);
     let found = check(&house).await;
     assert_eq!(found.status, Outcome::Failure);
@@ -92,7 +93,7 @@ async fn what_is_not_allowed_is_named_with_the_policy_that_allows_it() {
 #[tokio::test]
 async fn a_store_that_ignores_the_condition_is_found_out_and_remembered() {
     let (house, _store, proxy) = scene().await;
-    proxy.told.lock().unwrap().ignores_condition = true;
+    proxy.state.lock().unwrap().ignores_condition = true;
     let found = check(&house).await;
     assert_eq!(found.conditional_writes, Some(false));
     assert_eq!(of(&found, "only if").0, Outcome::Failure);
@@ -141,20 +142,20 @@ async fn two_checks_of_one_prefix_at_the_same_time_do_not_disturb_each_other() {
 #[tokio::test]
 async fn a_bucket_elsewhere_or_nowhere_is_told() {
     let (house, _store, proxy) = scene().await;
-    proxy.told.lock().unwrap().region = Some("eu-central-1".into());
+    proxy.state.lock().unwrap().region = Some("eu-central-1".into());
     let found = check(&house).await;
     assert_eq!(found.status, Outcome::Success, "{found:?}");
     assert!(of(&found, "region").1.contains("eu-central-1"));
     assert!(
         proxy
-            .told
+            .state
             .lock()
             .unwrap()
             .regions
             .iter()
             .all(|region| region == "eu-central-1")
     );
-    proxy.told.lock().unwrap().region = None;
+    proxy.state.lock().unwrap().region = None;
     let unsaved = BucketCheckInput {
         connector_ref: "aws".into(),
         spec: SpecInput {

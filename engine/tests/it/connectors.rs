@@ -6,9 +6,9 @@ use auditstream_model::{Code, CredentialsInput, Outcome, TestProgress};
 use futures::StreamExt;
 
 use crate::on_both;
-use crate::postgres::address;
-use crate::s3::{SECRET, Store};
 use crate::support::{House, On, config, connector};
+use auditstream_testkit::postgres::address;
+use auditstream_testkit::s3::{SECRET, Store};
 
 on_both![
     a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there,

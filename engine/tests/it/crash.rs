@@ -10,9 +10,9 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
-use crate::faults::{Fault, Proxy};
-use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, destination, events};
+use auditstream_testkit::s3::{BUCKET, Store, lines};
+use auditstream_testkit::s3::{NetworkFault as Fault, Proxy};
 
 /// What the store does to the first PUTs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use auditstream_engine::{Actor, AwsSettings, WebIdentity, access, connectors, de
 use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Outcome, Status};
 use serde_json::json;
 
-use crate::s3::{BUCKET, Key, SECRET, Store};
-use crate::sts::{POD_ROLE, POD_TOKEN, ROLE, Sts};
 use crate::support::{House, On, connector, dense, events};
+use auditstream_testkit::s3::{BUCKET, Key, SECRET, Store};
+use auditstream_testkit::sts::{POD_ROLE, POD_TOKEN, ROLE, Sts};
 
 struct Street {
     house: House,

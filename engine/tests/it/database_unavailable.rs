@@ -8,9 +8,9 @@ use auditstream_model::{Code, IngestOutcome, Problem, Status};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, dense, events};
 use crate::{on, on_both};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![a_foreign_lock_is_told_and_everything_goes_on_behind_it,];
 on!(

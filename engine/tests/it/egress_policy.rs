@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::on_both;
-use crate::s3::Store;
 use crate::support::{House, connector, destination};
+use auditstream_testkit::s3::Store;
 
 on_both![
     an_endpoint_at_a_metadata_address_is_refused_when_it_is_saved,

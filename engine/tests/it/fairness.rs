@@ -8,8 +8,8 @@ use auditstream_model::{Backoff, BatchStatus, Status};
 use serde_json::json;
 
 use crate::on_both;
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, connector, destination, events};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![
     destinations_that_never_answer_delay_neither_the_others_nor_ingest,

@@ -1,56 +1,14 @@
 //! Rules 5, 7 and 10 under every fault that a network or a store has: a proxy between engine and store that breaks what it
 //! is told to. Whatever it does, every event lands once and in order, and what is shown is true while it lasts.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auditstream_engine::{AwsSettings, Timeouts, connectors, destinations};
 use auditstream_model::{Backoff, Batch, BatchStatus, Status};
+use auditstream_testkit::s3::{BUCKET, NetworkFault as Fault, Proxy, Store};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, connector, dense, events};
-use crate::wire::{self, Request};
-
-/// What becomes of the PUT of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    ServerError,
-    SlowDown,
-    ResetBefore,
-    ResetDuring,
-    ResetAfter,
-    /// Stored; the connection breaks instead of an answer.
-    LostAnswer,
-    /// Accepted, and never answered.
-    Silence,
-    Denied,
-    NoBucket,
-    /// 301 with the region in a header.
-    Moved,
-    /// 400 with the region in the body.
-    WrongSignatureRegion,
-    /// 307 without a word of the region; HeadBucket tells it.
-    MovedAsk,
-    /// 301, and nobody tells where to.
-    MovedNowhere,
-    Skewed,
-    ErrorIn200,
-    Conflict,
-    /// Stored, and answered as if it had been there.
-    SameBytes,
-    /// The same with 304.
-    NotModified,
-    /// Somebody else's object has the name.
-    OtherBytes,
-    /// The answer is lost, and reading forbidden.
-    LostAndUnreadable,
-    /// The answer is lost, and the store then ignores the condition.
-    LostAndOverwritten,
-}
 
 /// Each fault, the code that is shown while it lasts, PUTs until the batch is delivered, and whether it is then verified.
 const TABLE: &[(Fault, Option<&str>, i64, bool)] = &[
@@ -77,188 +35,6 @@ const TABLE: &[(Fault, Option<&str>, i64, bool)] = &[
     (Fault::LostAndUnreadable, Some("network"), 2, false),
     (Fault::LostAndOverwritten, Some("network"), 2, true),
 ];
-
-/// What the proxy does, and what it has seen.
-#[derive(Default)]
-pub struct Told {
-    pub faults: VecDeque<Fault>,
-    /// Methods that are refused with 403, object by object.
-    pub denied: Vec<&'static str>,
-    /// Whether the store overwrites whatever the condition.
-    pub ignores_condition: bool,
-    /// What HeadBucket tells.
-    pub region: Option<String>,
-    /// The region that each PUT was signed for.
-    pub regions: Vec<String>,
-    moves: usize,
-}
-
-pub struct Proxy {
-    pub endpoint: String,
-    pub told: Arc<Mutex<Told>>,
-}
-
-impl Proxy {
-    pub async fn start(store: &Store) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let told = Arc::new(Mutex::new(Told::default()));
-        let shared = Arc::clone(&told);
-        let behind = Behind {
-            address: store.endpoint.trim_start_matches("http://").to_owned(),
-            folder: store.path("", ""),
-        };
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let (told, behind) = (Arc::clone(&shared), behind.clone());
-                tokio::spawn(async move { behind.serve(socket, &told).await });
-            }
-        });
-        Self { endpoint, told }
-    }
-
-    pub fn next(&self, faults: &[Fault]) {
-        self.told.lock().unwrap().faults.extend(faults);
-    }
-}
-
-#[derive(Clone)]
-struct Behind {
-    address: String,
-    folder: std::path::PathBuf,
-}
-
-impl Behind {
-    async fn serve(&self, mut socket: TcpStream, told: &Mutex<Told>) -> Option<()> {
-        let mut request = wire::read_head(&mut socket).await?;
-        let is_put = request.method == "PUT";
-        let path = request.path.split('?').next().unwrap().replace("%3D", "=");
-        let object = self.folder.join(path.trim_start_matches('/'));
-        let is_object = path.trim_matches('/').contains('/');
-        let (fault, region, denied, overwrites) = {
-            let mut told = told.lock().unwrap();
-            let fault = if is_put && path.contains("account=") {
-                told.faults.pop_front()
-            } else {
-                None
-            };
-            if is_put {
-                told.regions.push(request.region().unwrap_or_default().to_owned());
-            }
-            told.moves += 1;
-            let elsewhere = format!("eu-west-{}", told.moves);
-            if fault == Some(Fault::MovedAsk) {
-                told.region = Some(elsewhere.clone());
-            }
-            let region = if is_put { Some(elsewhere) } else { told.region.clone() };
-            let denied = is_object && told.denied.contains(&request.method.as_str());
-            (fault, region, denied, told.ignores_condition)
-        };
-        let region = region.unwrap_or_default();
-        match fault {
-            Some(Fault::ResetBefore) => {
-                wire::reset(socket);
-                return None;
-            }
-            Some(Fault::ResetDuring) => {
-                let length: usize = request.header("content-length")?.parse().ok()?;
-                while request.body.is_empty() {
-                    socket.read_buf(&mut request.body).await.ok()?;
-                }
-                assert!(request.body.len() < length, "the body is too short for this fault");
-                wire::reset(socket);
-                return None;
-            }
-            _ => {}
-        }
-        wire::read_body(&mut socket, &mut request).await?;
-        if denied {
-            wire::answer(&mut socket, 403, &[], &error("AccessDenied", "")).await;
-            return None;
-        }
-        if is_put && overwrites && object.is_file() {
-            std::fs::remove_file(&object).unwrap();
-        }
-        if !is_object && request.method == "HEAD" && !region.is_empty() {
-            wire::answer(&mut socket, 301, &[("x-amz-bucket-region", &region)], "").await;
-            return None;
-        }
-        let refusal: (u16, &[(&str, &str)], String) = match fault {
-            None => {
-                let answer = self.forward(&request).await?;
-                let _ = socket.write_all(&answer).await;
-                return None;
-            }
-            Some(Fault::ResetBefore | Fault::ResetDuring) => return None,
-            Some(Fault::ResetAfter) => {
-                wire::reset(socket);
-                return None;
-            }
-            Some(Fault::LostAnswer | Fault::LostAndUnreadable | Fault::LostAndOverwritten) => {
-                self.forward(&request).await?;
-                let mut told = told.lock().unwrap();
-                if fault == Some(Fault::LostAndUnreadable) {
-                    told.denied.push("HEAD");
-                }
-                told.ignores_condition |= fault == Some(Fault::LostAndOverwritten);
-                wire::reset(socket);
-                return None;
-            }
-            Some(Fault::Silence) => {
-                let mut rest = Vec::new();
-                let _ = socket.read_to_end(&mut rest).await;
-                return None;
-            }
-            Some(Fault::SameBytes | Fault::NotModified) => {
-                self.forward(&request).await?;
-                let status = if fault == Some(Fault::SameBytes) { 412 } else { 304 };
-                (status, &[], String::new())
-            }
-            Some(Fault::OtherBytes) => {
-                std::fs::create_dir_all(object.parent().unwrap()).unwrap();
-                if !object.exists() {
-                    std::fs::write(&object, "somebody else's").unwrap();
-                }
-                let answer = self.forward(&request).await?;
-                let _ = socket.write_all(&answer).await;
-                return None;
-            }
-            Some(Fault::ServerError) => (500, &[], error("InternalError", "")),
-            Some(Fault::SlowDown) => (503, &[], error("SlowDown", "")),
-            Some(Fault::Denied) => (403, &[("x-amz-request-id", "REQUEST1")], error("AccessDenied", "")),
-            Some(Fault::NoBucket) => (404, &[], error("NoSuchBucket", "")),
-            Some(Fault::Moved) => (301, &[("x-amz-bucket-region", &region)], error("PermanentRedirect", "")),
-            Some(Fault::WrongSignatureRegion) => {
-                let told = format!("<Region>{region}</Region>");
-                (400, &[], error("AuthorizationHeaderMalformed", &told))
-            }
-            Some(Fault::MovedAsk) => (307, &[], error("TemporaryRedirect", "")),
-            Some(Fault::MovedNowhere) => (301, &[], error("PermanentRedirect", "")),
-            Some(Fault::Skewed) => (
-                403,
-                &[("date", "Tue, 24 Nov 2015 08:00:00 GMT")],
-                error("RequestTimeTooSkewed", ""),
-            ),
-            Some(Fault::ErrorIn200) => (200, &[], error("InternalError", "")),
-            Some(Fault::Conflict) => (409, &[], error("ConditionalRequestConflict", "")),
-        };
-        wire::answer(&mut socket, refusal.0, refusal.1, &refusal.2).await;
-        None
-    }
-
-    /// The store's whole answer.
-    async fn forward(&self, request: &Request) -> Option<Vec<u8>> {
-        let mut store = TcpStream::connect(&self.address).await.ok()?;
-        store.write_all(&request.bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        store.read_to_end(&mut answer).await.ok()?;
-        Some(answer)
-    }
-}
-
-fn error(code: &str, more: &str) -> String {
-    format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message>{more}</Error>")
-}
 
 /// An engine that does not try again by itself, so that every failure can be looked at.
 pub async fn house(endpoint: &str) -> House {
@@ -366,7 +142,7 @@ impl Scene {
             Fault::Skewed => assert!(shown.unwrap().hint.contains("ahead of that of AWS"), "{what}"),
             Fault::Denied => assert_eq!(met.request_id.as_deref(), Some("REQUEST1"), "{what}"),
             Fault::Moved | Fault::WrongSignatureRegion | Fault::MovedAsk => {
-                let signed_for = self.proxy.told.lock().unwrap().regions.last().unwrap().clone();
+                let signed_for = self.proxy.state.lock().unwrap().regions.last().unwrap().clone();
                 assert!(
                     met.remark.unwrap().contains(&signed_for) && signed_for.starts_with("eu-west-"),
                     "{what}"
@@ -374,7 +150,7 @@ impl Scene {
             }
             Fault::OtherBytes => {
                 let path = self.store.path(BUCKET, &met.key);
-                assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody else's", "{what}");
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), "another writer's", "{what}");
                 std::fs::remove_file(path).unwrap();
             }
             _ => {}
@@ -386,9 +162,9 @@ impl Scene {
             (attempts, Some(verified), None),
             "{what} {fault:?}"
         );
-        let mut told = self.proxy.told.lock().unwrap();
-        (told.region, told.ignores_condition) = (None, false);
-        told.denied.clear();
+        let mut state = self.proxy.state.lock().unwrap();
+        (state.region, state.ignores_condition) = (None, false);
+        state.denied.clear();
     }
 
     fn in_order(&self, what: &str) {
@@ -413,7 +189,7 @@ async fn a_bucket_that_moves_on_is_named_with_its_region() {
     scene.proxy.next(&[Fault::WrongSignatureRegion]);
     let met = scene.meet(Fault::MovedAsk).await;
     let failure = met.error.unwrap();
-    let region = scene.proxy.told.lock().unwrap().region.clone().unwrap();
+    let region = scene.proxy.state.lock().unwrap().region.clone().unwrap();
     assert_eq!((failure.code.as_str(), met.attempts), ("region", 2), "once a run");
     assert!(
         failure.message.contains(&format!("{BUCKET} is in {region}")),

@@ -5,8 +5,8 @@ use auditstream_model::webhook::WebhookInput;
 use auditstream_model::{Code, Outcome};
 
 use crate::on_both;
-use crate::s3::Store;
 use crate::support::{House, connector};
+use auditstream_testkit::s3::Store;
 
 const NEW_KEY: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
 

@@ -12,8 +12,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, connector, events};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 /// The number of the first event that the process sends; none: it sends nothing, and ends when all has landed.
 const FIRST: &str = "AUDITSTREAM_TEST_FIRST";

@@ -17,9 +17,9 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::child::say;
-use crate::faults::{Fault, Proxy};
-use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, connector, destination, events};
+use auditstream_testkit::s3::{BUCKET, Store, lines};
+use auditstream_testkit::s3::{NetworkFault as Fault, Proxy};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -342,7 +342,7 @@ impl Scene {
     /// Mends everything, waits until all has landed, and compares with the model.
     async fn settle(&mut self) {
         // Faults that are yet to come are met on the way.
-        self.proxy.told.lock().unwrap().denied.clear();
+        self.proxy.state.lock().unwrap().denied.clear();
         self.bucket = true;
         self.edit().await;
         self.toggle(true).await;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::child::{Inside, Process, patience, say};
 use crate::on_both;
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, dense, events};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![a_run_that_panics_fails_visibly_and_waits_for_its_next_time,];
 

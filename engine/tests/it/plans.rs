@@ -7,8 +7,8 @@ use auditstream_model::Status;
 use serde_json::{Value, json};
 
 use crate::on;
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, dense, events};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 const EVENTS: usize = 10_000;
 const REQUESTS: usize = 4;

@@ -6,8 +6,8 @@ use auditstream_model::{Code, Status};
 use serde_json::json;
 
 use crate::on_both;
-use crate::s3::Store;
 use crate::support::{House, connector, destination};
+use auditstream_testkit::s3::Store;
 
 on_both![
     a_destination_is_changed_and_deleted_only_as_it_was_read,

@@ -16,8 +16,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
 use crate::child::{Process, say};
-use crate::s3::{BUCKET, Store, lines};
 use crate::support::{House, On, events};
+use auditstream_testkit::s3::{BUCKET, Store, lines};
 
 /// The same cases each time, unless `AUDITSTREAM_SEED` says otherwise; `AUDITSTREAM_CASES_TIMES` has more.
 fn runner(cases: u32) -> TestRunner {

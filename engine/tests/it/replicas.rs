@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::on;
 use crate::replica::Replica;
-use crate::s3::{BUCKET, Fault, Store};
 use crate::support::{House, events};
+use auditstream_testkit::s3::{BUCKET, Fault, Store};
 
 on![
     postgres,

@@ -8,9 +8,9 @@ use auditstream_model::{AccountName, HeldBack, Status};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, On, destination, events, ingester};
 use crate::{on, on_both};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![
     what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it,

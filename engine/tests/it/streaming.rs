@@ -10,8 +10,8 @@ use auditstream_model::{AggregateItem, Backoff, BatchStatus, Code, CredentialsIn
 use serde_json::json;
 
 use crate::on_both;
-use crate::s3::{BUCKET, Fault, SECRET, Store, lines};
 use crate::support::{House, connector, dense, destination, events};
+use auditstream_testkit::s3::{BUCKET, Fault, SECRET, Store, lines};
 
 async fn ready(house: &House, spec: serde_json::Value) -> Store {
     let store = Store::start().await;
@@ -59,7 +59,7 @@ async fn every_event_lands_once_valid_and_in_order(house: House) {
     house.streamed().await;
     let landed = store.events(BUCKET);
     assert!(dense(&store.sequences(BUCKET)));
-    let schema = serde_json::from_str(include_str!("payload.schema.json")).unwrap();
+    let schema = serde_json::from_str(auditstream_testkit::events::PAYLOAD_SCHEMA).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
     for event in &landed {
         assert!(schema.is_valid(event), "{event}");

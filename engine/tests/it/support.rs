@@ -16,8 +16,8 @@ use auditstream_model::{
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tempfile::TempDir;
 
-use crate::postgres;
-use crate::s3::{BUCKET, SECRET, Store};
+use auditstream_testkit::postgres;
+use auditstream_testkit::s3::{BUCKET, SECRET, Store};
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -333,7 +333,7 @@ pub fn destination(bucket: &str, spec: serde_json::Value) -> DestinationInput {
 
 /// Real events of the project's own copy.
 pub fn events() -> Vec<serde_json::Value> {
-    include_str!("events.ndjson")
+    auditstream_testkit::events::NDJSON
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()

@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::on_both;
-use crate::s3::{BUCKET, Store};
 use crate::support::{House, destination, events};
+use auditstream_testkit::s3::{BUCKET, Store};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -42,7 +42,7 @@ async fn a_destination_lives_and_its_objects_land() {
     assert_eq!(now.status(), 202);
     let batch = delivered(&app).await;
     let key = batch["key"].as_str().unwrap();
-    assert!(store.root.join("logs").join(key).is_file(), "{key}");
+    assert!(store.path("logs", key).is_file(), "{key}");
     let cards = app
         .get("/v1/streaming-destinations/cards")
         .bearer_auth(&app.read)

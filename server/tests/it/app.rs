@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::s3::{ACCESS_KEY, SECRET_KEY, Store};
+use auditstream_testkit::s3::{ACCESS_KEY, SECRET, Store};
 
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const EMAIL: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Real events, one a line.
-pub(crate) const EVENTS: &str = include_str!("events.ndjson");
+pub(crate) const EVENTS: &str = auditstream_testkit::events::NDJSON;
 
 pub(crate) struct App {
     pub(crate) address: String,
@@ -130,7 +130,7 @@ impl App {
 
     /// An S3 store on loopback, and the connector `aws` to it.
     pub(crate) async fn with_store(&self) -> Store {
-        let store = Store::start(self.folder.path()).await;
+        let store = Store::start_in(self.folder.path(), "logs").await;
         let made = self
             .post("/v1/connectors")
             .bearer_auth(&self.admin)
@@ -167,7 +167,7 @@ pub(crate) async fn token(engine: &Engine, actor: &Actor, name: &str, scopes: &[
 
 pub(crate) fn connector(endpoint: &str) -> Value {
     json!({"identifier": "aws", "name": "AWS", "spec": {"type": "AWS", "endpoint": endpoint, "path_style": true,
-        "credentials": {"type": "MANUAL", "access_key": ACCESS_KEY, "secret_key": SECRET_KEY},
+        "credentials": {"type": "MANUAL", "access_key": ACCESS_KEY, "secret_key": SECRET},
         "backoff": {"type": "FIXED_DELAY", "fixed_backoff": 10, "retry_count": 1}}})
 }
 

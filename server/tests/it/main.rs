@@ -1,6 +1,5 @@
 //! The whole server, as programs and browsers meet it.
 //!
-//! - [`store`]: an S3-compatible store
 //! - [`app`]: starts it on a free port with data of its own
 //! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
 //! - [`matrix`]: everything, asked by everybody; [`sign_in`] against misuse
@@ -23,14 +22,11 @@ mod ingest;
 mod matrix;
 mod metrics;
 mod openapi;
-#[path = "../../../engine/tests/it/postgres.rs"]
-mod postgres;
 mod pressure;
 mod process;
 mod reference_client;
 mod replicas;
 mod routes;
-mod s3;
 mod security;
 mod sign_in;
 mod tls;

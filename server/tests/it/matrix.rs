@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::app::{App, PASSWORD, connector, destination, event, token};
 use crate::routes;
-use crate::s3::Store;
+use auditstream_testkit::s3::Store;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::app::{App, EMAIL, EVENTS, connector, destination, refused};
-use crate::s3::SECRET_KEY;
+use auditstream_testkit::s3::SECRET;
 
 async fn scrape(app: &App) -> String {
     let answer = app.get("/metrics").send().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_delivery_is_counted_from_its_events_to_its_object() {
     ] {
         assert_eq!(value(&text, line), expected, "{line}");
     }
-    let delivered = store.sequences().len();
+    let delivered = store.sequences("logs").len();
     assert!(delivered >= 200);
     assert!(value(&text, "auditstream_delivered_events_total") >= 200.0);
     assert!(value(&text, "auditstream_delivered_bytes_total") > 10_000.0);
@@ -117,7 +117,7 @@ async fn a_delivery_is_counted_from_its_events_to_its_object() {
     assert!(value(&text, &of("lag_seconds", "failing")) > 0.0);
     assert!(value(&text, &of("last_streamed_timestamp_seconds", "siem")) > 1.7e9);
     assert!(text.contains("auditstream_build_info{version=\""));
-    for secret in [SECRET_KEY, EMAIL, app.admin.as_str()] {
+    for secret in [SECRET, EMAIL, app.admin.as_str()] {
         assert!(!text.contains(secret));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::app::{EVENTS, KEY, PASSWORD, connector, destination};
-use crate::s3::Store;
+use auditstream_testkit::s3::Store;
 
 const OTHER_KEY: &str = "//////////////////////////////////////////8=";
 
@@ -145,7 +145,7 @@ fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
 async fn keys_are_replaced_beside_a_running_server() {
     const NEW: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
     let folder = TempDir::new().unwrap();
-    let store = Store::start(folder.path()).await;
+    let store = Store::start_in(folder.path(), "logs").await;
     let admin = token(folder.path(), "admin");
     let works = async |server: &Server| {
         let client = reqwest::Client::new();
@@ -282,7 +282,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 #[tokio::test]
 async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     let folder = TempDir::new().unwrap();
-    let store = Store::start(folder.path()).await;
+    let store = Store::start_in(folder.path(), "logs").await;
     let server = Server::start(folder.path());
     let (ingest, admin) = (token(folder.path(), "ingest"), token(folder.path(), "admin"));
     let client = reqwest::Client::new();
@@ -300,7 +300,7 @@ async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     store.silent.send(true).unwrap();
     let active = destination("siem", "ACTIVE").to_string();
     post(&server, "/v1/streaming-destinations", &admin, kind, active).await;
-    until("an object is there", || !store.objects().is_empty()).await;
+    until("an object is there", || !store.objects("logs").is_empty()).await;
     post(
         &server,
         "/v1/audit-events",
@@ -313,11 +313,17 @@ async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     store.silent.send(false).unwrap();
 
     let server = Server::start(folder.path());
-    until("the rest is there", || store.sequences().len() > EVENTS.lines().count()).await;
+    until("the rest is there", || {
+        store.sequences("logs").len() > EVENTS.lines().count()
+    })
+    .await;
     let path = "/v1/streaming-destinations/siem/stream-now";
     post(&server, path, &admin, kind, String::new()).await;
-    until("all is there", || store.sequences().len() >= 2 * EVENTS.lines().count()).await;
-    let sequences = store.sequences();
+    until("all is there", || {
+        store.sequences("logs").len() >= 2 * EVENTS.lines().count()
+    })
+    .await;
+    let sequences = store.sequences("logs");
     let expected: Vec<i64> = (1..).take(sequences.len()).collect();
     assert_eq!(sequences, expected);
 }

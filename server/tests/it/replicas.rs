@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::app::{connector, destination, event};
-use crate::postgres;
 use crate::process::{Server, auditstream, printed};
-use crate::s3::Store;
+use auditstream_testkit::postgres;
+use auditstream_testkit::s3::Store;
 
 fn command(folder: &Path, database: &str, arguments: &[&str]) -> Command {
     let mut command = auditstream(folder, arguments);
@@ -109,7 +109,7 @@ async fn servers_that_are_killed_in_turn_lose_and_double_nothing() {
     const DESTINATIONS: [&str; 3] = ["a", "b", "c"];
     let folder = TempDir::new().unwrap();
     let database = postgres::database();
-    let store = Store::start(folder.path()).await;
+    let store = Store::start_in(folder.path(), "logs").await;
     let start = || Server::start_with(&mut command(folder.path(), &database, &["serve"]));
     let mut servers = [start(), start()];
     let token = |scope| {
@@ -160,7 +160,7 @@ async fn servers_that_are_killed_in_turn_lose_and_double_nothing() {
     }
     assert_eq!(site.behind().await, [0; DESTINATIONS.len()]);
     for name in DESTINATIONS {
-        let events = landed(&store.root.join("logs").join(name));
+        let events = landed(&store.path("logs", name));
         let sequences: Vec<i64> = events.iter().map(|event| event.0).collect();
         assert_eq!(
             sequences,

@@ -1,20 +1,23 @@
-//! HTTP/1.1 as bytes on a connection: for stand-ins that must see, change or break what goes over it.
+//! HTTP/1.1 as bytes on a connection, for stand-ins that inspect, change or break requests.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// One request.
+/// A request.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// The method, in upper case.
     pub method: String,
-    /// With the query.
+    /// The path and the query.
     pub path: String,
-    /// Names in lower case.
+    /// The headers in order; names are in lower case.
     pub headers: Vec<(String, String)>,
+    /// As much of the body as has been read.
     pub body: Vec<u8>,
 }
 
 impl Request {
+    /// Returns the first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -22,12 +25,12 @@ impl Request {
             .map(|header| header.1.as_str())
     }
 
-    /// The region that it is signed for.
+    /// Returns the region for which the request is signed.
     pub fn region(&self) -> Option<&str> {
         self.header("authorization")?.split('/').nth(2)
     }
 
-    /// The same as bytes, on a connection that is closed after its answer.
+    /// Returns the request as bytes that ask the receiver to close the connection after its response.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
         for (name, value) in self.headers.iter().filter(|header| header.0 != "connection") {
@@ -39,7 +42,7 @@ impl Request {
     }
 }
 
-/// The next request's head, and the first bytes of its body; none when the connection ends.
+/// Reads the head of the next request and the first bytes of its body; `None` when the connection ends.
 pub async fn read_head(socket: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -64,7 +67,7 @@ pub async fn read_head(socket: &mut TcpStream) -> Option<Request> {
     })
 }
 
-/// The rest of its body.
+/// Reads the rest of the body; `None` when the connection ends before.
 pub async fn read_body(socket: &mut TcpStream, request: &mut Request) -> Option<()> {
     let length: usize = request.header("content-length").unwrap_or("0").parse().unwrap();
     while request.body.len() < length {
@@ -75,7 +78,7 @@ pub async fn read_body(socket: &mut TcpStream, request: &mut Request) -> Option<
     Some(())
 }
 
-/// Answers, and closes.
+/// Writes a response and closes the connection.
 pub async fn answer(socket: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: &str) {
     let mut head = format!(
         "HTTP/1.1 {status} Injected\r\ncontent-length: {}\r\ncontent-type: application/xml\r\nconnection: close\r\n",
@@ -88,7 +91,7 @@ pub async fn answer(socket: &mut TcpStream, status: u16, headers: &[(&str, &str)
     let _ = socket.shutdown().await;
 }
 
-/// Ends a connection the hard way.
+/// Resets the connection.
 pub fn reset(socket: TcpStream) {
     socket.set_zero_linger().unwrap();
     drop(socket);

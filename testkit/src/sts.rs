@@ -1,5 +1,5 @@
-//! A stand-in for AWS STS: it checks signatures, roles, external ids, web identity tokens and expiry, and refuses as AWS
-//! does. What it gives out is known to the store that shares its keys.
+//! A stand-in for AWS STS. It checks signatures, roles, external ids, web identity tokens and expiry,
+//! and refuses as AWS does. A store that shares its keys accepts the credentials that it issues.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,33 +7,42 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use crate::raw_http::{self, Request};
 use crate::s3::{Key, Keys};
-use crate::wire::{self, Request};
 
+/// A role in another account.
 pub const ROLE: &str = "arn:aws:iam::210987654321:role/siem";
+/// The role of a pod.
 pub const POD_ROLE: &str = "arn:aws:iam::123456789012:role/pod";
+/// The web identity token of a pod.
 pub const POD_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.pod.token";
 
+/// An STS server on loopback.
 pub struct Sts {
+    /// `http://127.0.0.1:PORT`
     pub endpoint: String,
+    /// Shared with the connections that it serves.
     pub state: Arc<Mutex<State>>,
 }
 
+/// The roles and keys that the server knows.
 #[derive(Default)]
 pub struct State {
+    /// Shared with the store.
     pub keys: Keys,
-    /// Roles and the external id that each asks for.
+    /// Roles, with the external id that each requires.
     pub roles: HashMap<String, String>,
-    /// Life of what is given out.
+    /// Lifetime of the credentials that it issues.
     pub life: Duration,
-    /// Whether it hangs up instead of answering.
+    /// Whether it closes connections without a response.
     pub down: bool,
-    /// The calls that were answered well.
+    /// The actions that succeeded, in order.
     pub calls: Vec<String>,
-    given: usize,
+    issued: usize,
 }
 
 impl Sts {
+    /// Starts a server that issues its credentials into `keys`.
     pub async fn start(keys: &Keys) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -47,8 +56,8 @@ impl Sts {
             while let Ok((mut socket, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    let mut request = wire::read_head(&mut socket).await?;
-                    wire::read_body(&mut socket, &mut request).await?;
+                    let mut request = raw_http::read_head(&mut socket).await?;
+                    raw_http::read_body(&mut socket, &mut request).await?;
                     if state.lock().unwrap().down {
                         return None;
                     }
@@ -62,7 +71,7 @@ impl Sts {
                             ),
                         ),
                     };
-                    wire::answer(&mut socket, status, &[("x-amzn-requestid", "sts-request-1")], &body).await;
+                    raw_http::answer(&mut socket, status, &[("x-amzn-requestid", "sts-request-1")], &body).await;
                     Some(())
                 });
             }
@@ -70,16 +79,19 @@ impl Sts {
         Self { endpoint, state }
     }
 
-    /// A role that asks for this external id.
+    /// Adds a role that requires this external id.
     pub fn trust(&self, role: &str, external_id: &str) {
         let mut state = self.state.lock().unwrap();
         state.roles.insert(role.to_owned(), external_id.to_owned());
     }
 
+    /// Sets the lifetime of credentials that are issued from now on.
     pub fn life(&self, life: Duration) {
         self.state.lock().unwrap().life = life;
     }
 
+    /// Returns how often `action` has succeeded.
+    #[must_use]
     pub fn calls(&self, action: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.calls.iter().filter(|call| *call == action).count()
@@ -102,7 +114,7 @@ impl State {
                 let caller = self.signed(request)?;
                 let role = field("RoleArn");
                 if field("RoleSessionName") != "auditstream" || self.roles.get(&role) != Some(&field("ExternalId")) {
-                    // The same answer for a role that does not exist: AWS does not tell.
+                    // AWS does not reveal whether the role exists.
                     return Err((
                         403,
                         "AccessDenied",
@@ -112,7 +124,7 @@ impl State {
                         ),
                     ));
                 }
-                self.give(&role)
+                self.issue(&role)
             }
             "AssumeRoleWithWebIdentity" => {
                 if request.header("authorization").is_some() || field("WebIdentityToken") != POD_TOKEN {
@@ -125,7 +137,7 @@ impl State {
                         "Not authorized to perform sts:AssumeRoleWithWebIdentity".into(),
                     ));
                 }
-                self.give(POD_ROLE)
+                self.issue(POD_ROLE)
             }
             other => return Err((400, "InvalidAction", format!("{other} is not known"))),
         };
@@ -137,13 +149,13 @@ impl State {
         Ok(xml)
     }
 
-    fn give(&mut self, role: &str) -> String {
-        self.given += 1;
+    fn issue(&mut self, role: &str) -> String {
+        self.issued += 1;
         let expires = SystemTime::now() + self.life;
-        let access_key = format!("ASIAGIVEN{}", self.given);
+        let access_key = format!("ASIAGIVEN{}", self.issued);
         let key = Key {
-            secret: format!("given-secret-{}", self.given),
-            token: Some(format!("given-token-{}", self.given)),
+            secret: format!("given-secret-{}", self.issued),
+            token: Some(format!("given-token-{}", self.issued)),
             expires: Some(expires),
             arn: format!("{role}/auditstream"),
         };
@@ -158,7 +170,7 @@ impl State {
         xml
     }
 
-    /// Who signed it, by AWS Signature Version 4 of the whole request.
+    /// Verifies the AWS Signature Version 4 of the request and returns the key that signed it.
     fn signed(&self, request: &Request) -> Result<Key, Refusal> {
         let refuse = |code: &'static str, message: &str| Err((403, code, message.to_owned()));
         let Some(authorization) = request.header("authorization") else {

@@ -1,4 +1,5 @@
-//! A PostgreSQL server of the tests' own: one for all tests of a program, on a socket in a folder of its own, gone with it.
+//! A PostgreSQL server for tests: one per test program, on a socket in a temporary folder, which ends
+//! with the program.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -6,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// Starts the server, says where, and waits until nobody holds the other end of its standard input: however the tests
-/// end, the server ends with them. PostgreSQL refuses to run as root.
+/// Starts the server, prints its address, and waits for the end of its standard input, so that the
+/// server ends however the tests end. PostgreSQL refuses to run as root.
 const KEEPER: &str = r#"
 set -eu
 for bin in "" /usr/lib/postgresql/*/bin/; do
@@ -38,7 +39,7 @@ read -r _ || true
 struct Server {
     bin: String,
     folder: String,
-    /// Its standard input is closed when this program ends, in whatever way.
+    /// Its standard input is closed when this program ends.
     _keeper: Mutex<Child>,
 }
 
@@ -50,7 +51,7 @@ fn server() -> &'static Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // An interrupt from the keyboard is for the tests.
+            // Keyboard interrupts are meant for the tests.
             .process_group(0)
             .spawn()
             .unwrap();
@@ -70,25 +71,28 @@ fn server() -> &'static Server {
     })
 }
 
-/// One of PostgreSQL's programs, which will talk to the server.
-pub(crate) fn program(name: &str) -> Command {
+/// Returns a command that runs one of PostgreSQL's programs against the server.
+#[must_use]
+pub fn program(name: &str) -> Command {
     let server = server();
     let mut command = Command::new(format!("{}{name}", server.bin));
     command.args(["-h", &server.folder, "-U", "audit"]);
     command
 }
 
-/// The address of a new, empty database.
-pub(crate) fn database() -> String {
+/// Creates an empty database and returns its address.
+#[must_use]
+pub fn database() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(1);
     let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let made = program("createdb").arg(&name).status().unwrap();
-    assert!(made.success(), "the database {name} could not be made");
+    assert!(made.success(), "the database {name} could not be created");
     address(&name)
 }
 
-/// The address of a database of the server.
-pub(crate) fn address(name: &str) -> String {
+/// Returns the address of a database of the server.
+#[must_use]
+pub fn address(name: &str) -> String {
     let host = server().folder.replace('/', "%2F");
     format!("postgres://audit@{host}/{name}")
 }

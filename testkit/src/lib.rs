@@ -1,0 +1,18 @@
+//! What the tests and benchmarks of several crates share. A development dependency only: no part of
+//! it reaches the binary.
+//!
+//! - [`s3`]: an S3 stand-in whose objects are files, with faults of the store and of the network
+//! - [`sts`]: a stand-in for AWS STS that checks signatures, roles and external ids
+//! - [`postgres`]: a PostgreSQL server that ends with the tests
+//! - [`events`]: recorded audit events, and the schema that they follow
+//! - [`raw_http`]: HTTP/1.1 as bytes, for stand-ins that break connections
+#![allow(
+    clippy::unwrap_used,
+    reason = "a stand-in that panics has failed its test, which is what it is for"
+)]
+
+pub mod events;
+pub mod postgres;
+pub mod raw_http;
+pub mod s3;
+pub mod sts;

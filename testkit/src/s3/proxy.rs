@@ -1,0 +1,252 @@
+//! A proxy between a client and a store that breaks connections and forges responses.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Store;
+use crate::raw_http::{self, Request};
+
+/// What happens to the PUT of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// 500.
+    ServerError,
+    /// 503 `SlowDown`.
+    SlowDown,
+    /// The connection is reset before the body is read.
+    ResetBefore,
+    /// The connection is reset while the body is sent.
+    ResetDuring,
+    /// The connection is reset after the body was read; nothing is stored.
+    ResetAfter,
+    /// The object is stored; the connection is reset instead of a response.
+    LostAnswer,
+    /// The request is read and never answered.
+    Silence,
+    /// 403.
+    Denied,
+    /// 404 `NoSuchBucket`.
+    NoBucket,
+    /// 301 with the region in a header.
+    Moved,
+    /// 400 with the region in the body.
+    WrongSignatureRegion,
+    /// 307 without the region, which HeadBucket reports.
+    MovedAsk,
+    /// 301 without the region, which nothing reports.
+    MovedNowhere,
+    /// 403 `RequestTimeTooSkewed`.
+    Skewed,
+    /// 200 with an error in the body.
+    ErrorIn200,
+    /// 409.
+    Conflict,
+    /// The object is stored; the response is 412, as if it had existed.
+    SameBytes,
+    /// The object is stored; the response is 304.
+    NotModified,
+    /// Another object has the key.
+    OtherBytes,
+    /// The response is lost, and reading is forbidden.
+    LostAndUnreadable,
+    /// The response is lost, and the store then ignores the condition.
+    LostAndOverwritten,
+}
+
+/// What the proxy does, and what it has seen.
+#[derive(Debug, Default)]
+pub struct ProxyState {
+    /// The faults that the next PUTs of batches meet.
+    pub faults: VecDeque<NetworkFault>,
+    /// The methods that are refused with 403 for every object.
+    pub denied: Vec<&'static str>,
+    /// Whether the store overwrites objects despite `If-None-Match`.
+    pub ignores_condition: bool,
+    /// The region that HeadBucket reports; `None` forwards it to the store.
+    pub region: Option<String>,
+    /// The region for which each PUT was signed.
+    pub regions: Vec<String>,
+    moves: usize,
+}
+
+/// A proxy on loopback in front of a store.
+#[derive(Debug)]
+pub struct Proxy {
+    /// `http://127.0.0.1:PORT`
+    pub endpoint: String,
+    /// Shared with the connections that it serves.
+    pub state: Arc<Mutex<ProxyState>>,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of `store`.
+    pub async fn start(store: &Store) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(ProxyState::default()));
+        let shared = Arc::clone(&state);
+        let upstream = Upstream {
+            address: store.endpoint.trim_start_matches("http://").to_owned(),
+            folder: store.path("", ""),
+        };
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (state, upstream) = (Arc::clone(&shared), upstream.clone());
+                tokio::spawn(async move { upstream.serve(socket, &state).await });
+            }
+        });
+        Self { endpoint, state }
+    }
+
+    /// Queues the faults that the next PUTs of batches meet.
+    pub fn next(&self, faults: &[NetworkFault]) {
+        self.state.lock().unwrap().faults.extend(faults);
+    }
+}
+
+/// The store to which requests are forwarded.
+#[derive(Clone)]
+struct Upstream {
+    address: String,
+    folder: PathBuf,
+}
+
+impl Upstream {
+    async fn serve(&self, mut socket: TcpStream, state: &Mutex<ProxyState>) -> Option<()> {
+        let mut request = raw_http::read_head(&mut socket).await?;
+        let is_put = request.method == "PUT";
+        let path = request.path.split('?').next().unwrap().replace("%3D", "=");
+        let object = self.folder.join(path.trim_start_matches('/'));
+        let is_object = path.trim_matches('/').contains('/');
+        let (fault, region, denied, overwrites) = {
+            let mut state = state.lock().unwrap();
+            let fault = if is_put && path.contains("account=") {
+                state.faults.pop_front()
+            } else {
+                None
+            };
+            if is_put {
+                state.regions.push(request.region().unwrap_or_default().to_owned());
+            }
+            state.moves += 1;
+            let elsewhere = format!("eu-west-{}", state.moves);
+            if fault == Some(NetworkFault::MovedAsk) {
+                state.region = Some(elsewhere.clone());
+            }
+            let region = if is_put { Some(elsewhere) } else { state.region.clone() };
+            let denied = is_object && state.denied.contains(&request.method.as_str());
+            (fault, region, denied, state.ignores_condition)
+        };
+        let region = region.unwrap_or_default();
+        match fault {
+            Some(NetworkFault::ResetBefore) => {
+                raw_http::reset(socket);
+                return None;
+            }
+            Some(NetworkFault::ResetDuring) => {
+                let length: usize = request.header("content-length")?.parse().ok()?;
+                while request.body.is_empty() {
+                    socket.read_buf(&mut request.body).await.ok()?;
+                }
+                assert!(request.body.len() < length, "the body is too short for this fault");
+                raw_http::reset(socket);
+                return None;
+            }
+            _ => {}
+        }
+        raw_http::read_body(&mut socket, &mut request).await?;
+        if denied {
+            raw_http::answer(&mut socket, 403, &[], &error("AccessDenied", "")).await;
+            return None;
+        }
+        if is_put && overwrites && object.is_file() {
+            std::fs::remove_file(&object).unwrap();
+        }
+        if !is_object && request.method == "HEAD" && !region.is_empty() {
+            raw_http::answer(&mut socket, 301, &[("x-amz-bucket-region", &region)], "").await;
+            return None;
+        }
+        let refusal: (u16, &[(&str, &str)], String) = match fault {
+            None => {
+                let answer = self.forward(&request).await?;
+                let _ = socket.write_all(&answer).await;
+                return None;
+            }
+            Some(NetworkFault::ResetBefore | NetworkFault::ResetDuring) => return None,
+            Some(NetworkFault::ResetAfter) => {
+                raw_http::reset(socket);
+                return None;
+            }
+            Some(NetworkFault::LostAnswer | NetworkFault::LostAndUnreadable | NetworkFault::LostAndOverwritten) => {
+                self.forward(&request).await?;
+                let mut state = state.lock().unwrap();
+                if fault == Some(NetworkFault::LostAndUnreadable) {
+                    state.denied.push("HEAD");
+                }
+                state.ignores_condition |= fault == Some(NetworkFault::LostAndOverwritten);
+                raw_http::reset(socket);
+                return None;
+            }
+            Some(NetworkFault::Silence) => {
+                let mut rest = Vec::new();
+                let _ = socket.read_to_end(&mut rest).await;
+                return None;
+            }
+            Some(NetworkFault::SameBytes | NetworkFault::NotModified) => {
+                self.forward(&request).await?;
+                let status = if fault == Some(NetworkFault::SameBytes) {
+                    412
+                } else {
+                    304
+                };
+                (status, &[], String::new())
+            }
+            Some(NetworkFault::OtherBytes) => {
+                std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+                if !object.exists() {
+                    std::fs::write(&object, "another writer's").unwrap();
+                }
+                let answer = self.forward(&request).await?;
+                let _ = socket.write_all(&answer).await;
+                return None;
+            }
+            Some(NetworkFault::ServerError) => (500, &[], error("InternalError", "")),
+            Some(NetworkFault::SlowDown) => (503, &[], error("SlowDown", "")),
+            Some(NetworkFault::Denied) => (403, &[("x-amz-request-id", "REQUEST1")], error("AccessDenied", "")),
+            Some(NetworkFault::NoBucket) => (404, &[], error("NoSuchBucket", "")),
+            Some(NetworkFault::Moved) => (301, &[("x-amz-bucket-region", &region)], error("PermanentRedirect", "")),
+            Some(NetworkFault::WrongSignatureRegion) => {
+                let state = format!("<Region>{region}</Region>");
+                (400, &[], error("AuthorizationHeaderMalformed", &state))
+            }
+            Some(NetworkFault::MovedAsk) => (307, &[], error("TemporaryRedirect", "")),
+            Some(NetworkFault::MovedNowhere) => (301, &[], error("PermanentRedirect", "")),
+            Some(NetworkFault::Skewed) => (
+                403,
+                &[("date", "Tue, 24 Nov 2015 08:00:00 GMT")],
+                error("RequestTimeTooSkewed", ""),
+            ),
+            Some(NetworkFault::ErrorIn200) => (200, &[], error("InternalError", "")),
+            Some(NetworkFault::Conflict) => (409, &[], error("ConditionalRequestConflict", "")),
+        };
+        raw_http::answer(&mut socket, refusal.0, refusal.1, &refusal.2).await;
+        None
+    }
+
+    /// Sends a request to the store and returns its whole response.
+    async fn forward(&self, request: &Request) -> Option<Vec<u8>> {
+        let mut store = TcpStream::connect(&self.address).await.ok()?;
+        store.write_all(&request.bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        store.read_to_end(&mut answer).await.ok()?;
+        Some(answer)
+    }
+}
+
+fn error(code: &str, more: &str) -> String {
+    format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message>{more}</Error>")
+}

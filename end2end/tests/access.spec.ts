@@ -189,7 +189,7 @@ test('a token is made, used, revoked and refused', async ({ page, demo }) => {
   await make.click();
   const dialog = page.getByRole('dialog', { name: 'New API token' });
   await dialog.getByRole('button', { name: 'Create token' }).click();
-  await expect(dialog.getByText('A token needs one or more of the scopes')).toBeVisible();
+  await expect(dialog.getByText('Select at least one scope')).toBeVisible();
   await dialog.getByLabel('Name').fill('SIEM');
   await dialog.getByLabel('ingest').check();
   await dialog.getByLabel('read').check();

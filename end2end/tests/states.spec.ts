@@ -171,13 +171,13 @@ test.describe('what is typed', () => {
     await page.getByText('AWS Backoff Strategy').click();
     await page.getByRole('button', { name: 'Save connector' }).click();
     await expect(page.getByLabel('Name', { exact: true })).toBeFocused();
-    for (const sentence of ['A name is needed.', 'A secret key is needed.', 'A region looks like us-east-1.', 'Enter a whole number.']) {
+    for (const sentence of ['A name is required.', 'A secret key is required.', 'A region looks like us-east-1.', 'Enter a whole number.']) {
       await expect(page.getByText(sentence)).toBeVisible();
     }
     await expect(page.getByRole('alert')).toHaveCount(0);
     await page.getByLabel('Region').fill('us-east-1');
     await expect(page.getByText('A region looks like us-east-1.')).toHaveCount(0);
-    await expect(page.getByText('A name is needed.')).toBeVisible();
+    await expect(page.getByText('A name is required.')).toBeVisible();
     await page.getByLabel('Name', { exact: true }).fill('Demo');
     await page.getByLabel('Id', { exact: true }).fill('demo_s3');
     await page.getByLabel('Access key').fill('AKIATEST');
@@ -196,7 +196,7 @@ test.describe('the wizard', () => {
     await go.click();
     await expect(name).toBeFocused();
     await name.fill('Focused');
-    await expect(page.getByText('A name is needed.')).toHaveCount(0);
+    await expect(page.getByText('A name is required.')).toHaveCount(0);
     const tags = page.getByLabel('Tags (optional)');
     for (const tag of ['team:security', 'team:ops']) {
       await tags.fill(tag);

@@ -52,7 +52,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('link', { name: 'New Streaming Destination' }).first().click();
     const [name, id] = [page.getByLabel('Name', { exact: true }), page.getByLabel('Id', { exact: true })];
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
-    await expect(page.getByText('A name is needed.')).toBeVisible();
+    await expect(page.getByText('A name is required.')).toBeVisible();
     await name.fill('Demo archive');
     await expect(id).toHaveValue('Demo_archive');
     await id.fill('demo_archive');
@@ -130,7 +130,7 @@ test('configure audit streaming', async ({ page, demo }) => {
   await test.step('Enter the bucket and the options; Save and Continue; the test fails, and says why', async () => {
     await page.getByLabel('Amazon S3 Bucket').fill('Not_A_Bucket');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
-    await expect(page.getByText('A bucket name has only lower-case letters')).toBeVisible();
+    await expect(page.getByText('A bucket name can contain only lower-case letters')).toBeVisible();
     await page.getByLabel('Amazon S3 Bucket').fill('audit-logs');
     await page.getByText('More options').click();
     await page.getByLabel('Prefix (optional)').fill('siem/');
@@ -144,7 +144,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByLabel('Storage class').selectOption('');
     await page.getByLabel('Expected bucket owner (optional)').fill('12');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
-    await expect(page.getByText("An AWS account's id has 12 digits.")).toBeVisible();
+    await expect(page.getByText("An AWS account id has 12 digits.")).toBeVisible();
     await page.getByLabel('Expected bucket owner (optional)').fill('');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test failed')).toBeVisible();

@@ -18,8 +18,7 @@ use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
     Actor, AwsSettings, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors, destinations,
 };
-use auditstream_model::destination::Compression;
-use auditstream_model::{AccountName, ApiTokenInput, ListQuery, Scope, Status};
+use auditstream_model::{AccountName, ApiTokenInput, Compression, ListQuery, Scope, Status};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 

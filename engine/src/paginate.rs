@@ -24,14 +24,7 @@ pub(crate) fn page<R: Listed>(mut rows: Vec<R>, query: &ListQuery) -> Listing<R>
             Order::Descending => order.reverse(),
         }
     });
-    let total = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let before = query.page as usize * query.limit as usize;
-    Listing {
-        items: rows.into_iter().skip(before).take(query.limit as usize).collect(),
-        total,
-        page: query.page,
-        limit: query.limit,
-    }
+    Listing::paginate(rows, query)
 }
 
 fn by<R: Listed>(sort: Sort, a: &R, b: &R) -> Ordering {

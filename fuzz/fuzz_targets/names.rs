@@ -3,9 +3,7 @@
 #![no_main]
 
 use auditstream_engine::trail::parse_cursor;
-use auditstream_model::bucket::{BucketName, Prefix};
-use auditstream_model::identifier::Identifier;
-use auditstream_model::{ConnectorInput, DestinationInput};
+use auditstream_model::{BucketName, ConnectorInput, DestinationInput, Identifier, Prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,69 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::AccountName;
+use crate::AccountName;
+use crate::wire_names::wire_names;
 
-/// One thing that somebody may be allowed to do. The reference's names stand beside each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Permission {
-    /// Read the trail: `core_audit_view`.
-    #[serde(rename = "core_audit_view")]
-    ViewAudit,
-    /// Send events in. Tokens only.
-    #[serde(rename = "core_audit_ingest")]
-    IngestAudit,
-    /// See streaming destinations: `core_streamingDestination_view`.
-    #[serde(rename = "core_streamingDestination_view")]
-    ViewDestination,
-    /// Create, change, activate, pause: `core_streamingDestination_edit`.
-    #[serde(rename = "core_streamingDestination_edit")]
-    EditDestination,
-    /// Delete: `core_streamingDestination_delete`.
-    #[serde(rename = "core_streamingDestination_delete")]
-    DeleteDestination,
-    /// See connectors.
-    #[serde(rename = "core_connector_view")]
-    ViewConnector,
-    /// Create, change, test connectors.
-    #[serde(rename = "core_connector_edit")]
-    EditConnector,
-    /// Delete connectors.
-    #[serde(rename = "core_connector_delete")]
-    DeleteConnector,
-    /// See and change users and tokens.
-    #[serde(rename = "core_access_edit")]
-    EditAccess,
+wire_names! {
+    /// One kind of action that a caller may be permitted. The names are the reference's where it
+    /// has one.
+    pub enum Permission {
+        /// Read the trail.
+        ViewAudit = "core_audit_view",
+        /// Send events. Granted to tokens only.
+        IngestAudit = "core_audit_ingest",
+        /// See streaming destinations.
+        ViewDestination = "core_streamingDestination_view",
+        /// Create, change, activate and pause streaming destinations.
+        EditDestination = "core_streamingDestination_edit",
+        /// Delete streaming destinations.
+        DeleteDestination = "core_streamingDestination_delete",
+        /// See connectors.
+        ViewConnector = "core_connector_view",
+        /// Create, change and test connectors.
+        EditConnector = "core_connector_edit",
+        /// Delete connectors.
+        DeleteConnector = "core_connector_delete",
+        /// See and change users and tokens.
+        EditAccess = "core_access_edit",
+    }
 }
 
-/// What a person is in an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Role {
-    /// Everything.
-    #[serde(rename = "account_admin")]
-    Admin,
-    /// Looks, changes nothing.
-    #[serde(rename = "account_viewer")]
-    Viewer,
+wire_names! {
+    /// The role of a person in an account.
+    pub enum Role {
+        /// Has every permission except sending events.
+        Admin = "account_admin",
+        /// Sees everything except access, and changes nothing.
+        Viewer = "account_viewer",
+    }
 }
 
 impl Role {
-    /// The word that commands and the database use.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Admin => "account_admin",
-            Self::Viewer => "account_viewer",
-        }
-    }
-
-    /// The role of a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Admin, Self::Viewer].into_iter().find(|role| role.word() == word)
-    }
-
-    /// Whether a person of this role may.
+    /// Whether this role grants `permission`.
     #[must_use]
     pub fn allows(self, permission: Permission) -> bool {
         match self {
@@ -81,40 +58,20 @@ fn is_view(permission: Permission) -> bool {
     )
 }
 
-/// What an API token may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Scope {
-    /// Send events in.
-    Ingest,
-    /// Read the trail, connectors and destinations.
-    Read,
-    /// All that an account admin may, and reading.
-    Admin,
+wire_names! {
+    /// The use of an API token.
+    pub enum Scope {
+        /// Send events.
+        Ingest = "ingest",
+        /// Read the trail, connectors and destinations.
+        Read = "read",
+        /// Everything that an account admin can do, including reading.
+        Admin = "admin",
+    }
 }
 
 impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Read, Self::Admin];
-
-    /// The word that commands and the database use.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Read => "read",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The scope of a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.word() == word)
-    }
-
-    /// Whether a token of this scope may.
+    /// Whether this scope grants `permission`.
     #[must_use]
     pub fn allows(self, permission: Permission) -> bool {
         match self {
@@ -125,12 +82,12 @@ impl Scope {
     }
 }
 
-/// Who is signed in, as the console shows it.
+/// The signed-in person, as the console shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedIn {
     /// The person's e-mail address.
     pub email: String,
-    /// What the person is in the account.
+    /// The person's role in the account.
     pub role: Role,
     /// The account.
     pub account: AccountName,
@@ -139,7 +96,7 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Whether this person may.
+    /// Whether this person has `permission`.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.role.allows(permission)

@@ -2,56 +2,54 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::EpochMillis;
-use crate::access::Scope;
-use crate::field::FieldErrors;
-use crate::identifier::Name;
 use crate::limits::TOKEN_DAYS;
+use crate::{EpochMillis, FieldErrors, Name, Scope};
 
-/// What every token begins with, so that secret scanners know it. 43 characters of base64url follow.
-pub const TOKEN_MARK: &str = "auditstream_";
+/// The beginning of every token, for secret scanners to recognise. 43 characters of base64url
+/// follow.
+pub const TOKEN_PREFIX: &str = "auditstream_";
 
 /// An API token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiToken {
-    /// What it is revoked by; no secret.
+    /// The id to revoke it by, which is not a secret.
     pub id: String,
-    /// What it is for; audit events name it by this.
+    /// The name, which audit events show.
     pub name: String,
-    /// What it may be used for.
+    /// The uses of the token.
     pub scopes: Vec<Scope>,
-    /// Who made it.
+    /// The person or token that created it.
     pub created_by: String,
-    /// When it was made.
+    /// When it was created, epoch ms.
     pub created: EpochMillis,
-    /// When it stops to be good; never without.
+    /// When it expires, epoch ms; null for never.
     pub expires: Option<EpochMillis>,
-    /// When it was last used, to the minute.
+    /// When it was last used, epoch ms, to the minute; null for never.
     pub last_used: Option<EpochMillis>,
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiTokenInput {
-    /// What it is for; no other token of the account has this name.
+    /// The name; unique in the account.
     #[cfg_attr(feature = "openapi", schema(value_type = Name))]
     pub name: String,
-    /// What it may be used for; one or more.
+    /// The uses of the token; one or more.
     #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub scopes: Vec<Scope>,
-    /// Days until it stops to be good, 1 to 3650; never without.
+    /// Days until it expires, 1 to 3650; null for never.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3650))]
-    #[serde(default, deserialize_with = "crate::whole::optional")]
+    #[serde(default, deserialize_with = "crate::lenient_integer::optional")]
     pub expires_in_days: Option<u32>,
 }
 
 impl ApiTokenInput {
-    /// The name, and the scopes each once.
+    /// Validates the input; returns the name, and the scopes without duplicates.
     ///
     /// # Errors
-    /// Each field that does not follow its rule.
+    /// Every invalid field.
     pub fn parse(&self) -> Result<(Name, Vec<Scope>), FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.take("name", Name::parse(&self.name));
@@ -60,13 +58,13 @@ impl ApiTokenInput {
             .filter(|scope| self.scopes.contains(scope))
             .collect();
         if scopes.is_empty() {
-            errors.add("scopes", "A token needs one or more of the scopes ingest, read, admin.");
+            errors.add("scopes", "Select at least one scope: ingest, read or admin.");
         }
         if self.expires_in_days.is_some_and(|days| !TOKEN_DAYS.contains(&days)) {
             errors.add(
                 "expires_in_days",
                 format!(
-                    "It must be between {} and {} days.",
+                    "A token expires after {} to {} days.",
                     TOKEN_DAYS.start(),
                     TOKEN_DAYS.end()
                 ),
@@ -79,13 +77,13 @@ impl ApiTokenInput {
     }
 }
 
-/// A token at the only moment that it is shown.
+/// A new token, with its secret part, which is shown only once. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedApiToken {
-    /// What requests send: `Authorization: Bearer …`.
+    /// The value for `Authorization: Bearer …`.
     pub token: String,
-    /// The rest.
+    /// The token without its secret.
     pub api_token: ApiToken,
 }
 
@@ -102,17 +100,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_token() {
-        let made: CreatedApiToken = serde_json::from_str(
+    fn debug_hides_the_token() {
+        let created: CreatedApiToken = serde_json::from_str(
             r#"{"token":"hush","api_token":{"id":"1","name":"SIEM","scopes":["read"],"created_by":"ada","created":1,"expires":null,"last_used":null}}"#,
         )
         .unwrap();
-        let shown = format!("{made:?}");
+        let shown = format!("{created:?}");
         assert!(shown.contains("SIEM") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]
-    fn a_token_has_a_name_scopes_and_an_end_that_is_not_far_away() {
+    fn a_token_needs_a_name_a_scope_and_an_expiry_within_ten_years() {
         let input = |name: &str, scopes: &[Scope], days| ApiTokenInput {
             name: name.to_owned(),
             scopes: scopes.to_vec(),
@@ -123,13 +121,13 @@ mod tests {
             .unwrap();
         assert_eq!(scopes, [Scope::Ingest, Scope::Read]);
         assert!(input("SIEM", &[Scope::Read], None).parse().is_ok());
-        for (wrong, field) in [
+        for (invalid, field) in [
             (input("", &[Scope::Read], None), "name"),
             (input("a", &[], None), "scopes"),
             (input("a", &[Scope::Read], Some(0)), "expires_in_days"),
             (input("a", &[Scope::Read], Some(3651)), "expires_in_days"),
         ] {
-            assert!(wrong.parse().unwrap_err().of(field).is_some(), "{wrong:?}");
+            assert!(invalid.parse().unwrap_err().of(field).is_some(), "{invalid:?}");
         }
     }
 }

@@ -1,53 +1,54 @@
-//! How long to wait before something is tried again.
+//! Delays between retries.
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldErrors;
+use crate::FieldErrors;
+use crate::limits::{MAX_BACKOFF_MS, MAX_RETRIES};
 
-/// How long to wait between tries, and how often to try again. All times in ms.
+/// The delays between attempts, and the number of retries. All times are in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum Backoff {
-    /// The same wait each time.
+    /// The same delay each time.
     FixedDelay {
-        /// The wait, ms.
+        /// The delay, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         fixed_backoff: u64,
-        /// Tries after the first.
+        /// The number of attempts after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         retry_count: u32,
     },
-    /// Half of a doubling wait, and a random part of the other half.
+    /// Half of a doubling delay, plus a random part of the other half.
     EqualJitter {
-        /// The first wait, ms.
+        /// The first delay, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         base_delay: u64,
-        /// The longest wait, ms.
+        /// The longest delay, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         max_backoff_time: u64,
-        /// Tries after the first.
+        /// The number of attempts after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         retry_count: u32,
     },
-    /// A random part of a doubling wait.
+    /// A random part of a doubling delay.
     FullJitter {
-        /// The first wait, ms.
+        /// The first delay, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         base_delay: u64,
-        /// The longest wait, ms.
+        /// The longest delay, ms.
         #[cfg_attr(feature = "openapi", schema(maximum = 600_000))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         max_backoff_time: u64,
-        /// Tries after the first.
+        /// The number of attempts after the first.
         #[cfg_attr(feature = "openapi", schema(maximum = 20))]
-        #[serde(deserialize_with = "crate::whole::number")]
+        #[serde(deserialize_with = "crate::lenient_integer::required")]
         retry_count: u32,
     },
 }
@@ -63,7 +64,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Tries after the first.
+    /// Returns the number of attempts after the first.
     #[must_use]
     pub fn retry_count(self) -> u32 {
         match self {
@@ -73,12 +74,12 @@ impl Backoff {
         }
     }
 
-    /// The wait before retry `retry` (from 1), in ms; `random` is between 0 and 1.
+    /// Returns the delay before retry number `retry` (from 1), in ms; `random` is between 0 and 1.
     #[must_use]
     pub fn delay(self, retry: u32, random: f64) -> u64 {
-        let doubled = |base: u64, most: u64| {
+        let doubled = |base: u64, max: u64| {
             base.saturating_mul(1_u64.checked_shl(retry.saturating_sub(1)).unwrap_or(u64::MAX))
-                .min(most)
+                .min(max)
         };
         match self {
             Self::FixedDelay { fixed_backoff, .. } => fixed_backoff,
@@ -87,8 +88,8 @@ impl Backoff {
                 max_backoff_time,
                 ..
             } => {
-                let wait = doubled(base_delay, max_backoff_time);
-                wait / 2 + part(wait - wait / 2, random)
+                let delay = doubled(base_delay, max_backoff_time);
+                delay / 2 + part(delay - delay / 2, random)
             }
             Self::FullJitter {
                 base_delay,
@@ -99,15 +100,14 @@ impl Backoff {
     }
 
     pub(crate) fn check(self, errors: &mut FieldErrors) {
-        const LONGEST: u64 = 600_000;
-        if self.retry_count() > 20 {
+        if self.retry_count() > MAX_RETRIES {
             errors.add(
                 "spec.backoff.retry_count",
-                "Retry at most 20 times; what still fails is tried again at the next run.",
+                "Retry at most 20 times; the next run tries again.",
             );
         }
         match self {
-            Self::FixedDelay { fixed_backoff, .. } if fixed_backoff > LONGEST => {
+            Self::FixedDelay { fixed_backoff, .. } if fixed_backoff > MAX_BACKOFF_MS => {
                 errors.add("spec.backoff.fixed_backoff", "Wait at most 600,000 ms.");
             }
             Self::EqualJitter {
@@ -120,13 +120,13 @@ impl Backoff {
                 max_backoff_time,
                 ..
             } => {
-                if max_backoff_time > LONGEST {
+                if max_backoff_time > MAX_BACKOFF_MS {
                     errors.add("spec.backoff.max_backoff_time", "Wait at most 600,000 ms.");
                 }
                 if base_delay > max_backoff_time {
                     errors.add(
                         "spec.backoff.base_delay",
-                        "The first wait is not longer than the longest.",
+                        "The first wait cannot be longer than the longest.",
                     );
                 }
             }
@@ -139,7 +139,7 @@ impl Backoff {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "waits are far below 2^52 ms"
+    reason = "delays are far below 2^52 ms"
 )]
 fn part(whole: u64, random: f64) -> u64 {
     (whole as f64 * random.clamp(0.0, 1.0)) as u64
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_and_jitter_stays_within() {
+    fn delays_double_up_to_the_longest_and_jitter_stays_within_them() {
         let equal = Backoff::EqualJitter {
             base_delay: 100,
             max_backoff_time: 1_000,

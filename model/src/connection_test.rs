@@ -1,99 +1,100 @@
-//! What is tried with a connector or a bucket, and what came of it.
+//! Tests of a connector or a bucket, and their results.
 
 use serde::{Deserialize, Serialize};
 
-use crate::destination::SpecInput;
 #[cfg(feature = "openapi")]
-use crate::identifier::Identifier;
+use crate::Identifier;
+use crate::SpecInput;
+use crate::wire_names::wire_names;
 
-/// How a step of a test ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Outcome {
-    /// It works.
-    Success,
-    /// It does not.
-    Failure,
-    /// An earlier step failed.
-    Skipped,
+wire_names! {
+    /// The result of a test or of one of its steps.
+    pub enum Outcome {
+        /// It works.
+        Success = "SUCCESS",
+        /// It does not work.
+        Failure = "FAILURE",
+        /// An earlier step failed.
+        Skipped = "SKIPPED",
+    }
 }
 
 /// One step of a connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestStep {
-    /// What was tried.
+    /// The action that was tried.
     pub name: String,
-    /// How it ended.
+    /// The result.
     pub status: Outcome,
-    /// What was found.
+    /// The finding.
     pub detail: String,
 }
 
-/// Why a test failed: what to do, what it means, and what AWS said.
+/// Why a test failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestError {
-    /// What to do.
+    /// The remedy.
     pub hint: String,
-    /// What it means.
+    /// The meaning of the message.
     pub explanation: String,
-    /// The server's own words.
+    /// The store's own message.
     pub message: String,
 }
 
-/// The answer of a connection test.
+/// The result of a connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectionTest {
     /// Whether the connector works.
     pub status: Outcome,
-    /// What was tried, in order.
+    /// The steps, in order.
     pub steps: Vec<TestStep>,
-    /// Why it failed.
+    /// Why it failed; null if it did not.
     pub error: Option<TestError>,
 }
 
-/// What a connection test tells while it runs.
+/// An event of a running connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TestProgress {
-    /// The steps that it will take, in order.
+    /// The names of all steps, in order.
     Planned(Vec<String>),
-    /// The step of this name begins.
+    /// The step with this name has begun.
     Begun(String),
     /// A step has ended.
     Ended(TestStep),
-    /// The whole answer; nothing follows.
+    /// The test has ended; no event follows.
     Done(ConnectionTest),
 }
 
-/// A bucket that is to be checked before a destination with it is saved.
+/// A bucket to check before saving a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BucketCheckInput {
-    /// The connector to reach it with.
+    /// The connector to use.
     #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub connector_ref: String,
     /// The bucket, the prefix and how objects are stored.
     pub spec: SpecInput,
 }
 
-/// The answer of a bucket check: whether a destination could stream there.
+/// The result of a bucket check: whether a destination could stream to the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BucketCheck {
     /// Whether every step that streaming needs works.
     pub status: Outcome,
-    /// What was tried, in order.
+    /// The steps, in order.
     pub steps: Vec<TestStep>,
-    /// Why the first step that failed did.
+    /// Why the first failed step failed; null if all succeeded.
     pub error: Option<TestError>,
-    /// IAM actions that a step was refused for: `s3:PutObject` …
+    /// The IAM actions that were denied: `s3:PutObject` …
     pub missing_actions: Vec<String>,
-    /// The IAM policy, JSON, that allows all that streaming to this bucket and prefix needs; null when nothing is missing.
+    /// An IAM policy in JSON that allows everything that streaming to this bucket and prefix needs;
+    /// null when nothing is missing.
     pub policy: Option<String>,
-    /// Whether the server honours `If-None-Match`; null when the check did not come that far.
+    /// Whether the store honours `If-None-Match`; null when the check ended before that step.
     pub conditional_writes: Option<bool>,
 }

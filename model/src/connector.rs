@@ -1,23 +1,24 @@
-//! How to reach AWS.
+//! Connectors: how to reach AWS.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EpochMillis;
-use crate::backoff::Backoff;
-use crate::credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
-use crate::field::FieldErrors;
-use crate::identifier::{Description, Identifier, Name, Tags};
+use crate::metadata::Metadata;
+use crate::wire_names::wire_names;
+use crate::{
+    Backoff, Credentials, CredentialsInput, CrossAccount, Description, EpochMillis, FieldErrors, Identifier, Name,
+    Secrets, Tags,
+};
 
-/// How to reach AWS, generic over what is known of the credentials.
+/// How to reach AWS. `C` is [`CredentialsInput`] in requests, where it contains secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorSpec<C = Credentials> {
     /// Always `AWS`.
     #[serde(rename = "type")]
     pub kind: ConnectorKind,
-    /// The region: `us-east-1`.
+    /// The region, such as `us-east-1`.
     #[serde(default = "default_region")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,64}$"))]
     pub region: String,
@@ -25,15 +26,15 @@ pub struct ConnectorSpec<C = Credentials> {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(pattern = r"^(https?://[A-Za-z0-9.:\[\]-]{1,255}/?)?$"))]
     pub endpoint: Option<String>,
-    /// Whether the bucket stands in the path rather than in the host name.
+    /// Whether requests name the bucket in the path rather than in the host.
     #[serde(default)]
     pub path_style: bool,
-    /// How to sign in.
+    /// The credentials.
     pub credentials: C,
-    /// A role to take on, if any.
+    /// A role to assume after signing in; null for none.
     #[serde(default)]
     pub cross_account: Option<CrossAccount>,
-    /// Waits and retries.
+    /// Delays and retries.
     #[serde(default)]
     pub backoff: Backoff,
 }
@@ -42,31 +43,31 @@ fn default_region() -> String {
     "us-east-1".to_owned()
 }
 
-/// The kinds of connector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum ConnectorKind {
-    /// Amazon Web Services, and what speaks its S3.
-    #[default]
-    #[serde(rename = "AWS")]
-    Aws,
+wire_names! {
+    /// The kinds of connector.
+    #[derive(Default)]
+    pub enum ConnectorKind {
+        /// Amazon Web Services, or an S3-compatible store.
+        #[default]
+        Aws = "AWS",
+    }
 }
 
-/// A connector as somebody sends it.
+/// A connector as a client sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorInput {
-    /// Its id.
+    /// The id.
     #[cfg_attr(feature = "openapi", schema(value_type = Identifier))]
     pub identifier: String,
-    /// What people call it.
+    /// The display name.
     #[cfg_attr(feature = "openapi", schema(value_type = Name))]
     pub name: String,
-    /// What it is for.
+    /// The purpose of the connector.
     #[serde(default, deserialize_with = "crate::field::or_default")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Description>))]
     pub description: String,
-    /// Words to file it under.
+    /// Labels for organising connectors.
     #[serde(default, deserialize_with = "crate::field::or_default")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Tags>))]
     pub tags: BTreeMap<String, String>,
@@ -74,42 +75,32 @@ pub struct ConnectorInput {
     pub spec: ConnectorSpec<CredentialsInput>,
 }
 
-/// A connector that follows every rule, secrets apart.
+/// A valid connector, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Connector {
-    /// Its id.
+    /// The id.
     pub identifier: Identifier,
-    /// What people call it.
+    /// The display name.
     pub name: Name,
-    /// What it is for.
+    /// The purpose of the connector.
     pub description: Description,
-    /// Words to file it under.
+    /// Labels for organising connectors.
     pub tags: Tags,
     /// How to reach AWS.
     pub spec: ConnectorSpec,
 }
 
 impl ConnectorInput {
-    /// The connector and, where they were sent, its secrets.
+    /// Validates the connector. Returns its secrets separately; `None` if they were omitted.
     ///
     /// # Errors
-    /// Every field that does not follow its rule.
+    /// Every invalid field.
     pub fn parse(self) -> Result<(Connector, Option<Secrets>), FieldErrors> {
         let mut errors = FieldErrors::default();
-        let identifier = errors.take("identifier", Identifier::parse(&self.identifier));
-        let name = errors.take("name", Name::parse(&self.name));
-        let description = errors.take("description", Description::parse(&self.description));
-        let tags = errors.take("tags", Tags::parse(self.tags));
+        let metadata = Metadata::parse(&self.identifier, &self.name, &self.description, self.tags, &mut errors);
         let spec = self.spec;
-        let plain_word = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 64
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        if !plain_word(&spec.region) {
+        if !is_region(&spec.region) {
             errors.add("spec.region", "A region looks like us-east-1.");
         }
         let endpoint = spec
@@ -127,31 +118,33 @@ impl ConnectorInput {
         }
         spec.backoff.check(&mut errors);
         let (credentials, secrets) = spec.credentials.parse(&mut errors);
-        let (Some(identifier), Some(name), Some(description), Some(tags), true) =
-            (identifier, name, description, tags, errors.is_empty())
-        else {
+        let Some(metadata) = metadata.filter(|_| errors.is_empty()) else {
             return Err(errors);
         };
-        let spec = ConnectorSpec {
-            kind: spec.kind,
-            region: spec.region,
-            endpoint,
-            path_style: spec.path_style,
-            credentials,
-            cross_account: spec.cross_account,
-            backoff: spec.backoff,
-        };
-        Ok((
-            Connector {
-                identifier,
-                name,
-                description,
-                tags,
-                spec,
+        let connector = Connector {
+            identifier: metadata.identifier,
+            name: metadata.name,
+            description: metadata.description,
+            tags: metadata.tags,
+            spec: ConnectorSpec {
+                kind: spec.kind,
+                region: spec.region,
+                endpoint,
+                path_style: spec.path_style,
+                credentials,
+                cross_account: spec.cross_account,
+                backoff: spec.backoff,
             },
-            secrets,
-        ))
+        };
+        Ok((connector, secrets))
     }
+}
+
+fn is_region(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn is_http_address(text: &str) -> bool {
@@ -161,19 +154,19 @@ fn is_http_address(text: &str) -> bool {
     !host.is_empty() && host.len() <= 255 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
 }
 
-/// A connector as it is shown.
+/// A connector with its times and its destinations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectorView {
     /// The connector, without secrets.
     pub connector: Connector,
-    /// Epoch ms.
+    /// When it was created, epoch ms.
     pub created: EpochMillis,
-    /// Epoch ms.
+    /// When it was last changed, epoch ms.
     pub updated: EpochMillis,
     /// Identifiers of the destinations that use it.
     pub used_by: Vec<Identifier>,
-    /// What a cross-account role's trust policy must ask for (`sts:ExternalId`): the account's own, made by the server,
-    /// so that no account can have another's role taken on.
+    /// The `sts:ExternalId` that a cross-account role's trust policy must require. The server
+    /// generates one per account, so that no account can have Auditstream assume another's role.
     pub external_id: String,
 }

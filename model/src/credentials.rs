@@ -4,23 +4,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldErrors;
+use crate::FieldErrors;
 
-/// Credentials as they are sent in. Its `Debug` hides the secrets.
+/// Credentials as a client sends them. `Debug` hides the secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum CredentialsInput {
     /// An access key with its secret.
     Manual {
-        /// The access key's id; not a secret.
+        /// The access key's id, which is not a secret.
         #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{3,128}$"))]
         access_key: String,
-        /// The secret; left out on a replace, the stored one stays.
+        /// The secret; if a replace omits it, the stored one is kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{0,4096}$", format = Password))]
         secret_key: Option<String>,
-        /// The token of temporary credentials; goes with `secret_key`.
+        /// The token of temporary credentials; requires `secret_key`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{0,8192}$", format = Password))]
         session_token: Option<String>,
@@ -44,12 +44,12 @@ impl fmt::Debug for CredentialsInput {
     }
 }
 
-/// Credentials as they are shown: without secrets.
+/// Credentials without their secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "snake_case")]
 pub enum Credentials {
-    /// An access key; its secret stays on the server.
+    /// An access key; its secret never leaves the server.
     Manual {
         /// The access key's id.
         access_key: String,
@@ -60,7 +60,7 @@ pub enum Credentials {
     Irsa,
 }
 
-/// A role of another AWS account that is taken on after signing in.
+/// A role of another AWS account, assumed after signing in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CrossAccount {
@@ -69,7 +69,7 @@ pub struct CrossAccount {
     pub role_arn: String,
 }
 
-/// A connector's secrets on their way to the vault. Its `Debug` shows nothing.
+/// A connector's secrets on their way to the vault. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
     /// The secret of the access key.
@@ -86,7 +86,8 @@ impl fmt::Debug for Secrets {
 }
 
 impl CredentialsInput {
-    /// The credentials and, where they were sent, their secrets; what does not follow its rule goes to `errors`.
+    /// Splits the credentials from their secrets, `None` if omitted, and adds each invalid field to
+    /// `errors`.
     pub(crate) fn parse(self, errors: &mut FieldErrors) -> (Credentials, Option<Secrets>) {
         let (access_key, secret_key, session_token) = match self {
             Self::Inherit => return (Credentials::Inherit, None),
@@ -104,7 +105,7 @@ impl CredentialsInput {
         if access_key.len() < 3 || !is_plain(&access_key, 128) {
             errors.add(
                 "spec.credentials.access_key",
-                "An access key has 3 to 128 characters, without spaces.",
+                "An access key has 3 to 128 characters and no spaces.",
             );
         }
         if secret_key.as_deref().is_some_and(|text| !is_plain(text, 4096)) {
@@ -122,7 +123,7 @@ impl CredentialsInput {
         if session_token.is_some() && secret_key.is_none() {
             errors.add(
                 "spec.credentials.session_token",
-                "Enter the secret key, too: a session token belongs to it.",
+                "Enter the secret key as well: a session token is valid only with it.",
             );
         }
         let secrets = secret_key.map(|secret_key| Secrets {
@@ -137,9 +138,9 @@ fn not_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Whether a text has only visible ASCII, and at most so many characters.
-fn is_plain(text: &str, most: usize) -> bool {
-    text.len() <= most && text.bytes().all(|b| b.is_ascii_graphic())
+/// Whether a text has only visible ASCII and at most `max` characters.
+fn is_plain(text: &str, max: usize) -> bool {
+    text.len() <= max && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl CrossAccount {
@@ -148,7 +149,7 @@ impl CrossAccount {
         if parts.len() != 6 || parts[0] != "arn" || parts[2] != "iam" || !parts[5].starts_with("role/") {
             errors.add(
                 "spec.cross_account.role_arn",
-                "A role looks like arn:aws:iam::123456789012:role/name.",
+                "A role's ARN looks like arn:aws:iam::123456789012:role/name.",
             );
         }
     }
@@ -160,11 +161,11 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_secret() {
-        let sent: CredentialsInput =
+        let input: CredentialsInput =
             serde_json::from_str(r#"{"type":"MANUAL","access_key":"AKIA","secret_key":"hush","session_token":"psst"}"#)
                 .unwrap();
         let shown = format!(
-            "{sent:?}{:?}",
+            "{input:?}{:?}",
             Secrets {
                 secret_key: "hush".into(),
                 session_token: Some("psst".into())

@@ -1,100 +1,58 @@
-//! Audit events as they are searched and counted. Their payload schema is checked where they are received, in the
-//! engine's `trail`.
+//! Audit events as they are searched and counted. The engine's `trail` checks their payload schema
+//! on receipt.
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldErrors;
-use crate::limits::{MAX_PAGE_ROWS, MAX_SEARCH_CHARS, PAGE_ROWS};
-use crate::{EpochMillis, Sequence};
+use crate::limits::{DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS, MAX_SEARCH_CHARS};
+use crate::wire_names::wire_names;
+use crate::{EpochMillis, FieldErrors, Sequence};
 
-/// The answer to an ingest request.
+/// The result of an ingest request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestOutcome {
-    /// Events that are new, and are now stored.
+    /// The number of new events, now stored.
     pub accepted: u32,
-    /// Events that were already there with the same content.
+    /// The number of events that were already stored with the same content.
     pub duplicates: u32,
-    /// The first sequence given; null when none is new.
+    /// The first sequence assigned; null when no event is new.
     pub first_sequence: Option<Sequence>,
-    /// The last sequence given; null when none is new.
+    /// The last sequence assigned; null when no event is new.
     pub last_sequence: Option<Sequence>,
 }
 
-/// Kinds of event that a reader can leave out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Show {
-    /// Every event.
-    #[default]
-    All,
-    /// All but sign-ins, tried or done.
-    NoLogin,
-    /// All but what a principal of type `SYSTEM` did.
-    NoSystem,
-}
-
-impl Show {
-    /// The word that the API and the console's address use.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::NoLogin => "no_login",
-            Self::NoSystem => "no_system",
-        }
-    }
-
-    /// The choice of a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::All, Self::NoLogin, Self::NoSystem]
-            .into_iter()
-            .find(|show| show.word() == word)
+wire_names! {
+    /// Kinds of event that a search can exclude.
+    #[derive(Default)]
+    pub enum Show {
+        /// Every event.
+        #[default]
+        All = "all",
+        /// Every event except sign-ins, attempted or successful.
+        NoLogin = "no_login",
+        /// Every event except those of a principal of type `SYSTEM`.
+        NoSystem = "no_system",
     }
 }
 
-/// How far back somebody looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TimeRange {
-    /// The last 24 hours.
-    #[serde(rename = "1d")]
-    Day,
-    /// The last 7 days.
-    #[default]
-    #[serde(rename = "7d")]
-    Week,
-    /// The last 30 days.
-    #[serde(rename = "30d")]
-    Month,
-    /// Everything that is kept.
-    #[serde(rename = "all")]
-    All,
+wire_names! {
+    /// The time range of a search, up to now.
+    #[derive(Default)]
+    pub enum TimeRange {
+        /// The last 24 hours.
+        Day = "1d",
+        /// The last 7 days.
+        #[default]
+        Week = "7d",
+        /// The last 30 days.
+        Month = "30d",
+        /// Every event in the trail.
+        All = "all",
+    }
 }
 
 impl TimeRange {
-    /// Every range, shortest first.
-    pub const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::All];
-
-    /// The word that the console's address uses.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Day => "1d",
-            Self::Week => "7d",
-            Self::Month => "30d",
-            Self::All => "all",
-        }
-    }
-
-    /// The range of a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|range| range.word() == word)
-    }
-
-    /// Where it begins, seen from `now`; none when it has no beginning. Epoch ms.
+    /// Returns the start of the range, epoch ms; `None` when it is unbounded.
     #[must_use]
     pub fn start(self, now: EpochMillis) -> Option<EpochMillis> {
         const DAY: i64 = 86_400_000;
@@ -107,17 +65,17 @@ impl TimeRange {
     }
 }
 
-/// Which events are wanted.
+/// A search of the trail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
 pub struct EventFilter {
-    /// Kinds of event that are left out.
+    /// Kinds of event to exclude.
     pub show: Show,
-    /// From this `auditEventTime` on, epoch ms.
+    /// The earliest `auditEventTime`, epoch ms, inclusive.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub start: Option<EpochMillis>,
-    /// Before this `auditEventTime`, epoch ms.
+    /// The latest `auditEventTime`, epoch ms, exclusive.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub end: Option<EpochMillis>,
     /// The principal's identifier.
@@ -141,24 +99,24 @@ pub struct EventFilter {
     /// The project.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub project: Option<String>,
-    /// Part of the event's JSON, ASCII in either case.
+    /// Part of the event's JSON; ASCII letters match in either case.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$", max_length = 1_000))]
     pub q: Option<String>,
     /// Rows of the page, 1 to 100.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
     pub limit: Option<u32>,
-    /// Where the page before ended: the `next` that it answered.
+    /// The previous page's `next`.
     #[cfg_attr(feature = "openapi", param(pattern = "^([0-9]{1,18}-[0-9]{1,18})?$"))]
     pub cursor: Option<String>,
 }
 
 impl EventFilter {
-    /// Rows of the page.
+    /// Returns the number of rows of a page.
     ///
     /// # Errors
-    /// When it is out of range.
+    /// When `limit` is out of range.
     pub fn rows(&self) -> Result<u32, FieldErrors> {
-        let limit = self.limit.unwrap_or(PAGE_ROWS);
+        let limit = self.limit.unwrap_or(DEFAULT_PAGE_ROWS);
         if (1..=MAX_PAGE_ROWS).contains(&limit) {
             return Ok(limit);
         }
@@ -168,11 +126,11 @@ impl EventFilter {
         ))
     }
 
-    /// What is searched for: none when that is nothing.
+    /// Returns the text to search for; `None` when it is empty.
     ///
     /// # Errors
-    /// When it is too long.
-    pub fn searched(&self) -> Result<Option<&str>, FieldErrors> {
+    /// When the text is too long.
+    pub fn search_text(&self) -> Result<Option<&str>, FieldErrors> {
         let text = self.q.as_deref().filter(|text| !text.is_empty());
         if text.is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
             return Err(FieldErrors::one(
@@ -184,28 +142,28 @@ impl EventFilter {
     }
 }
 
-/// One audit event of the trail, with the parts that the console lists.
+/// An audit event, with the parts that the console lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
-    /// Its position in the trail.
+    /// The position in the trail.
     pub sequence: Sequence,
     /// `auditEventTime`, epoch ms.
     pub time: EpochMillis,
-    /// Who: the principal's identifier.
+    /// The principal's identifier.
     pub principal: String,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// Where it comes from.
+    /// The module.
     pub module: String,
     /// The resource's type.
     pub resource_type: String,
     /// The resource's identifier.
     pub resource: String,
-    /// The organisation, if any.
+    /// The organisation, if there is one.
     pub org: Option<String>,
-    /// The project, if any.
+    /// The project, if there is one.
     pub project: Option<String>,
-    /// The event as it is streamed, without `batchId`: JSON text.
+    /// The JSON text as it is streamed, without `batchId`.
     pub json: String,
 }
 
@@ -214,11 +172,11 @@ pub struct AuditEvent {
 pub struct EventPage {
     /// The events.
     pub events: Vec<AuditEvent>,
-    /// What to send as `cursor` for the page behind; null on the last one.
+    /// The `cursor` of the next page; null on the last one.
     pub next: Option<String>,
-    /// The trail's last sequence when the page was read: what is behind it is new.
+    /// The trail's last sequence when the page was read; every event after it is new.
     pub last_sequence: Sequence,
-    /// How many events that match lie outside the range of time asked for, counted up to 1,000; told only when the first page
-    /// is empty.
+    /// The number of matching events outside the requested time range, counted up to 1,000; null
+    /// unless the first page is empty.
     pub outside_range: Option<i64>,
 }

@@ -1,71 +1,85 @@
 //! The vocabulary of Auditstream: plain types, identifiers and validation.
 //!
-//! Everything that crosses a boundary (browser ↔ server, API client ↔ server, database ↔ engine) is named here
-//! once, so that the three can not disagree. There is no I/O, and the crate compiles to WebAssembly.
+//! Every value that crosses a boundary (browser ↔ server, API client ↔ server, database ↔ engine)
+//! has its type here, so that both sides agree on it. There is no I/O, and the crate compiles to
+//! WebAssembly.
 //!
-//! What a person or a program sends arrives as an *input* ([`DestinationInput`], [`ConnectorInput`]): plain strings,
-//! as typed. `parse` turns it into a value that follows every rule, or into [`FieldErrors`] that name each field that
-//! does not. Browser, API and database use the same `parse`.
+//! A request arrives as an *input* ([`DestinationInput`], [`ConnectorInput`]): plain strings, as
+//! typed. `parse` turns it into a value that follows every rule, or into [`FieldErrors`] that name
+//! each invalid field. Browser, API and database use the same `parse`.
 //!
-//! In reading order:
+//! Every type is imported from the root. The modules in reading order:
 //!
-//! - [`identifier`]: names of things, and the tags and texts that describe them
-//! - [`field`]: errors that name a field
-//! - [`problem`]: how every refusal is sent
-//! - [`access`]: roles, permissions and token scopes
-//! - [`user`]: people, and the one-time links that invite them
-//! - [`api_token`]: API tokens
-//! - [`event`]: audit events, their filters and the answer to an ingest request
-//! - [`connector`]: how to reach AWS; [`credentials`] are how it signs in, [`backoff`] is how long it waits
-//! - [`connection_test`]: what is tried with a connector or a bucket, and what came of it
-//! - [`destination`]: where to stream
-//! - [`bucket`]: the rules that AWS has for buckets and keys
-//! - [`batch`]: what was streamed
-//! - [`webhook`]: whom an account tells of what goes wrong
-//! - [`page`]: paging, sorting and search of lists
-//! - [`whole`]: whole numbers as JSON has them
+//! - `identifier`, `text`, `tags`: the types of single fields; `metadata` parses the four that
+//!   connectors and destinations share
+//! - `wire_names`: the macro that defines an enum by its names in JSON
+//! - `field`: [`FieldErrors`]
+//! - `problem`: the body of every error response, with its stable [`Code`]
+//! - `access`: roles, permissions and token scopes
+//! - `user`, `api_token`: users, their one-time links, and API tokens
+//! - `event`: audit events and their search
+//! - `connector`: how to reach AWS, with `credentials` and `backoff`
+//! - `connection_test`: tests of a connector or a bucket
+//! - `destination`, `bucket`: where and how to stream
+//! - `batch`, `failure`: the objects of a destination, and why a delivery failed
+//! - `webhook`: the notifications of an account
+//! - `list_query`: paging, sorting and search of lists
+//! - [`lenient_integer`]: integers in JSON
 //! - [`limits`]: every limit in one place
 
-pub mod access;
-pub mod api_token;
-pub mod backoff;
-pub mod batch;
-pub mod bucket;
-pub mod connection_test;
-pub mod connector;
-pub mod credentials;
-pub mod destination;
-pub mod event;
-pub mod field;
-pub mod identifier;
+mod access;
+mod api_token;
+mod backoff;
+mod batch;
+mod bucket;
+mod connection_test;
+mod connector;
+mod credentials;
+mod destination;
+mod event;
+mod failure;
+mod field;
+mod identifier;
+pub mod lenient_integer;
 pub mod limits;
+mod list_query;
+mod metadata;
 #[cfg(feature = "openapi")]
 mod openapi;
-pub mod page;
-pub mod problem;
-pub mod user;
-pub mod webhook;
-pub mod whole;
+mod problem;
+mod tags;
+mod text;
+mod user;
+mod webhook;
+mod wire_names;
 
 pub use access::{Permission, Role, Scope, SignedIn};
-pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken};
+pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken, TOKEN_PREFIX};
 pub use backoff::Backoff;
-pub use batch::{Batch, BatchStatus, Failure};
+pub use batch::{Batch, BatchStatus};
+pub use bucket::{BucketName, Prefix};
 pub use connection_test::{BucketCheck, BucketCheckInput, ConnectionTest, Outcome, TestError, TestProgress, TestStep};
 pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView};
 pub use credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
 pub use destination::{
-    AggregateItem, Cards, Compression, Destination, DestinationInput, DestinationSpec, DestinationView, Format,
-    HeldBack, SpecInput, StartAt, Status,
+    AggregateItem, Cards, Compression, ConnectorInfo, Destination, DestinationInput, DestinationKind, DestinationSpec,
+    DestinationView, FailureInfoCard, Format, HeldBack, LastStreamedCard, ServerSideEncryption, SpecInput, StartAt,
+    Status, StatusCount, StreamingDetails,
 };
 pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome, Show, TimeRange};
+pub use failure::{Failure, FailureCode};
 pub use field::{FieldError, FieldErrors};
-pub use identifier::{AccountName, Description, Identifier, Name, Tags};
-pub use page::{ListQuery, Listing, Order, Sort};
+pub use identifier::Identifier;
+pub use list_query::{ListQuery, Listing, Order, Sort};
 pub use problem::{Code, Problem};
-pub use user::{Invitation, IssuedLink, LinkKind, OneTimeLink, RoleInput, User, UserStatus};
+pub use tags::Tags;
+pub use text::{AccountName, Description, Name, TextError};
+pub use user::{Invitation, IssuedLink, LinkKind, OneTimeLink, RoleInput, User, UserStatus, invalid_link};
+pub use webhook::{DEFAULT_LAG_LIMIT_SECONDS, Webhook, WebhookInput, WebhookTest};
+pub use wire_names::UnknownName;
 
 /// Milliseconds since the Unix epoch, UTC.
 pub type EpochMillis = i64;
-/// A position in an account's trail: 1, 2, 3 … without gaps, in commit order. 0 stands before the first.
+/// A position in an account's trail: 1, 2, 3 … without gaps, in commit order. 0 is before the
+/// first.
 pub type Sequence = i64;

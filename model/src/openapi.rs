@@ -1,7 +1,7 @@
-//! Schemas of the types that carry their own rules, for the OpenAPI document: what a schema allows, `parse` accepts.
+//! OpenAPI schemas of the types that have a `parse`: it accepts every value that the schema allows.
 //!
-//! Patterns keep to what every dialect of regular expressions has. Outer spaces are dropped where `parse` drops them, and
-//! are not part of a pattern.
+//! Patterns use only syntax that all dialects of regular expressions share. They exclude outer
+//! spaces, which `parse` trims.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,9 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::bucket::{BucketName, Prefix};
-use crate::destination::ServerSideEncryption;
-use crate::identifier::{Description, Identifier, Name, RESERVED, Tags};
+use crate::identifier::RESERVED;
 use crate::limits::{DESCRIPTION_CHARS, PREFIX_BYTES, TAG_CHARS, TAGS};
+use crate::{BucketName, Description, Identifier, Name, Prefix, ServerSideEncryption, Tags};
 
 /// U+0000 cannot be stored.
 const NO_NUL: &str = r"^[^\x00]*$";
@@ -41,8 +40,8 @@ fn text(description: &str, pattern: &str) -> ObjectBuilder {
         .pattern(Some(pattern))
 }
 
-/// With what JSON Schema calls `not`.
-fn but_not(object: ObjectBuilder, excluded: Value) -> Object {
+/// Adds JSON Schema's `not`.
+fn excluding(object: ObjectBuilder, excluded: Value) -> Object {
     object
         .extensions(Some(Extensions::from_iter([("not", excluded)])))
         .build()
@@ -50,7 +49,7 @@ fn but_not(object: ObjectBuilder, excluded: Value) -> Object {
 
 schema!(
     Identifier,
-    but_not(
+    excluding(
         text(
             "The id of a connector or a streaming destination: unique within its account and its kind, and fixed once saved.",
             "^[a-zA-Z_][0-9a-zA-Z_$]{0,127}$",
@@ -62,7 +61,7 @@ schema!(
 schema!(
     Name,
     text(
-        "What people call a thing: letters, digits, spaces and - _ . /, without outer spaces.",
+        "A display name: letters, digits, spaces and - _ . /, without outer spaces.",
         r"^[0-9A-Za-z\-_./]([0-9A-Za-z\-_./ ]{0,126}[0-9A-Za-z\-_./])?$",
     )
     .build()
@@ -79,7 +78,7 @@ schema!(
     Tags,
     ObjectBuilder::new()
         .description(Some(
-            "Words that people file a thing under: keys with a value, which may be empty."
+            "Labels for organising connectors and destinations: keys with a value, which may be empty."
         ))
         .max_properties(Some(TAGS))
         .property_names(Some(Schema::from(
@@ -95,9 +94,9 @@ schema!(
 
 schema!(
     BucketName,
-    but_not(
+    excluding(
         text(
-            "The name of an S3 bucket, alone, by AWS' rules for it.",
+            "The name of an S3 bucket, by AWS' naming rules.",
             "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         ),
         json!({"anyOf": [
@@ -111,9 +110,9 @@ schema!(
 
 schema!(
     Prefix,
-    but_not(
+    excluding(
         text(
-            "What every key begins with: empty, or a path that ends in /.",
+            "The beginning of every object key: empty, or a path that ends with /.",
             r"^([A-Za-z0-9!\-_.*'()=][A-Za-z0-9/!\-_.*'()=]*/)?$",
         )
         .max_length(Some(PREFIX_BYTES)),
@@ -126,7 +125,7 @@ schema!(
     Schema::from(
         OneOfBuilder::new()
             .description(Some(
-                "How the store encrypts objects at rest: as the bucket has it, with keys of S3, or with a key of AWS KMS."
+                "How the store encrypts objects at rest: by the bucket's own setting, with keys managed by S3, or with a key of AWS KMS."
             ))
             .item(
                 ObjectBuilder::new()

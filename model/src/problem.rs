@@ -1,33 +1,33 @@
-//! How every refusal is sent: `application/problem+json` (RFC 9457) with a stable code.
+//! The body of every error response: `application/problem+json` (RFC 9457) with a stable code.
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldError;
+use crate::FieldError;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal, $status:literal, $title:literal;)*) => {
-        /// Why something was refused: a stable word for programs, with its HTTP status and title.
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $title:literal;)*) => {
+        /// Why a request was refused: a stable code for programs, with its HTTP status and title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum Code {
-            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
 
         impl Code {
             /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The word that is sent.
+            /// Returns the code as it is sent.
             #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
             }
-            /// The HTTP status that goes with it.
+            /// Returns the HTTP status.
             #[must_use]
             pub fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)* }
             }
-            /// A few words for people.
+            /// Returns a short description for people.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
@@ -37,72 +37,73 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The body is not what was announced: not JSON, not UTF-8, not gzip, cut short.
+    /// The body cannot be decoded: invalid JSON, UTF-8 or gzip, or truncated.
     MalformedBody = "malformed_body", 400, "The body cannot be read";
-    /// A parameter of the address or a header is not usable.
-    InvalidParameter = "invalid_parameter", 400, "A parameter is not usable";
-    /// One or more fields do not follow their rules.
-    InvalidFields = "invalid_fields", 422, "Some fields are not usable";
+    /// A path parameter, a query parameter or a header is invalid.
+    InvalidParameter = "invalid_parameter", 400, "A parameter is invalid";
+    /// One or more fields are invalid.
+    InvalidFields = "invalid_fields", 422, "Some fields are invalid";
     /// One or more events of an ingest request do not follow the payload schema.
-    InvalidEvents = "invalid_events", 422, "Some events are not usable";
-    /// No sign-in, or one that has ended.
+    InvalidEvents = "invalid_events", 422, "Some events are invalid";
+    /// The request has no session or token, or one that has ended.
     Unauthenticated = "unauthenticated", 401, "Sign in first";
     /// The e-mail or the password is wrong.
     WrongCredentials = "wrong_credentials", 401, "The e-mail or the password is wrong";
-    /// Signed in, but without the permission.
+    /// The caller lacks the permission.
     Forbidden = "forbidden", 403, "Not permitted";
     /// The request came from another site.
     CrossSite = "cross_site", 403, "Request from another site";
-    /// There is no such thing in this account.
+    /// The account has no such object.
     NotFound = "not_found", 404, "Not found";
-    /// Streaming is switched off on this server.
+    /// Streaming is disabled on this server.
     FeatureDisabled = "feature_disabled", 404, "Not enabled";
-    /// The method is not one that the address knows.
+    /// The path does not support the method.
     MethodNotAllowed = "method_not_allowed", 405, "Method not allowed";
-    /// The body came too slowly.
+    /// The body arrived too slowly.
     RequestTimeout = "request_timeout", 408, "The request took too long";
     /// The identifier is already in use.
     DuplicateField = "duplicate_field", 409, "Already in use";
-    /// The thing's state does not allow it: an active destination deleted, an inactive one streamed.
-    Conflict = "conflict", 409, "Not in this state";
-    /// Something else depends on it.
+    /// The object's state does not allow it: deleting an active destination, streaming to an
+    /// inactive one.
+    Conflict = "conflict", 409, "Not possible in the current state";
+    /// Another object depends on it.
     InUse = "in_use", 409, "In use";
-    /// It was changed since the caller read it; see `If-Match`.
-    PreconditionFailed = "precondition_failed", 412, "Changed meanwhile";
+    /// The object was changed since the caller read it; see `If-Match`.
+    PreconditionFailed = "precondition_failed", 412, "Changed since it was read";
     /// Larger than a limit.
     TooLarge = "too_large", 413, "Too large";
-    /// A content type or encoding that is not understood.
-    UnsupportedMedia = "unsupported_media_type", 415, "Content type not understood";
+    /// The content type or encoding is not supported.
+    UnsupportedMedia = "unsupported_media_type", 415, "Unsupported content type";
     /// Too many attempts; see `Retry-After`.
     Throttled = "throttled", 429, "Too many attempts";
-    /// The queue is full or the database does not answer; see `Retry-After`.
-    Unavailable = "unavailable", 503, "Not available right now";
-    /// A fault of ours; the log has more.
+    /// The queue is full or the database does not respond; see `Retry-After`.
+    Unavailable = "unavailable", 503, "Temporarily unavailable";
+    /// A fault of this program; its log has more.
     Internal = "internal", 500, "Something went wrong";
 }
 
-/// A refusal as it is sent.
+/// The body of an error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// A few words for people; the same for every problem of this code.
+    /// A short description for people; the same for every problem with this code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// The stable word for programs.
+    /// The stable code for programs.
     pub code: Code,
-    /// What happened, to what, and what to do.
+    /// The cause and the remedy, for people.
     pub detail: String,
-    /// The fields it is about; for events the first 100.
+    /// The invalid fields; for events, those of the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// How many events are invalid, named or not.
+    /// The number of invalid events, including those that `errors` does not name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_events: Option<u32>,
 }
 
 impl Problem {
-    /// A problem of this code with its sentence.
+    /// Creates a problem without field errors.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             title: code.title().to_owned(),
@@ -114,14 +115,14 @@ impl Problem {
         }
     }
 
-    /// The same with the fields that it is about.
+    /// Adds the invalid fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
     }
 
-    /// The sentence about a field, if it is one of those that are wrong.
+    /// Returns the message about a field, or `None` if the field is valid.
     #[must_use]
     pub fn of(&self, field: &str) -> Option<&str> {
         self.errors

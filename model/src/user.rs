@@ -1,68 +1,67 @@
-//! People who use the console, as admins see them.
+//! Users of the console, and the one-time links that set their passwords.
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Role;
-use crate::identifier::AccountName;
-use crate::{Code, EpochMillis, Problem};
+use crate::wire_names::wire_names;
+use crate::{AccountName, Code, EpochMillis, Problem, Role};
 
-/// Whether a person can sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum UserStatus {
-    /// Has a password.
-    Active,
-    /// Has a link, and has not used it.
-    Invited,
+wire_names! {
+    /// Whether a user can sign in.
+    pub enum UserStatus {
+        /// Has set a password.
+        Active = "ACTIVE",
+        /// Has a link and has not used it yet.
+        Invited = "INVITED",
+    }
 }
 
-/// A person of an account.
+/// A user of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
-    /// The e-mail address: trimmed, in lower case; nobody else of the installation has it.
+    /// The e-mail address: trimmed, in lower case, and unique in the installation.
     pub email: String,
-    /// What the person is in the account.
+    /// The role in the account.
     pub role: Role,
-    /// Whether the person can sign in.
+    /// Whether the user can sign in.
     pub status: UserStatus,
-    /// When the person, or the invitation, was made.
+    /// When the user was created or invited, epoch ms.
     pub created: EpochMillis,
-    /// When the person last signed in.
+    /// When the user last signed in, epoch ms; null for never.
     pub last_sign_in: Option<EpochMillis>,
-    /// Until when the person's link can be used, where there is one: of an invitation, or for a new password.
+    /// When the user's invitation or password link expires, epoch ms; null when there is none.
     pub link_expires: Option<EpochMillis>,
 }
 
-/// Whom to invite, as what.
+/// An invitation of a new user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Invitation {
     /// The e-mail address.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[!-?A-~]+@[!-?A-~]{3,}$", max_length = 254))]
     pub email: String,
-    /// What the person is to be.
+    /// The role of the new user.
     pub role: Role,
 }
 
-/// What a person is to be from now on.
+/// A change of a user's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoleInput {
-    /// The role.
+    /// The new role.
     pub role: Role,
 }
 
-/// A one-time link, at the only moment that it is shown. Its `Debug` does not show it.
+/// A new one-time link, which is shown only once. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IssuedLink {
-    /// For whom.
+    /// The recipient.
     pub email: String,
-    /// Where the person sets a password. Whoever has it can, so send it to nobody else.
+    /// The address where the recipient sets a password. Anyone who has it can, so send it only to
+    /// the recipient.
     pub link: String,
-    /// Until when.
+    /// When it expires, epoch ms.
     pub expires: EpochMillis,
 }
 
@@ -75,35 +74,35 @@ impl std::fmt::Debug for IssuedLink {
     }
 }
 
-/// What a one-time link is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum LinkKind {
-    /// Makes the first admin.
-    Setup,
-    /// Makes the person that was invited.
-    Invitation,
-    /// Gives a person a new password.
-    Password,
+wire_names! {
+    /// The purpose of a one-time link.
+    pub enum LinkKind {
+        /// Creates the first admin.
+        Setup = "SETUP",
+        /// Creates an invited user.
+        Invitation = "INVITATION",
+        /// Sets a new password.
+        Password = "PASSWORD",
+    }
 }
 
-/// What its page says of a one-time link that can be used.
+/// A valid one-time link, as its page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneTimeLink {
-    /// What it is for.
+    /// The purpose.
     pub kind: LinkKind,
-    /// For whom; the first admin is yet to say.
+    /// The recipient; `None` for the set-up link, where the first admin enters an address.
     pub email: Option<String>,
-    /// In which account.
+    /// The account.
     pub account: AccountName,
 }
 
-/// The refusal of a link that cannot be used, whatever the reason.
+/// Returns the refusal of a link that cannot be used, the same for every reason.
 #[must_use]
-pub fn dead_link() -> Problem {
+pub fn invalid_link() -> Problem {
     Problem::new(
         Code::NotFound,
-        "This link has been used, was replaced or is too old. Ask an account admin for a new one; the first admin's link \
+        "This link has been used, was replaced or has expired. Ask an account admin for a new one. The first admin's link \
          is printed when the server starts.",
     )
 }
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_link() {
+    fn debug_hides_the_link() {
         let issued = IssuedLink {
             email: "ada@example.com".to_owned(),
             link: "https://example.com/invitation?token=hush".to_owned(),

@@ -1,19 +1,19 @@
-//! Whom an account tells of destinations that fail, stay behind or recover.
+//! An account's webhook, which is notified of destinations that fail, lag or recover.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EpochMillis;
+use crate::{EpochMillis, Outcome};
 
-/// How long a destination may stay behind before it is told of, unless set: 2 hours.
-pub const LAG_LIMIT_SECONDS: u32 = 2 * 3_600;
+/// The default of `lag_limit_seconds`: 2 hours.
+pub const DEFAULT_LAG_LIMIT_SECONDS: u32 = 2 * 3_600;
 
-/// A webhook as it is sent. Its `Debug` hides the secret, and the address, which may hold one.
+/// A webhook as a client sends it. `Debug` hides the secret, and the URL, which may contain one.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookInput {
-    /// Where to POST: http or https.
+    /// The URL to POST to: http or https.
     #[cfg_attr(
         feature = "openapi",
         schema(
@@ -22,13 +22,13 @@ pub struct WebhookInput {
         )
     )]
     pub url: String,
-    /// What signs the messages: `whsec_` and base64 of 24 to 64 bytes. Never sent back; left out on a replace it stays, for
-    /// as long as the address does.
+    /// The key that signs the messages: `whsec_` and base64 of 24 to 64 bytes. Never sent back. If
+    /// a replace omits it, the stored key is kept, unless the URL changes.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(pattern = r"^(whsec_)?(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$", format = Password))]
     pub secret: Option<String>,
-    /// After how many seconds a destination that is behind is told of; 7,200 unless set.
-    #[serde(default, deserialize_with = "crate::whole::optional")]
+    /// Seconds that a destination may lag before the webhook is notified; 7,200 by default.
+    #[serde(default, deserialize_with = "crate::lenient_integer::optional")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2_592_000))]
     pub lag_limit_seconds: Option<u32>,
 }
@@ -41,27 +41,27 @@ impl fmt::Debug for WebhookInput {
     }
 }
 
-/// A webhook as it comes back, without its secret.
+/// A webhook without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Webhook {
-    /// Where it POSTs.
+    /// The URL that it POSTs to.
     pub url: String,
-    /// After how many seconds a destination that is behind is told of.
+    /// Seconds that a destination may lag before the webhook is notified.
     pub lag_limit_seconds: u32,
-    /// When it was made, epoch ms.
+    /// When it was created, epoch ms.
     pub created: EpochMillis,
     /// When it was last changed, epoch ms.
     pub updated: EpochMillis,
 }
 
-/// How a message of the test went.
+/// The result of a test message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookTest {
-    /// Whether it was taken: answered with 2xx.
-    pub status: crate::Outcome,
-    /// What came of it.
+    /// Whether the receiver responded with 2xx.
+    pub status: Outcome,
+    /// The response, or why there was none.
     pub detail: String,
 }
 
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_neither_secret_nor_address() {
-        let sent = WebhookInput {
+    fn debug_hides_secret_and_url() {
+        let input = WebhookInput {
             url: "https://hooks.example.com/psst".to_owned(),
             secret: Some("hush".to_owned()),
             lag_limit_seconds: Some(60),
         };
-        let shown = format!("{sent:?}");
+        let shown = format!("{input:?}");
         assert!(
             shown.contains("60") && !shown.contains("hush") && !shown.contains("psst"),
             "{shown}"

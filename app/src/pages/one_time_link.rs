@@ -1,8 +1,7 @@
 //! One-time links: the first admin's, invitations, new passwords. Looking changes nothing; sending the form uses the link up.
 //! Plain forms that the server itself answers, so that they work without the page's program.
 
-use auditstream_model::user::dead_link;
-use auditstream_model::{LinkKind, OneTimeLink};
+use auditstream_model::{LinkKind, OneTimeLink, invalid_link};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -56,7 +55,7 @@ fn Dead() -> impl IntoView {
     view! {
         <Title text="Link not usable" />
         <h1>"This link cannot be used"</h1>
-        <p>{dead_link().detail}</p>
+        <p>{invalid_link().detail}</p>
         <a class="button" href="/sign-in">"Go to sign-in"</a>
     }
 }

@@ -1,7 +1,6 @@
 //! One-time links: they set a password, once. Looking at one changes nothing; sending its form uses it up.
 
-use auditstream_model::user::dead_link;
-use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, Permission, Role};
+use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, Permission, Role, invalid_link};
 use serde_json::json;
 
 use super::users::{self, KIND, parse_email};
@@ -26,14 +25,6 @@ pub struct Issued {
     pub email: String,
     /// Until when.
     pub expires: EpochMillis,
-}
-
-pub(super) fn word(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Setup => "SETUP",
-        LinkKind::Invitation => "INVITATION",
-        LinkKind::Password => "PASSWORD",
-    }
 }
 
 /// Makes the link of the first admin; those made before end with it.
@@ -83,7 +74,7 @@ pub async fn withdraw_invitation(engine: &Engine, actor: &Actor, email: &str) ->
         let gone = sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2 AND kind = $3")
             .bind(actor.account_id())
             .bind(&email)
-            .bind(word(LinkKind::Invitation))
+            .bind(LinkKind::Invitation.as_str())
             .execute(&mut *tx)
             .await?;
         if gone.rows_affected() == 0 {
@@ -147,7 +138,7 @@ pub async fn link(engine: &Engine, token: &str) -> Result<Option<OneTimeLink>> {
 /// # Errors
 /// A link that is used up or too old; a bad address or password, after which the link is still good.
 pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<String> {
-    let dead = || Error::Refused(Box::new(dead_link()));
+    let dead = || Error::Refused(Box::new(invalid_link()));
     // Whoever has no link has nothing hashed.
     let found = link(engine, token).await?.ok_or_else(dead)?;
     let email = match found.email {
@@ -221,7 +212,7 @@ async fn issue(
     let expires = now() + good_for;
     sqlx::query("DELETE FROM one_time_link WHERE expires < $1 AND kind <> $2")
         .bind(now())
-        .bind(word(LinkKind::Invitation))
+        .bind(LinkKind::Invitation.as_str())
         .execute(&mut **tx)
         .await?;
     sqlx::query(
@@ -232,9 +223,9 @@ async fn issue(
     )
     .bind(digest(&token))
     .bind(actor.account_id())
-    .bind(word(kind))
+    .bind(kind.as_str())
     .bind(email)
-    .bind(role.word())
+    .bind(role.as_str())
     .bind(actor.name())
     .bind(now())
     .bind(expires)
@@ -251,8 +242,6 @@ async fn is_there(tx: &mut WriteTx, actor: &Actor, email: &str) -> Result<bool> 
 }
 
 fn parse(text: &str) -> Result<LinkKind> {
-    [LinkKind::Setup, LinkKind::Invitation, LinkKind::Password]
-        .into_iter()
-        .find(|kind| word(*kind) == text)
-        .ok_or_else(|| Error::Broken(format!("unknown kind of link {text}")))
+    text.parse()
+        .map_err(|_| Error::Broken(format!("unknown kind of link {text}")))
 }

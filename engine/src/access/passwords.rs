@@ -4,7 +4,7 @@
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
 use auditstream_model::FieldErrors;
-use auditstream_model::limits::{MAX_PASSWORD_CHARS, PASSWORD_CHARS};
+use auditstream_model::limits::{MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
@@ -24,10 +24,10 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 /// # Errors
 /// A new password that is too short or too long.
 pub(super) fn check_length(password: &str) -> Result<()> {
-    if (PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
+    if (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
         return Ok(());
     }
-    let sentence = format!("A password has {PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
+    let sentence = format!("A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
     Err(FieldErrors::one("password", sentence).into())
 }
 

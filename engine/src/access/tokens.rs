@@ -1,8 +1,8 @@
 //! API tokens.
 
-use auditstream_model::api_token::TOKEN_MARK;
 use auditstream_model::{
     AccountName, ApiToken, ApiTokenInput, Code, CreatedApiToken, EpochMillis, FieldErrors, Permission, Problem, Scope,
+    TOKEN_PREFIX,
 };
 use serde_json::json;
 
@@ -27,7 +27,7 @@ type Row = (
 );
 
 fn scopes(words: &str) -> Vec<Scope> {
-    words.split(',').filter_map(Scope::from_word).collect()
+    words.split(',').filter_map(|name| name.parse::<Scope>().ok()).collect()
 }
 
 fn view((id, name, words, created_by, created, expires, last_used): Row) -> ApiToken {
@@ -65,7 +65,7 @@ pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
 pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput) -> Result<CreatedApiToken> {
     actor.require(Permission::EditAccess)?;
     let (name, scopes) = input.parse()?;
-    let token = format!("{TOKEN_MARK}{}", random_text());
+    let token = format!("{TOKEN_PREFIX}{}", random_text());
     let id: String = digest(&random_text())
         .iter()
         .take(8)
@@ -84,7 +84,7 @@ pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput)
     let words = made
         .scopes
         .iter()
-        .map(|scope| scope.word())
+        .map(|scope| scope.as_str())
         .collect::<Vec<_>>()
         .join(",");
     retried(|| async {
@@ -146,7 +146,7 @@ pub async fn revoke_token(engine: &Engine, actor: &Actor, id: &str) -> Result<()
 /// # Errors
 /// When the database fails.
 pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
-    if !token.starts_with(TOKEN_MARK) {
+    if !token.starts_with(TOKEN_PREFIX) {
         return Ok(None);
     }
     let moment = now();

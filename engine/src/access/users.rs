@@ -45,7 +45,7 @@ pub async fn users(engine: &Engine, actor: &Actor) -> Result<Vec<User>> {
     )
     .bind(actor.account_id())
     .bind(now())
-    .bind(super::links::word(LinkKind::Invitation))
+    .bind(LinkKind::Invitation.as_str())
     .fetch_all(engine.database().read())
     .await?;
     let user = |(email, word, created, last_sign_in, link_expires, active): Row| {
@@ -100,7 +100,7 @@ pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -
         }
         sqlx::query("UPDATE console_user SET role = $2 WHERE id = $1")
             .bind(old.id)
-            .bind(role.word())
+            .bind(role.as_str())
             .execute(&mut *tx)
             .await?;
         let change = Change::of(KIND, &email, "UPDATE", json!({"role": old.role}), json!({"role": role}));
@@ -181,7 +181,7 @@ pub(super) async fn insert(tx: &mut WriteTx, actor: &Actor, email: &str, role: R
     )
     .bind(actor.account_id())
     .bind(email)
-    .bind(role.word())
+    .bind(role.as_str())
     .bind(hash)
     .bind(now())
     .execute(&mut **tx)
@@ -226,7 +226,7 @@ async fn hold(tx: &mut WriteTx, actor: &Actor, email: &str) -> Result<Held> {
         "SELECT id, email, role FROM console_user WHERE account_id = $1 ORDER BY id FOR UPDATE",
     ));
     let all = query.bind(actor.account_id()).fetch_all(&mut **tx).await?;
-    let admins = all.iter().filter(|user| user.2 == Role::Admin.word()).count();
+    let admins = all.iter().filter(|user| user.2 == Role::Admin.as_str()).count();
     let (id, _, word) = all
         .into_iter()
         .find(|user| user.1 == email)
@@ -237,7 +237,7 @@ async fn hold(tx: &mut WriteTx, actor: &Actor, email: &str) -> Result<Held> {
 
 /// The role of a stored word.
 pub(super) fn role(word: &str) -> Result<Role> {
-    Role::from_word(word).ok_or_else(|| Error::Broken(format!("unknown role {word}")))
+    word.parse().map_err(|_| Error::Broken(format!("unknown role {word}")))
 }
 
 /// An address in the one form that is compared: trimmed, lower case. Only ASCII, so that no two look the same; domains in other

@@ -1,8 +1,8 @@
 //! Where the webhook of an account goes, and what signs it. Both are sealed: an address may be a secret itself.
 
-use auditstream_model::Outcome;
-use auditstream_model::webhook::{LAG_LIMIT_SECONDS, Webhook, WebhookInput, WebhookTest};
-use auditstream_model::{FieldErrors, Permission};
+use auditstream_model::{
+    DEFAULT_LAG_LIMIT_SECONDS, FieldErrors, Outcome, Permission, Webhook, WebhookInput, WebhookTest,
+};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::Uri;
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ impl Row {
     fn view(&self, url: String) -> Webhook {
         Webhook {
             url,
-            lag_limit_seconds: u32::try_from(self.lag_limit_seconds).unwrap_or(LAG_LIMIT_SECONDS),
+            lag_limit_seconds: u32::try_from(self.lag_limit_seconds).unwrap_or(DEFAULT_LAG_LIMIT_SECONDS),
             created: self.created,
             updated: self.updated,
         }
@@ -140,7 +140,7 @@ pub async fn put_if(engine: &Engine, actor: &Actor, input: WebhookInput, conditi
         .egress_policy()
         .check_url(&to)
         .map_err(|refusal| FieldErrors::one("url", refusal.to_string()))?;
-    let limit = input.lag_limit_seconds.unwrap_or(LAG_LIMIT_SECONDS);
+    let limit = input.lag_limit_seconds.unwrap_or(DEFAULT_LAG_LIMIT_SECONDS);
     if !LAG_LIMITS.contains(&limit) {
         return Err(FieldErrors::one(
             "lag_limit_seconds",

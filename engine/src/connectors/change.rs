@@ -21,7 +21,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
     if matches!(connector.spec.credentials, Credentials::Manual { .. }) && secrets.is_none() {
-        return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is needed.").into());
+        return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is required.").into());
     }
     check_host(engine, actor, &connector)?;
     check_endpoint(engine, &connector)?;

@@ -13,7 +13,7 @@ use crate::{Actor, Engine};
 /// No permission; a page out of range.
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<ConnectorView>> {
     actor.require(Permission::ViewConnector)?;
-    let query = query.clone().checked()?;
+    let query = query.clone().validated()?;
     let rows = all(engine.database().read(), actor.account_id()).await?;
     let page = paginate::page(rows, &query);
     let mut items = Vec::with_capacity(page.items.len());
@@ -21,7 +21,7 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     for row in &page.items {
         items.push(view(&mut connection, actor.account_id(), row).await?);
     }
-    Ok(page.with(items))
+    Ok(page.with_items(items))
 }
 
 /// What the trust policy of a cross-account role must ask for (`sts:ExternalId`): the account's own, made by the server.

@@ -1,8 +1,7 @@
 //! Create, replace, activate, pause, delete. Each change and its audit event are one transaction.
 
-use auditstream_model::destination::StartAt;
 use auditstream_model::{
-    Code, Destination, DestinationInput, DestinationView, FieldErrors, Permission, Sequence, Status,
+    Code, Destination, DestinationInput, DestinationView, FieldErrors, Permission, Sequence, StartAt, Status,
 };
 use serde_json::json;
 
@@ -231,12 +230,12 @@ async fn require_connector(tx: &mut WriteTx, actor: &Actor, destination: &Destin
 
 /// The first activation resolves `start_at`: `now` begins with the activation's own event, so that an object always lands.
 async fn save_status(tx: &mut WriteTx, actor: &Actor, row: &Row, wanted: Status) -> Result<()> {
-    if row.status == wanted.word() {
+    if row.status == wanted.as_str() {
         return Ok(());
     }
     sqlx::query("UPDATE streaming_destination SET status = $2, status_updated = $3, updated = $3 WHERE id = $1")
         .bind(row.id)
-        .bind(wanted.word())
+        .bind(wanted.as_str())
         .bind(changed_after(row.updated))
         .execute(&mut **tx)
         .await?;

@@ -1,9 +1,8 @@
 //! Lists, cards, history.
 
-use auditstream_model::destination::{ConnectorInfo, FailureInfoCard, LastStreamedCard, StatusCount, StreamingDetails};
 use auditstream_model::{
-    AggregateItem, Batch, BatchStatus, Cards, DestinationView, Identifier, ListQuery, Listing, Permission, Sequence,
-    Status,
+    AggregateItem, Batch, BatchStatus, Cards, ConnectorInfo, DestinationView, FailureInfoCard, Identifier,
+    LastStreamedCard, ListQuery, Listing, Permission, Sequence, Status, StatusCount, StreamingDetails,
 };
 use sqlx::FromRow;
 
@@ -18,7 +17,7 @@ use crate::{Actor, Engine, paginate, retention};
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<DestinationView>> {
     let page = page(engine, actor, query).await?;
     let items = page.items.iter().map(Row::view).collect::<Result<_>>()?;
-    Ok(page.with(items))
+    Ok(page.with_items(items))
 }
 
 /// The same with each one's connector and how its streaming goes.
@@ -31,7 +30,7 @@ pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Res
     for row in &page.items {
         items.push(aggregate_item(engine, row).await?);
     }
-    Ok(page.with(items))
+    Ok(page.with_items(items))
 }
 
 /// One destination with its connector and how its streaming goes.
@@ -80,7 +79,7 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
         streaming_destination: row.destination()?,
         connector_info,
         streaming_details: StreamingDetails {
-            status: latest.as_deref().and_then(BatchStatus::from_word),
+            status: latest.as_deref().and_then(|name| name.parse::<BatchStatus>().ok()),
             last_streamed_at: row.last_streamed_at,
             error_message: failure.as_ref().map(|failure| failure.message.clone()),
             failure,
@@ -97,9 +96,9 @@ async fn aggregate_item(engine: &Engine, row: &Row) -> Result<AggregateItem> {
 async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<Row>> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
-    let query = query.clone().checked()?;
+    let query = query.clone().validated()?;
     let mut rows = rows::all(engine, actor.account_id()).await?;
-    rows.retain(|row| query.status.is_none_or(|status| row.status == status.word()));
+    rows.retain(|row| query.status.is_none_or(|status| row.status == status.as_str()));
     Ok(paginate::page(rows, &query))
 }
 
@@ -116,7 +115,7 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
     };
     let of_status = |status: Status| StatusCount {
         status,
-        count: count(&|row| row.status == status.word()),
+        count: count(&|row| row.status == status.as_str()),
     };
     Ok(Cards {
         count_by_status_card: vec![of_status(Status::Active), of_status(Status::Inactive)],
@@ -124,7 +123,7 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
             last_streamed_at: rows.iter().filter_map(|row| row.last_streamed_at).max(),
         },
         failure_info_card: FailureInfoCard {
-            count: count(&|row| row.failure.is_some() && row.status == Status::Active.word()),
+            count: count(&|row| row.failure.is_some() && row.status == Status::Active.as_str()),
         },
     })
 }
@@ -186,7 +185,7 @@ struct BatchRow {
 pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &ListQuery) -> Result<Listing<Batch>> {
     engine.require_streaming()?;
     actor.require(Permission::ViewDestination)?;
-    let query = query.clone().checked()?;
+    let query = query.clone().validated()?;
     let id = rows::require(engine.database().read(), actor.account_id(), identifier)
         .await?
         .id;
@@ -215,8 +214,10 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
 fn batch(row: BatchRow) -> Result<Batch> {
     Ok(Batch {
         number: row.number,
-        status: BatchStatus::from_word(&row.status)
-            .ok_or_else(|| Error::Broken(format!("unknown batch status {}", row.status)))?,
+        status: row
+            .status
+            .parse()
+            .map_err(|_| Error::Broken(format!("unknown batch status {}", row.status)))?,
         first_sequence: row.first_sequence,
         last_sequence: row.last_sequence,
         events: row.events,

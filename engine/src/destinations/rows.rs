@@ -1,7 +1,6 @@
 //! A destination in the database.
 
-use auditstream_model::destination::DestinationSpec;
-use auditstream_model::{Destination, DestinationView, Failure, Sequence, Status};
+use auditstream_model::{Destination, DestinationSpec, DestinationView, Failure, Sequence, Status};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
@@ -53,7 +52,7 @@ macro_rules! select {
 
 impl Row {
     pub(crate) fn is_active(&self) -> bool {
-        self.status == Status::Active.word()
+        self.status == Status::Active.as_str()
     }
 
     pub(crate) fn spec(&self) -> Result<DestinationSpec> {

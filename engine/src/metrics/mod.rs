@@ -151,7 +151,11 @@ impl Metrics {
                 self.ingest_events.increment(outcome.accepted.into());
                 self.ingest_duplicates.increment(outcome.duplicates.into());
             }
-            Err(error) => self.count("auditstream_ingest_refused_total", "code", error.problem().code.word()),
+            Err(error) => self.count(
+                "auditstream_ingest_refused_total",
+                "code",
+                error.problem().code.as_str(),
+            ),
         }
     }
 

@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 
-use auditstream_model::destination::{Compression, Format};
 use auditstream_model::limits::BATCH_BYTES;
-use auditstream_model::{EpochMillis, Sequence};
+use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 

@@ -1,8 +1,7 @@
 //! Freezes the next batch: after this, its number, range, key and content can not change.
 
-use auditstream_model::destination::{Compression, Format};
 use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS, EVENT_BYTES};
-use auditstream_model::{EpochMillis, Sequence};
+use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use futures::TryStreamExt;
 use sqlx::FromRow;
 

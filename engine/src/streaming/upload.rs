@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use auditstream_model::destination::{Compression, DestinationSpec, Format, ServerSideEncryption};
+use auditstream_model::{Compression, DestinationSpec, Format, ServerSideEncryption};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;

@@ -113,7 +113,7 @@ type Filtered = Query<'static, Any, AnyArguments>;
 
 /// What is searched for, as LIKE has it.
 fn pattern(filter: &EventFilter) -> Result<Option<String>> {
-    Ok(filter.searched()?.map(|text| {
+    Ok(filter.search_text()?.map(|text| {
         format!(
             "%{}%",
             text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
@@ -135,7 +135,7 @@ fn bind_filter(query: Filtered, actor: &Actor, filter: &EventFilter, like: Optio
         .bind(wanted(&filter.org))
         .bind(wanted(&filter.project))
         .bind(like)
-        .bind(filter.show.word())
+        .bind(filter.show.as_str())
 }
 
 fn start(filter: &EventFilter) -> EpochMillis {

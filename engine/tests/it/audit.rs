@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::trail::search;
 use auditstream_engine::{Actor, MasterKey, Result, access, alerts, connectors, destinations, key_rotation};
-use auditstream_model::webhook::WebhookInput;
-use auditstream_model::{AccountName, ApiTokenInput, BucketCheckInput, EventFilter, Role, Scope, SpecInput, Status};
+use auditstream_model::{
+    AccountName, ApiTokenInput, BucketCheckInput, EventFilter, Role, Scope, SpecInput, Status, WebhookInput,
+};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 

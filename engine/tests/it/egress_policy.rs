@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auditstream_engine::{EgressPolicy, Engine, alerts, connectors, destinations};
-use auditstream_model::Outcome;
-use auditstream_model::webhook::WebhookInput;
+use auditstream_model::{Outcome, WebhookInput};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

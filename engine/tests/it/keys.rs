@@ -1,8 +1,7 @@
 //! New keys, while servers run.
 
 use auditstream_engine::{Config, Engine, MasterKey, alerts, connectors, key_rotation};
-use auditstream_model::webhook::WebhookInput;
-use auditstream_model::{Code, Outcome};
+use auditstream_model::{Code, Outcome, WebhookInput};
 
 use crate::on_both;
 use crate::support::{House, connector};

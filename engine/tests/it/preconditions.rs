@@ -1,8 +1,7 @@
 //! Changes on condition that nobody else made one meanwhile.
 
 use auditstream_engine::{Precondition, Version, alerts, connectors, destinations};
-use auditstream_model::webhook::WebhookInput;
-use auditstream_model::{Code, Status};
+use auditstream_model::{Code, Status, WebhookInput};
 use serde_json::json;
 
 use crate::on_both;

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use auditstream_engine::trail::search;
 use auditstream_engine::{Pacing, alerts, destinations};
-use auditstream_model::Outcome;
-use auditstream_model::webhook::WebhookInput;
-use auditstream_model::{Code, EventFilter, Status};
+use auditstream_model::{Code, EventFilter, Outcome, Status, WebhookInput};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Response, StatusCode};

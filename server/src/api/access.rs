@@ -40,7 +40,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 )]
 async fn users(State(state): State<AppState>, Caller(actor): Caller, Page(query): Page) -> Result<Rows<User>, Refusal> {
     let all = access::users(&state.engine, &actor).await?;
-    Ok(Rows(Listing::page_of(all, &query)))
+    Ok(Rows(Listing::paginate(all, &query)))
 }
 
 /// Invite a user
@@ -157,7 +157,7 @@ async fn tokens(
     Page(query): Page,
 ) -> Result<Rows<ApiToken>, Refusal> {
     let all = access::tokens(&state.engine, &actor).await?;
-    Ok(Rows(Listing::page_of(all, &query)))
+    Ok(Rows(Listing::paginate(all, &query)))
 }
 
 /// Create an API token

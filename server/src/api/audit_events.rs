@@ -164,7 +164,7 @@ async fn search(
     Parameters(filter): Parameters<EventFilter>,
 ) -> Result<Json<Found>, Refusal> {
     filter.rows().map_err(Refusal::parameters)?;
-    filter.searched().map_err(Refusal::parameters)?;
+    filter.search_text().map_err(Refusal::parameters)?;
     let page = trail::search(&state.engine, &actor, &filter).await?;
     let events = page
         .events

@@ -260,7 +260,7 @@ async fn stream_now(State(state): State<AppState>, Caller(actor): Caller, Id(id)
 struct CursorInput {
     /// The last sequence that counts as delivered; 0 stands before the first.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    #[serde(deserialize_with = "auditstream_model::whole::number")]
+    #[serde(deserialize_with = "auditstream_model::lenient_integer::required")]
     sequence: Sequence,
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/webhook`: who is told when a destination begins to fail, stays behind or recovers.
 
 use auditstream_engine::alerts;
-use auditstream_model::webhook::{Webhook, WebhookInput, WebhookTest};
+use auditstream_model::{Webhook, WebhookInput, WebhookTest};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

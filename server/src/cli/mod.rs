@@ -65,7 +65,7 @@ pub async fn token(settings: &Settings, command: TokenCommand) -> Result<(), Fat
 
 /// A token in a line, with tabs between.
 fn line(token: &ApiToken) -> String {
-    let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.word()).collect();
+    let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
     let time = |moment: Option<EpochMillis>| match moment.map(Timestamp::from_millisecond) {
         Some(Ok(moment)) => format!("{moment:.0}"),
         _ => "never".to_owned(),
@@ -117,7 +117,7 @@ pub async fn user(settings: &Settings, command: UserCommand) -> Result<(), Fatal
             let actor = Actor::command_line(&engine, &account).await?;
             let password = password(&email)?;
             access::create_user(&engine, &actor, &email, role, &password).await?;
-            println!("user {email} made in account {} as {}", account.as_str(), role.word());
+            println!("user {email} made in account {} as {}", account.as_str(), role.as_str());
         }
         UserCommand::ResetPassword { email, account } => {
             let actor = Actor::command_line(&engine, &account).await?;

@@ -21,11 +21,14 @@ pub(super) fn account_name(text: &str) -> Result<AccountName, String> {
 }
 
 pub(super) fn role(text: &str) -> Result<Role, String> {
-    Role::from_word(text).ok_or_else(|| "a role is account_admin or account_viewer".to_owned())
+    text.parse()
+        .map_err(|_| "a role is account_admin or account_viewer".to_owned())
 }
 
 pub(super) fn scope(text: &str) -> Result<Scope, String> {
-    Scope::from_word(text.trim()).ok_or_else(|| "a scope is ingest, read or admin".to_owned())
+    text.trim()
+        .parse()
+        .map_err(|_| "a scope is ingest, read or admin".to_owned())
 }
 
 /// `730d`, `8760h`: from a day to a hundred years.

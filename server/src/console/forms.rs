@@ -202,7 +202,7 @@ fn go_with_session(state: &AppState, path: &str, token: &str) -> Response {
 /// Sends the browser on with why it was refused and the e-mail address that was typed, if that is to stay.
 fn go_with_flash(state: &AppState, path: &str, problem: &Problem, email: Option<&str>) -> Response {
     let flash = Flash {
-        refused: Some(problem.code.word().to_owned()),
+        refused: Some(problem.code.as_str().to_owned()),
         email: email.map(str::to_owned),
     };
     go(path, Some(cookies::flash(&flash, state.secure())))

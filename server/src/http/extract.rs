@@ -118,7 +118,7 @@ impl FromRequestParts<AppState> for Page {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         let Parameters(query) = Parameters::<ListQuery>::from_request_parts(parts, state).await?;
-        query.checked().map(Self).map_err(Refusal::parameters)
+        query.validated().map(Self).map_err(Refusal::parameters)
     }
 }
 
@@ -160,7 +160,7 @@ impl FromRequestParts<AppState> for BatchOf {
 #[cfg(test)]
 mod tests {
     use auditstream_model::ConnectorInput;
-    use auditstream_model::webhook::WebhookInput;
+    use auditstream_model::WebhookInput;
 
     use super::*;
 

@@ -68,7 +68,7 @@ pub fn complete(described: utoipa::openapi::OpenApi) -> Value {
     let mut document: Value = serde_json::from_str(&text).unwrap_or_default();
     write_numbers_out(&mut document);
     // Their words are made by a macro, into which the derived schema cannot see.
-    document["components"]["schemas"]["Code"]["enum"] = Code::ALL.iter().map(|code| code.word()).collect();
+    document["components"]["schemas"]["Code"]["enum"] = Code::ALL.iter().map(|code| code.as_str()).collect();
     document["info"]["description"] = ABOUT.into();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["servers"] = json!([{"url": "/", "description": "This server."}]);
@@ -251,11 +251,11 @@ fn refuse(responses: &mut Map<String, Value>, codes: &[Code]) {
         let own = responses.get(&code.status().to_string());
         let own = own.and_then(|own| own["description"].as_str()).unwrap_or_default();
         // What the operation says of a code says more; 422 of events is theirs alone.
-        if own.contains(code.word()) || own.contains(Code::InvalidEvents.word()) {
+        if own.contains(code.as_str()) || own.contains(Code::InvalidEvents.as_str()) {
             continue;
         }
         let words = said.entry(code.status().to_string()).or_default();
-        words.insert(format!("`{}`: {}.", code.word(), lower(code.title())));
+        words.insert(format!("`{}`: {}.", code.as_str(), lower(code.title())));
     }
     for (status, words) in said {
         let response = responses.entry(status).or_insert_with(|| json!({"description": ""}));

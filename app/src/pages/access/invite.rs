@@ -18,7 +18,7 @@ pub(super) fn InviteDialog(
     on_invited: Callback<IssuedLink>,
 ) -> impl IntoView {
     let email = Field::new("");
-    let role = RwSignal::new(Role::Viewer.word().to_owned());
+    let role = RwSignal::new(Role::Viewer.as_str().to_owned());
     let wrong = RwSignal::new(FieldErrors::default());
     let problem = RwSignal::new(None::<ConsoleError>);
     let act = Action::new(|invitation: &Invitation| invite(invitation.clone()));
@@ -47,7 +47,7 @@ pub(super) fn InviteDialog(
         forget();
         act.dispatch(Invitation {
             email: email.now(),
-            role: Role::from_word(&role.get_untracked()).unwrap_or(Role::Viewer),
+            role: role.get_untracked().parse().unwrap_or(Role::Viewer),
         });
     });
     let email_wrong = Signal::derive(move || wrong.with(|wrong| wrong.of("email").map(str::to_owned)));

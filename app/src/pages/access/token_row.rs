@@ -47,7 +47,7 @@ pub(super) fn Row(
             </td>
             <td>
                 <span class="scopes">
-                    {scopes.into_iter().map(|scope| view! { <span class="action">{scope.word()}</span> }).collect_view()}
+                    {scopes.into_iter().map(|scope| view! { <span class="action">{scope.as_str()}</span> }).collect_view()}
                 </span>
             </td>
             <td>

@@ -74,7 +74,7 @@ pub(super) fn Row(
     let put_back = move || {
         wanted.set(None);
         if let Some(select) = select.get_untracked() {
-            select.set_value(user.with_untracked(|user| user.role.word()));
+            select.set_value(user.with_untracked(|user| user.role.as_str()));
         }
     };
     let act = Action::new(move |deed: &Deed| {
@@ -113,7 +113,7 @@ pub(super) fn Row(
     };
     let [remove, demote] = [(); 2].map(|()| NodeRef::<leptos::html::Dialog>::new());
     let choose = move |word: String| {
-        let Some(role) = Role::from_word(&word) else { return };
+        let Some(role) = word.parse::<Role>().ok() else { return };
         if role == user.with_untracked(|user| user.role) {
             return;
         }
@@ -142,7 +142,7 @@ pub(super) fn Row(
                         Effect::new(move |_| {
                             let role = user.with(|user| user.role);
                             if let Some(select) = select.get() {
-                                select.set_value(role.word());
+                                select.set_value(role.as_str());
                             }
                         });
                         view! {
@@ -156,7 +156,7 @@ pub(super) fn Row(
                                 {ROLES
                                     .iter()
                                     .map(|(word, shown)| {
-                                        view! { <option value=*word selected=*word == start_role.word()>{*shown}</option> }
+                                        view! { <option value=*word selected=*word == start_role.as_str()>{*shown}</option> }
                                     })
                                     .collect_view()}
                             </select>

@@ -35,7 +35,7 @@ const FILTERS: [(&str, &str); 7] = [
 fn range_of(query: &ParamsMap) -> TimeRange {
     query
         .get("range")
-        .and_then(|word| TimeRange::from_word(&word))
+        .and_then(|word| word.parse::<TimeRange>().ok())
         .unwrap_or_default()
 }
 
@@ -56,7 +56,9 @@ fn filter_of(query: &ParamsMap) -> EventFilter {
             .filter(|text| !text.is_empty())
     };
     EventFilter {
-        show: part("show").and_then(|word| Show::from_word(&word)).unwrap_or_default(),
+        show: part("show")
+            .and_then(|word| word.parse::<Show>().ok())
+            .unwrap_or_default(),
         start: None,
         end: None,
         principal: part("principal"),
@@ -142,7 +144,7 @@ fn Filters() -> impl IntoView {
                         {TimeRange::ALL
                             .into_iter()
                             .map(|each| {
-                                view! { <option value=each.word() selected=each == range>{range_label(each)}</option> }
+                                view! { <option value=each.as_str() selected=each == range>{range_label(each)}</option> }
                             })
                             .collect_view()}
                     </select>
@@ -153,7 +155,7 @@ fn Filters() -> impl IntoView {
                         {SHOWS
                             .into_iter()
                             .map(|(each, label)| {
-                                view! { <option value=each.word() selected=each == show>{label}</option> }
+                                view! { <option value=each.as_str() selected=each == show>{label}</option> }
                             })
                             .collect_view()}
                     </select>
@@ -203,7 +205,7 @@ fn Events(found: EventPage, chosen: RwSignal<Option<AuditEvent>>, reload: Callba
     let first = query
         .get("cursor")
         .is_some()
-        .then(|| address_with(&query, "range", range_of(&query).word()));
+        .then(|| address_with(&query, "range", range_of(&query).as_str()));
     view! {
         {bar}
         <div class="table-frame" tabindex="0" role="region" aria-label="Audit events">

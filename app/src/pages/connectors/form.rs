@@ -112,7 +112,7 @@ pub fn ConnectorForm(
                 CredentialsInput::Manual { secret_key: None, .. }
             )
         {
-            errors.add("spec.credentials.secret_key", "A secret key is needed.");
+            errors.add("spec.credentials.secret_key", "A secret key is required.");
         }
         other.set(None);
         if errors.is_empty() {

@@ -1,6 +1,6 @@
 //! The IAM policy that streaming to a bucket needs, to be copied by whoever may grant it.
 
-use auditstream_model::destination::{DestinationSpec, ServerSideEncryption};
+use auditstream_model::{DestinationSpec, ServerSideEncryption};
 use serde_json::{Value, json};
 
 use super::probe;

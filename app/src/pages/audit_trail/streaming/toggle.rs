@@ -129,7 +129,7 @@ pub fn Toggle(
             class="toggle"
             on:submit=submit
         >
-            <input type="hidden" name="status" value=move || other().word() />
+            <input type="hidden" name="status" value=move || other().as_str() />
             <button
                 type="submit"
                 role="switch"

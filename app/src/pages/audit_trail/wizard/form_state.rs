@@ -1,7 +1,6 @@
 //! What stands in the wizard, step by step.
 
-use auditstream_model::destination::{DestinationKind, ServerSideEncryption};
-use auditstream_model::{AggregateItem, Compression, DestinationInput, Format, SpecInput, StartAt, Status};
+use auditstream_model::{AggregateItem, DestinationInput, DestinationKind, ServerSideEncryption, SpecInput, Status};
 use leptos::prelude::*;
 
 use crate::components::{Field, TagsInput};
@@ -49,9 +48,9 @@ impl Entries {
             ),
             bucket: text(spec.map(|spec| spec.bucket.as_str().to_owned())),
             prefix: text(spec.map(|spec| spec.prefix.as_str().to_owned())),
-            format: RwSignal::new(word(spec.map(|spec| spec.format).unwrap_or_default())),
-            compression: RwSignal::new(word(spec.map(|spec| spec.compression).unwrap_or_default())),
-            start_at: RwSignal::new(word(spec.map(|spec| spec.start_at).unwrap_or_default())),
+            format: RwSignal::new(spec.map(|spec| spec.format).unwrap_or_default().to_string()),
+            compression: RwSignal::new(spec.map(|spec| spec.compression).unwrap_or_default().to_string()),
+            start_at: RwSignal::new(spec.map(|spec| spec.start_at).unwrap_or_default().to_string()),
             sse: RwSignal::new(sse.to_owned()),
             kms_key: text(key),
             storage_class: RwSignal::new(spec.and_then(|spec| spec.storage_class.clone()).unwrap_or_default()),
@@ -73,9 +72,9 @@ impl Entries {
                 kind: DestinationKind::AwsS3,
                 bucket: self.bucket.value.get().trim().to_owned(),
                 prefix: Some(self.prefix.value.get().trim().to_owned()),
-                format: parsed::<Format>(self.format),
-                compression: parsed::<Compression>(self.compression),
-                start_at: parsed::<StartAt>(self.start_at),
+                format: self.format.get().parse().ok(),
+                compression: self.compression.get().parse().ok(),
+                start_at: self.start_at.get().parse().ok(),
                 sse: Some(match self.sse.get().as_str() {
                     "AES256" => ServerSideEncryption::Aes256,
                     "kms" => ServerSideEncryption::Kms {
@@ -91,30 +90,7 @@ impl Entries {
 
     /// Whether something under "More options" is not as it is for a new destination.
     pub fn has_options(self) -> bool {
-        let usual = SpecInput {
-            kind: DestinationKind::AwsS3,
-            bucket: self.bucket.now().trim().to_owned(),
-            prefix: Some(String::new()),
-            format: Some(Format::default()),
-            compression: Some(Compression::default()),
-            start_at: Some(StartAt::default()),
-            sse: Some(ServerSideEncryption::None),
-            storage_class: Some(String::new()),
-            expected_bucket_owner: Some(String::new()),
-        };
-        untrack(|| self.input()).spec != usual
+        let defaults = SpecInput::defaults(self.bucket.now().trim());
+        untrack(|| self.input()).spec != defaults
     }
-}
-
-/// The word that stands for a choice in JSON.
-fn word<T: serde::Serialize>(choice: T) -> String {
-    serde_json::to_value(choice)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
-}
-
-/// The choice that a word stands for.
-fn parsed<T: serde::de::DeserializeOwned>(word: RwSignal<String>) -> Option<T> {
-    serde_json::from_value(serde_json::Value::String(word.get())).ok()
 }

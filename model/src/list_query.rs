@@ -2,39 +2,39 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldErrors;
-use crate::limits::{MAX_PAGE_ROWS, PAGE_ROWS};
+use crate::limits::{DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS};
+use crate::wire_names::wire_names;
+use crate::{FieldErrors, Status};
 
-/// What a list is sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Sort {
-    /// The identifier.
-    Identifier,
-    /// The name.
-    Name,
-    /// When it was made.
-    Created,
-    /// When it was last changed.
-    #[default]
-    Updated,
+wire_names! {
+    /// The sort key of a list.
+    #[derive(Default)]
+    pub enum Sort {
+        /// The identifier.
+        Identifier = "identifier",
+        /// The name.
+        Name = "name",
+        /// The time of creation.
+        Created = "created",
+        /// The time of the last change.
+        #[default]
+        Updated = "updated",
+    }
 }
 
-/// Which end of a list comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Order {
-    /// Smallest first.
-    #[serde(rename = "ASC")]
-    Ascending,
-    /// Largest first.
-    #[default]
-    #[serde(rename = "DESC")]
-    Descending,
+wire_names! {
+    /// The direction of a list.
+    #[derive(Default)]
+    pub enum Order {
+        /// Smallest first.
+        Ascending = "ASC",
+        /// Largest first.
+        #[default]
+        Descending = "DESC",
+    }
 }
 
-/// Which rows of a list are wanted: last changed first unless asked otherwise.
+/// A page of a list to return: by default the first, last changed first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
@@ -45,22 +45,22 @@ pub struct ListQuery {
     /// Rows of a page, 1 to 100.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
     pub limit: u32,
-    /// What to sort by.
+    /// The sort key.
     pub sort: Sort,
-    /// Which end comes first.
+    /// The direction.
     pub order: Order,
-    /// Part of a name or identifier, in either case.
+    /// Part of a name or identifier, ignoring case.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub search_term: Option<String>,
-    /// Only destinations of this status.
-    pub status: Option<crate::destination::Status>,
+    /// The status of the destinations to return; all of them by default.
+    pub status: Option<Status>,
 }
 
 impl Default for ListQuery {
     fn default() -> Self {
         Self {
             page: 0,
-            limit: PAGE_ROWS,
+            limit: DEFAULT_PAGE_ROWS,
             sort: Sort::default(),
             order: Order::default(),
             search_term: None,
@@ -70,9 +70,11 @@ impl Default for ListQuery {
 }
 
 impl ListQuery {
+    /// Validates the query.
+    ///
     /// # Errors
     /// The fields that are out of range.
-    pub fn checked(self) -> Result<Self, FieldErrors> {
+    pub fn validated(self) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::default();
         if !(1..=MAX_PAGE_ROWS).contains(&self.limit) {
             errors.add("limit", format!("A page has 1 to {MAX_PAGE_ROWS} rows."));
@@ -86,18 +88,18 @@ impl ListQuery {
 pub struct Listing<T> {
     /// The rows of this page.
     pub items: Vec<T>,
-    /// Rows of all pages.
+    /// The number of rows on all pages.
     pub total: u32,
     /// This page, from 0.
     pub page: u32,
-    /// Rows that a page can have.
+    /// The most rows that a page can have.
     pub limit: u32,
 }
 
 impl<T> Listing<T> {
-    /// The page that was asked for of all rows, which are in their order.
+    /// Takes the requested page from all rows, which are already filtered and sorted.
     #[must_use]
-    pub fn page_of(all: Vec<T>, query: &ListQuery) -> Self {
+    pub fn paginate(all: Vec<T>, query: &ListQuery) -> Self {
         let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
         let (page, limit) = (query.page, query.limit);
         let first = (page as usize).saturating_mul(limit as usize);
@@ -110,8 +112,8 @@ impl<T> Listing<T> {
         }
     }
 
-    /// The same page with other rows in place of its own.
-    pub fn with<U>(&self, items: Vec<U>) -> Listing<U> {
+    /// Returns the same page with other rows.
+    pub fn with_items<U>(&self, items: Vec<U>) -> Listing<U> {
         Listing {
             items,
             total: self.total,

@@ -1,0 +1,244 @@
+//! The bucket of a destination, and how objects are written to it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::KMS_KEY_CHARS;
+use crate::wire_names::wire_names;
+use crate::{BucketName, FieldErrors, Prefix};
+
+wire_names! {
+    /// How the events of an object are delimited.
+    #[derive(Default)]
+    pub enum Format {
+        /// One event per line.
+        #[default]
+        Ndjson = "ndjson",
+        /// One JSON array.
+        JsonArray = "json_array",
+    }
+}
+
+wire_names! {
+    /// How an object is compressed.
+    #[derive(Default)]
+    pub enum Compression {
+        /// gzip, RFC 1952.
+        #[default]
+        Gzip = "gzip",
+        /// Zstandard, RFC 8878.
+        Zstd = "zstd",
+        /// Not compressed.
+        None = "none",
+    }
+}
+
+wire_names! {
+    /// The first event that the first activation streams.
+    #[derive(Default)]
+    pub enum StartAt {
+        /// The event of the activation itself.
+        #[default]
+        Now = "now",
+        /// The oldest event in the trail.
+        Oldest = "oldest",
+    }
+}
+
+/// How the store encrypts an object at rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerSideEncryption {
+    /// The bucket's own setting.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// Keys managed by S3.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// A key of AWS KMS.
+    #[serde(untagged)]
+    Kms {
+        /// The key's id or ARN.
+        kms_key_id: String,
+    },
+}
+
+wire_names! {
+    /// The kinds of destination.
+    #[derive(Default)]
+    pub enum DestinationKind {
+        /// Amazon S3, or a store that is compatible with it.
+        #[default]
+        AwsS3 = "AWS_S3",
+    }
+}
+
+/// A spec as a client sends it. Options omitted from a replace keep their values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SpecInput {
+    /// Always `AWS_S3`.
+    #[serde(rename = "type", default)]
+    pub kind: DestinationKind,
+    /// The bucket's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = BucketName))]
+    pub bucket: String,
+    /// The beginning of every object key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Prefix>))]
+    pub prefix: Option<String>,
+    /// How events are delimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// How objects are compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// The first event that the first activation streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<StartAt>,
+    /// Encryption at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sse: Option<ServerSideEncryption>,
+    /// `STANDARD_IA`, `GLACIER_IR` …; empty for the bucket's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z0-9_]*$"))]
+    pub storage_class: Option<String>,
+    /// The AWS account that must own the bucket: 12 digits, or empty for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^([0-9]{12})?$"))]
+    pub expected_bucket_owner: Option<String>,
+}
+
+/// A valid spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DestinationSpec {
+    /// Always `AWS_S3`.
+    #[serde(rename = "type")]
+    pub kind: DestinationKind,
+    /// The bucket's name.
+    pub bucket: BucketName,
+    /// The beginning of every object key.
+    #[serde(default)]
+    pub prefix: Prefix,
+    /// How events are delimited.
+    #[serde(default)]
+    pub format: Format,
+    /// How objects are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// The first event that the first activation streams.
+    #[serde(default)]
+    pub start_at: StartAt,
+    /// Encryption at rest.
+    #[serde(default)]
+    pub sse: ServerSideEncryption,
+    /// `STANDARD_IA`, `GLACIER_IR` …; null for the bucket's default.
+    #[serde(default)]
+    pub storage_class: Option<String>,
+    /// The AWS account that must own the bucket; null for any.
+    #[serde(default)]
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl From<DestinationSpec> for SpecInput {
+    fn from(spec: DestinationSpec) -> Self {
+        Self {
+            kind: spec.kind,
+            bucket: spec.bucket.into(),
+            prefix: Some(spec.prefix.into()),
+            format: Some(spec.format),
+            compression: Some(spec.compression),
+            start_at: Some(spec.start_at),
+            sse: Some(spec.sse),
+            storage_class: Some(spec.storage_class.unwrap_or_default()),
+            expected_bucket_owner: Some(spec.expected_bucket_owner.unwrap_or_default()),
+        }
+    }
+}
+
+impl SpecInput {
+    /// Returns the spec for `bucket` with every option set to its default.
+    pub fn defaults(bucket: impl Into<String>) -> Self {
+        Self {
+            kind: DestinationKind::default(),
+            bucket: bucket.into(),
+            prefix: Some(String::new()),
+            format: Some(Format::default()),
+            compression: Some(Compression::default()),
+            start_at: Some(StartAt::default()),
+            sse: Some(ServerSideEncryption::default()),
+            storage_class: Some(String::new()),
+            expected_bucket_owner: Some(String::new()),
+        }
+    }
+
+    /// Takes the options that `self` omits from `other`.
+    fn or(self, other: Self) -> Self {
+        Self {
+            kind: self.kind,
+            bucket: self.bucket,
+            prefix: self.prefix.or(other.prefix),
+            format: self.format.or(other.format),
+            compression: self.compression.or(other.compression),
+            start_at: self.start_at.or(other.start_at),
+            sse: self.sse.or(other.sse),
+            storage_class: self.storage_class.or(other.storage_class),
+            expected_bucket_owner: self.expected_bucket_owner.or(other.expected_bucket_owner),
+        }
+    }
+
+    /// Validates the spec; returns `None` when bucket or prefix is invalid, after adding each error
+    /// to `errors`.
+    pub(super) fn parse(self, stored: Option<&DestinationSpec>, errors: &mut FieldErrors) -> Option<DestinationSpec> {
+        let sent = self.or(stored.cloned().map(Self::from).unwrap_or_default());
+        let bucket = errors.take("spec.bucket", BucketName::parse(sent.bucket.trim()));
+        let prefix = errors.take("spec.prefix", Prefix::parse(&sent.prefix.unwrap_or_default()));
+        let storage_class = sent.storage_class.filter(|class| !class.is_empty());
+        if storage_class.as_deref().is_some_and(|class| !is_storage_class(class)) {
+            errors.add("spec.storage_class", "A storage class looks like STANDARD_IA.");
+        }
+        let expected_bucket_owner = sent.expected_bucket_owner.filter(|id| !id.is_empty());
+        if expected_bucket_owner.as_deref().is_some_and(|id| !is_account_id(id)) {
+            errors.add("spec.expected_bucket_owner", "An AWS account id has 12 digits.");
+        }
+        let sse = sent.sse.unwrap_or_default();
+        if let ServerSideEncryption::Kms { kms_key_id } = &sse
+            && !(1..=KMS_KEY_CHARS).contains(&kms_key_id.len())
+        {
+            errors.add("spec.sse.kms_key_id", "Enter the id or ARN of a KMS key.");
+        }
+        Some(DestinationSpec {
+            kind: sent.kind,
+            bucket: bucket?,
+            prefix: prefix?,
+            format: sent.format.unwrap_or_default(),
+            compression: sent.compression.unwrap_or_default(),
+            start_at: sent.start_at.unwrap_or_default(),
+            sse,
+            storage_class,
+            expected_bucket_owner,
+        })
+    }
+}
+
+fn is_storage_class(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_has_three_forms_in_json() {
+        for json in [r#""none""#, r#""AES256""#, r#"{"kms_key_id":"alias/audit"}"#] {
+            let sse: ServerSideEncryption = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&sse).unwrap(), json);
+        }
+    }
+}

@@ -56,7 +56,8 @@ wire_names! {
 pub struct Failure {
     /// A stable code: `credentials`, `access_denied`, `no_such_bucket`, `region`, `throttling`,
     /// `network`, `server`, `clock_skew`, `conflict`, `object_exists` …
-    pub code: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub code: FailureCode,
     /// The failed call, and the store's response.
     pub message: String,
     /// The remedy.
@@ -68,4 +69,16 @@ pub struct Failure {
     /// The id that AWS gave the request; AWS support asks for it.
     #[serde(default)]
     pub request_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_with_a_code_of_a_newer_version_can_be_read() {
+        let json = r#"{"code":"quantum_decoherence","message":"m","hint":"h","blocked":false,"at":1}"#;
+        let failure: Failure = serde_json::from_str(json).unwrap();
+        assert_eq!(failure.code, FailureCode::Unknown);
+    }
 }

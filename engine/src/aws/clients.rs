@@ -4,6 +4,7 @@
 //! they expire. A connector that was changed is another one from the next attempt on. The region of a bucket that
 //! turned out to be elsewhere is remembered beside them.
 
+use auditstream_model::FailureCode;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -125,7 +126,7 @@ impl Aws {
             }
         }
         let Some(signed_in) = door.signed_in.as_mut() else {
-            return Err(Cause::refused("credentials", "not signed in", "", ""));
+            return Err(Cause::refused(FailureCode::Credentials, "not signed in", "", ""));
         };
         let credentials = &signed_in.credentials;
         let client = signed_in

@@ -1,6 +1,7 @@
 //! How a connector signs in: its access key, the host's own identity or the pod's; and on top of it the role of another
 //! account.
 
+use auditstream_model::FailureCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use auditstream_model::Credentials as Kind;
@@ -45,7 +46,7 @@ pub(crate) async fn own(settings: &AwsSettings, aws: &Aws, unlocked: &Unlocked) 
 fn access_key_of(access_key: &str, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     let Some(secrets) = &unlocked.secrets else {
         return Err(Cause::refused(
-            "credentials",
+            FailureCode::Credentials,
             "The connector has no secret key.",
             "Enter the secret key in the connector.",
             "Without its secret an access key proves nothing.",
@@ -65,7 +66,7 @@ fn access_key_of(access_key: &str, unlocked: &Unlocked) -> Result<Credentials, C
 async fn inherited(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     let refused = |message: String| {
         Cause::refused(
-            "credentials",
+            FailureCode::Credentials,
             message,
             "Run this server with an AWS identity (an instance profile, a task role, AWS_ACCESS_KEY_ID …), or sign in \
              with an access key.",
@@ -90,7 +91,7 @@ async fn inherited(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Creden
 async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     let refused = |message: String| {
         Cause::refused(
-            "credentials",
+            FailureCode::Credentials,
             message,
             "Annotate the pod's service account with eks.amazonaws.com/role-arn and restart the pod; both \
              AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN are then set.",
@@ -118,7 +119,7 @@ async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Cre
         .await
         .map_err(|error| {
             let cause = classify(&error);
-            if cause.code == "access_denied" || cause.code == "credentials" {
+            if cause.code == FailureCode::AccessDenied || cause.code == FailureCode::Credentials {
                 return cause.with_hint(format!(
                     "Check the trust policy of {}: it must allow sts:AssumeRoleWithWebIdentity to the cluster's OIDC \
                      provider for this service account.",
@@ -146,7 +147,7 @@ pub(crate) async fn assume(
         .await
         .map_err(|error| {
             let cause = classify(&error);
-            if cause.code != "access_denied" {
+            if cause.code != FailureCode::AccessDenied {
                 return cause;
             }
             Cause {
@@ -167,7 +168,7 @@ pub(crate) async fn assume(
 fn temporary(found: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credentials, Cause> {
     let Some(found) = found else {
         return Err(Cause::refused(
-            "credentials",
+            FailureCode::Credentials,
             "STS answered without credentials.",
             "Check AWS_ENDPOINT_URL_STS.",
             "The answer is not one of AWS STS.",
@@ -188,7 +189,7 @@ fn temporary(found: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credenti
 /// The refusal of the host's identity to an account that it is not for.
 pub(crate) fn not_permitted(account: &str) -> Cause {
     Cause::refused(
-        "credentials",
+        FailureCode::Credentials,
         not_permitted_sentence(account),
         "Sign in with an access key, or have whoever runs this server add the account to AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS.",
         "This server's own AWS identity belongs to whoever runs it, not to every account on it.",

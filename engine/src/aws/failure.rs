@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use auditstream_model::{DestinationSpec, EpochMillis, Failure};
+use auditstream_model::{DestinationSpec, EpochMillis, Failure, FailureCode};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use jiff::SignedDuration;
@@ -15,8 +15,7 @@ use crate::egress_policy::address_not_allowed;
 /// One failed call.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
-    /// A stable word.
-    pub(crate) code: &'static str,
+    pub(crate) code: FailureCode,
     /// Whether the server answered at all.
     pub(crate) answered: bool,
     /// Whether the object may have been stored all the same.
@@ -37,7 +36,7 @@ pub(crate) struct Cause {
 impl Cause {
     /// Something that stands in the way before anything is sent, or a plain refusal.
     pub(crate) fn refused(
-        code: &'static str,
+        code: FailureCode,
         message: impl Into<String>,
         hint: impl Into<String>,
         explanation: &'static str,
@@ -57,7 +56,7 @@ impl Cause {
     }
 
     /// A refusal that an admin has to look at.
-    pub(crate) fn blocked(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn blocked(code: FailureCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let explanation = "The destination stops here until an admin has looked at it. Nothing is skipped.";
         Self {
             blocked: true,
@@ -83,7 +82,7 @@ impl Cause {
 
     /// The same of a destination's PUT: names what is to be allowed, and where.
     pub(crate) fn at(self, spec: &DestinationSpec) -> Self {
-        if self.code != "access_denied" || self.message.contains("kms:") {
+        if self.code != FailureCode::AccessDenied || self.message.contains("kms:") {
             return self;
         }
         let hint = format!(
@@ -98,7 +97,7 @@ impl Cause {
     /// As it is stored and shown.
     pub(crate) fn failure(&self) -> Failure {
         Failure {
-            code: self.code.to_owned(),
+            code: self.code,
             message: self.message.clone(),
             hint: self.hint.clone(),
             blocked: self.blocked,
@@ -117,7 +116,7 @@ where
         return Cause {
             answered: false,
             ..Cause::refused(
-                "endpoint_refused",
+                FailureCode::EndpointRefused,
                 refusal.to_string(),
                 "Check the connector's endpoint, and what its name leads to in this server's DNS.",
                 "What is kept for hosts alone, such as the clouds' metadata, is not reached through a connector. Nothing \
@@ -140,16 +139,16 @@ where
     let meaning = explain(status, if skewed { "RequestTimeTooSkewed" } else { word });
     let region = response.and_then(region);
     let hint = match (meaning.code, &region) {
-        ("region", Some(region)) => format!("Set the connector's region to {region}, where the bucket is."),
-        ("clock_skew", _) => response
+        (FailureCode::Region, Some(region)) => format!("Set the connector's region to {region}, where the bucket is."),
+        (FailureCode::ClockSkew, _) => response
             .and_then(|response| response.headers().get("date"))
             .and_then(|date| skew(date, now()))
             .map_or_else(|| meaning.hint.to_owned(), |skew| format!("{skew} {}", meaning.hint)),
-        ("access_denied", _) if said.contains("kms:") => {
+        (FailureCode::AccessDenied, _) if said.contains("kms:") => {
             "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key: in the identity's policy and in the key's own."
                 .to_owned()
         }
-        ("network", _) if status.is_none() => unreached(&message).unwrap_or(meaning.hint).to_owned(),
+        (FailureCode::Network, _) if status.is_none() => unreached(&message).unwrap_or(meaning.hint).to_owned(),
         _ => meaning.hint.to_owned(),
     };
     let in_doubt = status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error);

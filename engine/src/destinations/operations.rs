@@ -1,6 +1,6 @@
 //! Run now, skip, replay, send under a new name.
 
-use auditstream_model::{Code, DestinationView, EpochMillis, Failure, FieldErrors, Permission, Sequence};
+use auditstream_model::{Code, DestinationView, EpochMillis, Failure, FailureCode, FieldErrors, Permission, Sequence};
 use serde_json::json;
 use sqlx::FromRow;
 
@@ -140,10 +140,8 @@ struct Blocked {
 impl Blocked {
     fn is_blocked(&self) -> Result<bool> {
         let failure: Option<Failure> = self.failure.as_deref().map(serde_json::from_str).transpose()?;
-        Ok(
-            self.status == "FAILED"
-                && failure.is_some_and(|failure| failure.blocked && failure.code == "object_exists"),
-        )
+        Ok(self.status == "FAILED"
+            && failure.is_some_and(|failure| failure.blocked && failure.code == FailureCode::ObjectExists))
     }
 }
 

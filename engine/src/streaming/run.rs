@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use auditstream_model::DestinationSpec;
+use auditstream_model::{DestinationSpec, FailureCode};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::watch;
@@ -85,7 +85,7 @@ async fn panicked(engine: &Engine, lease: Lease, said: String) -> Result<()> {
     };
     let batch = freeze::open_batch(engine, row.id).await?;
     let cause = Cause::refused(
-        "internal",
+        FailureCode::Internal,
         "Something went wrong on this server while it streamed.",
         "Its log says more. It is tried again at the next tick.",
         "A mistake in this program broke the run off. Nothing is skipped.",
@@ -129,7 +129,7 @@ async fn pass(engine: &Engine, lease: Lease, place: &mut Place, mut stopping: wa
             Ok(Next::Stop) => return Ok(()),
             Err(error @ (Error::Broken(_) | Error::Stored(_))) => {
                 let cause = Cause::blocked(
-                    "cannot_build",
+                    FailureCode::CannotBuild,
                     error.to_string(),
                     "Look into the server's log; restore the database from a backup if data is missing.",
                 );
@@ -158,7 +158,11 @@ async fn deliver(
         };
         let Some(unlocked) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
             let sentence = format!("The AWS connector “{}” does not exist.", row.connector);
-            let cause = Cause::blocked("connector", sentence, "Edit the destination and select another.");
+            let cause = Cause::blocked(
+                FailureCode::Connector,
+                sentence,
+                "Edit the destination and select another.",
+            );
             outcome::failed(engine, &row, Some(&batch), &cause).await?;
             return Ok(Next::Stop);
         };
@@ -182,20 +186,24 @@ async fn deliver(
                 Some(Err(cause)) => cause,
             },
         };
-        if let Some(region) = cause.region.as_deref().filter(|_| cause.code == "region" && !moved) {
+        if let Some(region) = cause
+            .region
+            .as_deref()
+            .filter(|_| cause.code == FailureCode::Region && !moved)
+        {
             // Once a batch: two regions that each name the other would go on forever.
             moved = engine.aws().bucket_is_in(&unlocked, bucket, region);
             if moved {
                 continue;
             }
         }
-        if cause.code == "credentials" {
+        if cause.code == FailureCode::Credentials {
             engine.aws().sign_out(&unlocked).await;
         }
         tracing::warn!(
             destination = row.identifier,
             batch = batch.number,
-            code = cause.code,
+            code = %cause.code,
             message = cause.message,
             "a batch was not delivered"
         );
@@ -317,7 +325,7 @@ async fn attempt(
     let outcome = match &answer {
         Ok(delivered) if delivered.verified => "delivered",
         Ok(_) => "unverified",
-        Err(cause) => cause.code,
+        Err(cause) => cause.code.as_str(),
     };
     engine.metrics().put(outcome, began.elapsed());
     Ok(Some(answer))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use auditstream_model::{Compression, DestinationSpec, Format, ServerSideEncryption};
+use auditstream_model::{Compression, DestinationSpec, FailureCode, Format, ServerSideEncryption};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
@@ -123,7 +123,7 @@ fn is_broken_off<E>(error: &SdkError<E, HttpResponse>) -> bool {
 
 /// A wrong region with the right one, which the bucket tells to whoever asks.
 pub(crate) async fn located(client: &Client, spec: &DestinationSpec, cause: Cause) -> Cause {
-    if cause.code != "region" {
+    if cause.code != FailureCode::Region {
         return cause;
     }
     let region = match cause.region.clone() {
@@ -167,7 +167,7 @@ async fn compare(client: &Client, object: &Object<'_>) -> Result<bool, Cause> {
         return Ok(true);
     }
     Err(Cause::blocked(
-        "object_exists",
+        FailureCode::ObjectExists,
         format!(
             "Another object is already at {}: its content has the SHA-256 {found}, ours {expected}.",
             object.key
@@ -179,9 +179,9 @@ async fn compare(client: &Client, object: &Object<'_>) -> Result<bool, Cause> {
 fn unread(object: &Object<'_>, cause: Cause) -> Result<bool, Cause> {
     match (cause.code, object.in_doubt) {
         // An attempt of ours may have stored it, and nobody else knows the name: delivered, but not seen.
-        ("access_denied", true) => Ok(false),
-        ("access_denied", false) => Err(Cause::blocked(
-            "object_exists",
+        (FailureCode::AccessDenied, true) => Ok(false),
+        (FailureCode::AccessDenied, false) => Err(Cause::blocked(
+            FailureCode::ObjectExists,
             format!("An object is already at {} and may not be read.", object.key),
             "Allow s3:GetObject on this prefix so that it can be compared, or send the batch under a new name.",
         )),
@@ -204,7 +204,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         .map_err(|error| classify(&error))?;
     let unreadable = |why: String| {
         Cause::blocked(
-            "object_exists",
+            FailureCode::ObjectExists,
             format!("Another object is already at {}: {why}", object.key),
             "Find out who wrote it. Then send the batch under a new name, or move the object.",
         )
@@ -214,7 +214,7 @@ async fn fetch(client: &Client, object: &Object<'_>) -> Result<String, Cause> {
         .map_err(|error| Cause {
             transient: true,
             ..Cause::refused(
-                "network",
+                FailureCode::Network,
                 error.to_string(),
                 "Nothing to do: it is tried again.",
                 "The connection broke while an object was read.",

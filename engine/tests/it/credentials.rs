@@ -126,7 +126,7 @@ async fn another_external_id_or_an_unknown_role_is_refused_with_what_to_do() {
         .settled(|item| item.streaming_details.failure.is_some())
         .await;
     let failure = failing.streaming_details.failure.unwrap();
-    assert_eq!(failure.code, "access_denied");
+    assert_eq!(failure.code.as_str(), "access_denied");
     assert_eq!(failure.request_id.as_deref(), Some("sts-request-1"));
     assert!(street.store.objects(BUCKET).is_empty());
     assert_eq!(street.house.batches().await[0].attempts, 0, "nothing was sent");
@@ -215,7 +215,7 @@ async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
         .house
         .settled(|item| item.streaming_details.failure.is_some())
         .await;
-    assert_eq!(failing.streaming_details.failure.unwrap().code, "network");
+    assert_eq!(failing.streaming_details.failure.unwrap().code.as_str(), "network");
     street.sts.state.lock().unwrap().down = false;
     street.house.streamed().await;
     street.house.streamed().await;
@@ -332,7 +332,7 @@ async fn the_hosts_own_identity_is_for_the_accounts_that_were_named() {
         .house
         .settled(|item| item.streaming_details.failure.is_some())
         .await;
-    assert_eq!(failing.streaming_details.failure.unwrap().code, "credentials");
+    assert_eq!(failing.streaming_details.failure.unwrap().code.as_str(), "credentials");
     assert!(street.store.objects(BUCKET).is_empty());
     assert_eq!(street.sts.calls("AssumeRoleWithWebIdentity"), 0);
 }
@@ -374,7 +374,7 @@ async fn wrong_credentials_stop_nothing_for_good() {
         .house
         .settled(|item| item.streaming_details.failure.is_some())
         .await;
-    assert_eq!(failing.streaming_details.failure.unwrap().code, "credentials");
+    assert_eq!(failing.streaming_details.failure.unwrap().code.as_str(), "credentials");
     let mended = street.connector(manual(), None);
     connectors::replace(&street.house.engine, &street.house.admin, "aws", mended)
         .await

@@ -92,7 +92,7 @@ async fn failed(inside: &Inside, attempts: i64) {
         if let Some(failure) = &item.failure {
             let batch = only_batch(inside).await;
             if batch.attempts == attempts && batch.status == BatchStatus::Failed {
-                assert_eq!(failure.code, "internal");
+                assert_eq!(failure.code.as_str(), "internal");
                 assert!(!failure.blocked);
                 return;
             }

@@ -158,7 +158,7 @@ async fn a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers
     house.toggle(Status::Active).await;
     let failing = house.settled(|item| item.streaming_details.failure.is_some()).await;
     let failure = failing.streaming_details.failure.unwrap();
-    assert_eq!(failure.code, "access_denied");
+    assert_eq!(failure.code.as_str(), "access_denied");
     assert!(failure.hint.contains("s3:PutObject"));
     assert_eq!(
         destinations::cards(&house.engine, &house.admin)
@@ -224,7 +224,10 @@ async fn an_object_that_is_there_with_other_content_blocks_visibly(house: House)
                 .is_some_and(|failure| failure.blocked)
         })
         .await;
-    assert_eq!(blocked.streaming_details.failure.unwrap().code, "object_exists");
+    assert_eq!(
+        blocked.streaming_details.failure.unwrap().code.as_str(),
+        "object_exists"
+    );
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         "somebody else's",
@@ -242,7 +245,10 @@ async fn a_mistyped_bucket_is_mended_by_editing_it(house: House) {
     house.send(&events()).await;
     house.toggle(Status::Active).await;
     let failing = house.settled(|item| item.streaming_details.failure.is_some()).await;
-    assert_eq!(failing.streaming_details.failure.unwrap().code, "no_such_bucket");
+    assert_eq!(
+        failing.streaming_details.failure.unwrap().code.as_str(),
+        "no_such_bucket"
+    );
     let mut mended = destination(BUCKET, json!({}));
     mended.status = Some(Status::Active);
     destinations::replace(&house.engine, &house.admin, "siem", mended)
@@ -506,7 +512,7 @@ async fn a_stored_row_that_cannot_be_read_stops_its_destination_visibly(house: H
         .unwrap();
     let blocked = |item: &AggregateItem| {
         let failure = item.streaming_details.failure.as_ref();
-        failure.is_some_and(|failure| failure.code == "cannot_build" && failure.blocked)
+        failure.is_some_and(|failure| failure.code.as_str() == "cannot_build" && failure.blocked)
     };
     house.settled(blocked).await;
 }

@@ -22,7 +22,7 @@ pub fn FailureBox(
                         <strong>{failure.message}</strong>
                         <p>{failure.hint}</p>
                         <p class="muted">
-                            <span class="mono">{failure.code}</span>" · "<TimeAgo at=Signal::stored(at) />
+                            <span class="mono">{failure.code.as_str()}</span>" · "<TimeAgo at=Signal::stored(at) />
                         </p>
                     </div>
                 </div>

@@ -3,7 +3,7 @@
 mod policy;
 mod probe;
 
-use auditstream_model::{BucketCheck, DestinationSpec};
+use auditstream_model::{BucketCheck, DestinationSpec, FailureCode};
 use aws_sdk_s3::Client;
 
 use self::policy::{policy, statement};
@@ -27,7 +27,7 @@ const DELETE: &str = "Delete it";
 pub(crate) fn without_connector(identifier: &str) -> BucketCheck {
     let mut steps = Steps::default();
     let cause = Cause::refused(
-        "connector",
+        FailureCode::Connector,
         format!("The AWS connector “{identifier}” does not exist."),
         "Edit the destination and select another.",
         "Nothing can be reached without a connector.",
@@ -100,7 +100,7 @@ impl Check<'_> {
         }
         match who(engine, unlocked, &s3.credentials).await {
             Ok(found) => self.steps.pass(CREDENTIALS, found),
-            Err(cause) if matches!(cause.code, "credentials" | "clock_skew") => {
+            Err(cause) if matches!(cause.code, FailureCode::Credentials | FailureCode::ClockSkew) => {
                 engine.aws().sign_out(unlocked).await;
                 self.steps.fail(CREDENTIALS, &cause);
                 self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
@@ -128,7 +128,7 @@ impl Check<'_> {
                 (Some(404), _) => Err(Cause {
                     message: format!("There is no bucket {}.", self.spec.bucket.as_str()),
                     ..Cause::refused(
-                        "no_such_bucket",
+                        FailureCode::NoSuchBucket,
                         "",
                         "Check the bucket's name and the connector's region, or create the bucket.",
                         "There is no bucket of this name where the connector points.",
@@ -238,7 +238,7 @@ impl Check<'_> {
             Ok(body) if body == probe::BODY.as_bytes() => self.steps.pass(READ, "It holds what was written."),
             Ok(_) => {
                 let cause = Cause::refused(
-                    "object_exists",
+                    FailureCode::ObjectExists,
                     format!("{key} holds something else than what was written."),
                     "Find out who writes this key; choose a prefix that nobody else writes to.",
                     "Somebody else writes where this destination would.",
@@ -262,7 +262,7 @@ impl Check<'_> {
             Ok(Written::New) => {
                 self.conditional_writes = Some(false);
                 let cause = Cause::refused(
-                    "conditional_writes",
+                    FailureCode::ConditionalWrites,
                     format!("The store ignores If-None-Match: it overwrote {key}."),
                     "Use a store that honours conditional writes, or let nobody else write under this prefix.",
                     "Streaming works, and its own objects never share a name; but an object that somebody else put under \
@@ -282,7 +282,7 @@ impl Check<'_> {
 
     /// A step that failed; one that was not allowed names the action and the statement that allows it.
     fn refused(&mut self, step: &str, cause: Cause, action: &'static str) {
-        if cause.code != "access_denied" {
+        if cause.code != FailureCode::AccessDenied {
             self.steps.fail(step, &cause);
             return;
         }

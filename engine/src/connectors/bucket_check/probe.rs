@@ -1,6 +1,6 @@
 //! The object that a bucket check writes, reads and deletes.
 
-use auditstream_model::DestinationSpec;
+use auditstream_model::{DestinationSpec, FailureCode};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
@@ -54,7 +54,7 @@ pub(super) async fn read(client: &Client, spec: &DestinationSpec, key: &str) -> 
     let answer = get.send().await.map_err(|error| classify(&error))?;
     let read = upload::read_at_most(answer.body, LIMIT).await.map_err(|error| {
         Cause::refused(
-            "network",
+            FailureCode::Network,
             error.to_string(),
             "Check again.",
             "The connection broke while the object was read.",

@@ -1,13 +1,10 @@
 //! Send under a new name: the way out when somebody else's object has the name of one of ours.
 
-use auditstream_model::{Batch, Listing};
+use auditstream_model::{Batch, FailureCode, Listing};
 use leptos::prelude::*;
 
 use crate::components::ProblemBox;
 use crate::server_functions::destinations::rename_batch;
-
-/// The code of a batch that is blocked by another object.
-const OBJECT_EXISTS: &str = "object_exists";
 
 /// The button, while a batch is blocked.
 #[component]
@@ -29,7 +26,12 @@ pub fn Rename(
     });
     let blocked = Memo::new(move |_| {
         objects.with(|objects| {
-            let is_blocked = |batch: &&Batch| batch.error.as_ref().is_some_and(|error| error.code == OBJECT_EXISTS);
+            let is_blocked = |batch: &&Batch| {
+                batch
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| error.code == FailureCode::ObjectExists)
+            };
             objects.items.iter().find(is_blocked).map(|batch| batch.number)
         })
     });

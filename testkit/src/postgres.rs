@@ -1,4 +1,4 @@
-//! A PostgreSQL server for tests: one per test program, on a socket in a temporary folder, which ends
+//! A PostgreSQL server for tests: one per test program, on a socket in a temporary folder. It ends
 //! with the program.
 
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +19,7 @@ folder=$(mktemp -d)
 as() { "$@"; }
 if [ "$(id -u)" = 0 ]; then
   user=postgres
-  id "$user" >/dev/null 2>&1 || user=nobody
+  id "$user" >/dev/null 2>&1 || user=daemon
   chown "$user" "$folder"
   as() { setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"; }
 fi

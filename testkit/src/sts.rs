@@ -1,5 +1,6 @@
-//! A stand-in for AWS STS. It checks signatures, roles, external ids, web identity tokens and expiry,
-//! and refuses as AWS does. A store that shares its keys accepts the credentials that it issues.
+//! A stand-in for AWS STS. It checks signatures, roles, external ids, web identity tokens and
+//! expiry, and refuses as AWS does. A store that shares its keys accepts the credentials that it
+//! issues.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -128,7 +129,7 @@ impl State {
             }
             "AssumeRoleWithWebIdentity" => {
                 if request.header("authorization").is_some() || field("WebIdentityToken") != POD_TOKEN {
-                    return Err((400, "InvalidIdentityToken", "The token is not one of ours".into()));
+                    return Err((400, "InvalidIdentityToken", "The token is not known".into()));
                 }
                 if field("RoleArn") != POD_ROLE {
                     return Err((

@@ -1,7 +1,7 @@
-//! An S3 stand-in: s3s-fs behind an HTTP server that can be told to misbehave.
+//! An S3 stand-in: s3s-fs behind an HTTP server that misbehaves on request.
 //!
-//! [`Store`] misbehaves in its answers ([`Fault`]); a [`Proxy`] in front of it breaks connections and
-//! sends what real stores send in trouble ([`NetworkFault`]).
+//! [`Store`] misbehaves in its responses ([`Fault`]). A [`Proxy`] in front of it breaks connections
+//! and forges the errors of real stores ([`NetworkFault`]).
 
 mod keys;
 mod objects;
@@ -31,22 +31,22 @@ pub use proxy::{NetworkFault, Proxy, ProxyState};
 /// The bucket that a new store has.
 pub const BUCKET: &str = "audit-logs";
 
-/// What the store does with one PUT.
+/// The behaviour of the store at one PUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Stores the object and answers 200.
+    /// Stores the object and responds with 200.
     Pass,
-    /// Answers 500 and stores nothing.
+    /// Responds with 500 and stores nothing.
     Refuse,
-    /// Stores the object and answers 500.
+    /// Stores the object and responds with 500.
     LoseAnswer,
-    /// Answers 403 and stores nothing.
+    /// Responds with 403 and stores nothing.
     Deny,
     /// Waits for a permit of [`Store::release`], then stores the object and answers 200.
     Hold,
-    /// Stores the object, waits for a permit of [`Store::release`], then answers 200.
+    /// Stores the object, waits for a permit of [`Store::release`], then responds with 200.
     HoldAnswer,
-    /// Waits for a permit of [`Store::release`], then answers 403 and stores nothing.
+    /// Waits for a permit of [`Store::release`], then responds with 403 and stores nothing.
     HoldRefusal,
 }
 
@@ -58,7 +58,7 @@ pub struct Store {
     pub keys: Keys,
     /// The number of PUTs that have arrived.
     pub puts: Arc<AtomicUsize>,
-    /// One permit lets one held PUT continue.
+    /// One permit lets one waiting PUT continue.
     pub release: Arc<Semaphore>,
     /// While `true`, objects are stored and no PUT is answered.
     pub silent: watch::Sender<bool>,
@@ -106,7 +106,7 @@ impl Store {
         store
     }
 
-    /// Queues what the next PUTs meet.
+    /// Queues the faults that the next PUTs meet.
     pub fn next(&self, faults: &[Fault]) {
         self.faults.lock().unwrap().extend(faults);
     }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Store;
 use crate::raw_http::{self, Request};
 
-/// What happens to the PUT of a batch.
+/// The fate of the PUT of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkFault {
     /// 500.
@@ -57,7 +57,7 @@ pub enum NetworkFault {
     LostAndOverwritten,
 }
 
-/// What the proxy does, and what it has seen.
+/// The behaviour of the proxy, and the requests that it has seen.
 #[derive(Debug, Default)]
 pub struct ProxyState {
     /// The faults that the next PUTs of batches meet.

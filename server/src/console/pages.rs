@@ -1,6 +1,6 @@
 //! Pages, the server functions behind them, and files.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use auditstream_app::{App, Visit, shell};
@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 
 use super::cookies;
 use super::session_layer::Visitor;
@@ -24,13 +24,29 @@ use crate::http::protection::page_policy;
 use crate::site;
 use crate::state::AppState;
 
-/// The pages as the router of the console lists them. Must be called within the runtime.
+/// Returns the pages of the console's router. The first call must run within a Tokio runtime.
+///
+/// The list is generated once per process, before any page renders. To generate it, Leptos renders
+/// the app while a static flag suppresses every resource of the process (`SuppressResourceLoad`),
+/// and a resource that sees the flag never loads, even after the flag is cleared:
+///
+/// ```ignore
+/// let generating = SuppressResourceLoad::new();
+/// let resource = Resource::new(|| (), async |()| 1); // as in a page rendered by another thread
+/// drop(generating);
+/// resource.await // never returns
+/// ```
+///
+/// See <https://github.com/leptos-rs/leptos/issues/4773>.
 #[must_use]
-pub fn list() -> Arc<Vec<leptos_axum::AxumRouteListing>> {
-    let mut pages = generate_route_list(App);
-    // `/` is only a redirect to the first page.
-    pages.retain(|page| page.path() != "/");
-    Arc::new(pages)
+pub fn list() -> Arc<Vec<AxumRouteListing>> {
+    static PAGES: LazyLock<Arc<Vec<AxumRouteListing>>> = LazyLock::new(|| {
+        let mut pages = generate_route_list(App);
+        // `/` only redirects to the first page.
+        pages.retain(|page| page.path() != "/");
+        Arc::new(pages)
+    });
+    Arc::clone(&PAGES)
 }
 
 /// The routes of pages and server functions; everything else is a file, or a page that says that there is none. Server
@@ -43,8 +59,8 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .fallback(file_or_not_found)
 }
 
-/// How long a page may be in the making. A database that does not answer is told sooner.
-const RENDERING: Duration = Duration::from_secs(10);
+/// The time limit for rendering a page. A database that does not respond is reported sooner.
+const RENDERING_LIMIT: Duration = Duration::from_secs(10);
 
 /// What pages and server functions find in their context.
 fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
@@ -83,29 +99,21 @@ async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visit
         shell(options.clone())
     });
     let secure = state.secure();
-    let response = ready(request, RENDERING, |request| render(State(state.clone()), request)).await;
+    let path = path.to_owned();
+    let response = within(RENDERING_LIMIT, &path, render(State(state), request)).await;
     finish(response, &visitor, secure)
 }
 
-/// Renders a page, and renders it once more when it is not ready in time: very rarely the renderer waits for ever for what has
-/// long been there.
-async fn ready<F>(request: Request, within: Duration, render: impl Fn(Request) -> F) -> Response
-where
-    F: Future<Output = Response<Body>>,
-{
-    let (parts, _) = request.into_parts();
-    for _ in 0..2 {
-        let request = Request::from_parts(parts.clone(), Body::empty());
-        match tokio::time::timeout(within, render(request)).await {
-            Ok(response) => return response,
-            Err(_) => tracing::error!(path = parts.uri.path(), "a page was not ready in time"),
-        }
-    }
-    Refusal::new(
-        Code::Unavailable,
-        "The page was not ready in time. Try again in a few seconds.",
-    )
-    .into_response()
+/// Returns the rendered page, or 503 if rendering takes longer than `limit`.
+async fn within(limit: Duration, path: &str, rendering: impl Future<Output = Response<Body>>) -> Response {
+    tokio::time::timeout(limit, rendering).await.unwrap_or_else(|_| {
+        tracing::error!(path, "rendering a page took too long");
+        Refusal::new(
+            Code::Unavailable,
+            "The page was not ready in time. Try again in a few seconds.",
+        )
+        .into_response()
+    })
 }
 
 /// Sends whoever is not signed in to sign in, and then back to where they wanted to go.
@@ -131,7 +139,9 @@ async fn file_or_not_found(
     }
     let options = state.leptos.clone();
     let render = leptos_axum::render_app_async_with_context(context(&state, &visitor), move || shell(options.clone()));
-    let mut response = finish(ready(request, RENDERING, render).await, &visitor, state.secure());
+    let path = request.uri().path().to_owned();
+    let response = within(RENDERING_LIMIT, &path, render(request)).await;
+    let mut response = finish(response, &visitor, state.secure());
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -179,26 +189,15 @@ pub(super) fn percent_encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[tokio::test]
-    async fn a_page_that_is_never_ready_is_rendered_once_more_and_then_refused() {
-        let soon = Duration::from_millis(20);
-        for (stuck, status, rendered) in [(0, 200, 1), (1, 200, 2), (9, 503, 2)] {
-            let times = AtomicUsize::new(0);
-            let answer = ready(Request::new(Body::empty()), soon, |_| {
-                let time = times.fetch_add(1, Ordering::SeqCst);
-                async move {
-                    if time < stuck {
-                        std::future::pending::<()>().await;
-                    }
-                    Response::new(Body::empty())
-                }
-            });
-            assert_eq!(answer.await.status().as_u16(), status);
-            assert_eq!(times.into_inner(), rendered);
-        }
+    async fn a_page_that_takes_too_long_is_refused() {
+        let limit = Duration::from_millis(20);
+        let rendered = async || Response::new(Body::from("page"));
+        assert_eq!(within(limit, "/setup", rendered()).await.status(), StatusCode::OK);
+        let stuck = std::future::pending::<Response>();
+        let refused = within(limit, "/setup", stuck).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -6,6 +6,7 @@
 //! - [`security`]: what other sites, proxies and attackers send; [`tls`] of its own
 //! - [`routes`], [`openapi`]: every route, and what is said of it
 //! - [`docs`]: the documentation that is rendered from the command line
+//! - [`pages`]: rendering while other servers start
 //! - [`process`]: the binary itself
 //! - [`replicas`]: several of it on one PostgreSQL
 #![allow(
@@ -22,6 +23,7 @@ mod ingest;
 mod matrix;
 mod metrics;
 mod openapi;
+mod pages;
 mod pressure;
 mod process;
 mod reference_client;

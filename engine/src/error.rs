@@ -47,6 +47,16 @@ impl Error {
         ))
     }
 
+    /// The refusal of a request body beyond its limit in bytes, a multiple of 1 MiB.
+    #[must_use]
+    pub fn request_too_large(limit: usize) -> Self {
+        let message = format!(
+            "A request body can have at most {} MiB. Send smaller requests.",
+            limit >> 20
+        );
+        Self::refused(Code::TooLarge, message)
+    }
+
     /// What is sent to the caller: faults of ours say no more than that, and are logged where they are answered.
     #[must_use]
     pub fn problem(&self) -> Problem {

@@ -47,10 +47,7 @@ async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) 
 /// What is wrong with the body (where), or with its events (which).
 pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
-        return Err(Error::refused(
-            Code::TooLarge,
-            format!("A request has at most {REQUEST_BYTES} bytes after decompression."),
-        ));
+        return Err(Error::request_too_large(REQUEST_BYTES));
     }
     let text = std::str::from_utf8(body).map_err(|error| {
         Error::refused(

@@ -1,8 +1,8 @@
-//! `auditstream`: one binary, all commands.
+//! The `auditstream` binary: runs one command.
 
 use std::process::ExitCode;
 
-use auditstream_server::cli::{self, serve};
+use auditstream_server::cli::{account, key, serve, token, user};
 use auditstream_server::configuration::{Command, CommandLine};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -20,15 +20,15 @@ async fn main() -> ExitCode {
         .init();
     let outcome = match line.command {
         Command::Serve(options) => serve::run(line.settings, options).await,
-        Command::Account(command) => cli::account(&line.settings, command).await,
-        Command::Token(command) => cli::token(&line.settings, command).await,
-        Command::User(command) => cli::user(&line.settings, command).await,
-        Command::Key(command) => cli::key(&line.settings, command).await,
+        Command::Account(command) => account::run(&line.settings, command).await,
+        Command::Token(command) => token::run(&line.settings, command).await,
+        Command::User(command) => user::run(&line.settings, command).await,
+        Command::Key(command) => key::run(&line.settings, command).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the one line that says why the program ends")]
+            #[expect(clippy::print_stderr, reason = "one line with the reason why the program ends")]
             {
                 eprintln!("auditstream: {error}");
             }

@@ -1,4 +1,4 @@
-//! The files that pages load, embedded in the binary: scripts, WASM, styles, icons.
+//! The files that pages load, embedded in the binary: scripts, WebAssembly, styles, icons.
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY,
@@ -11,7 +11,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "../target/site"]
 struct Site;
 
-/// The file at a path, if there is one. Only names that were embedded are found, so no path leads anywhere else.
+/// The response with the file at a path; `None` if no embedded file has this name.
 #[must_use]
 pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     let name = path.strip_prefix('/')?;
@@ -20,10 +20,10 @@ pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     }
     let plain = Site::get(name)?;
     let (file, encoding) = compressed(name, headers).map_or((plain, None), |(file, encoding)| (file, Some(encoding)));
-    Some(answer(name, file, encoding, headers))
+    Some(respond(name, file, encoding, headers))
 }
 
-/// The variant that the browser takes: brotli before gzip.
+/// The compressed variant that the browser accepts, preferably brotli.
 fn compressed(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
     let accepted = headers
         .get(ACCEPT_ENCODING)
@@ -41,49 +41,41 @@ fn compressed(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static
 
 fn accepts(accepted: &str, encoding: &str) -> bool {
     accepted.split(',').any(|part| {
-        let (word, quality) = part.split_once(';').unwrap_or((part, ""));
+        let (name, quality) = part.split_once(';').unwrap_or((part, ""));
         let refused = quality
             .trim()
             .strip_prefix("q=")
             .is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
-        word.trim().eq_ignore_ascii_case(encoding) && !refused
+        name.trim().eq_ignore_ascii_case(encoding) && !refused
     })
 }
 
-fn answer(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, headers: &HeaderMap) -> Response {
-    let tag: String = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let tag = format!("\"{tag}\"");
+fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, headers: &HeaderMap) -> Response {
+    let digest = file.metadata.sha256_hash();
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let etag = format!("\"{digest}\"");
     let known = headers
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let unchanged = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
-    let mut response = if unchanged {
+    let is_unchanged = known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag);
+    let mut response = if is_unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = file.data.into_owned().into_response();
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
         if let Some(encoding) = encoding {
-            response
-                .headers_mut()
-                .insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         response
     };
-    let answered = response.headers_mut();
-    // Names stay the same from release to release: ask each time, and take the answer "unchanged" for free.
-    answered.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answered.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        answered.insert(ETAG, tag);
+    let headers = response.headers_mut();
+    // Names do not change with releases, so browsers have to revalidate.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(ETAG, etag);
     }
     response
 }
@@ -110,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoding_is_accepted_when_it_is_named_and_not_refused() {
+    fn an_encoding_is_accepted_if_listed_with_a_quality_above_zero() {
         for (accepted, expected) in [
             ("gzip, br", true),
             ("br;q=1.0", true),
@@ -138,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn wasm_has_its_own_content_type() {
+    fn webassembly_has_its_content_type() {
         assert_eq!(content_type("pkg/auditstream.wasm"), "application/wasm");
     }
 }

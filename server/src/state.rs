@@ -1,42 +1,41 @@
-//! What every handler can reach.
+//! The state that handlers share.
 
 use std::sync::Arc;
 
 use auditstream_engine::Engine;
 use axum::extract::FromRef;
-use axum::http::Extensions;
 use leptos::prelude::LeptosOptions;
 use leptos_axum::AxumRouteListing;
 
-use crate::http::body_limit::Bodies;
-use crate::http::client_address::{ClientAddress, Proxies};
+use crate::http::body_limit::BodyReader;
+use crate::http::client_address::Proxies;
 use crate::http::origins::Origins;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
-    /// All that the product does.
+    /// Every operation of the product.
     pub engine: Engine,
-    /// What browsers see in front of every path: `https://audit.example.com`.
+    /// The scheme and host that browsers use: `https://audit.example.com`.
     pub public_url: Arc<str>,
-    /// From where browsers may ask for changes.
+    /// The origins whose pages may ask for changes.
     pub origins: Origins,
-    /// Whose forwarded addresses are believed.
+    /// The proxies whose forwarding headers are trusted.
     pub proxies: Proxies,
-    /// What those who read the metrics send; without it only this host may.
+    /// The Bearer token for the metrics; without one only this host may read them.
     pub metrics_token: Option<Arc<str>>,
-    /// The room that bodies of requests have.
-    pub bodies: Bodies,
-    /// How pages refer to the site's files.
+    /// Reads request bodies within the memory budget.
+    pub body_reader: BodyReader,
+    /// How pages refer to the files of the site.
     pub leptos: LeptosOptions,
     /// The console's pages.
     pub pages: Arc<Vec<AxumRouteListing>>,
 }
 
 impl AppState {
-    /// Whether cookies may only travel over TLS.
+    /// Whether browsers use HTTPS, so that cookies require it.
     #[must_use]
-    pub fn secure(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
     }
 }
@@ -45,13 +44,4 @@ impl FromRef<AppState> for LeptosOptions {
     fn from_ref(state: &AppState) -> Self {
         state.leptos.clone()
     }
-}
-
-/// Who asks: the other end of the connection, or whom a trusted proxy speaks for.
-#[must_use]
-pub fn client_ip(extensions: &Extensions) -> String {
-    extensions
-        .get::<ClientAddress>()
-        .map(|address| address.0.to_string())
-        .unwrap_or_default()
 }

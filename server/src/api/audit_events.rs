@@ -1,12 +1,11 @@
-//! `/v1/audit-events`: events in, events out.
+//! `/v1/audit-events`: sending and searching audit events.
 
 use auditstream_engine::trail::{self, BodyFormat};
 use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
 use auditstream_model::{Code, EventFilter, IngestOutcome};
 use axum::Json;
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ArrayBuilder, Object, OneOfBuilder, Schema};
@@ -15,17 +14,20 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
-use crate::http::extract::{Parameters, media_type};
+use super::caller::{Caller, read_body};
+use crate::http::body_limit::Encoding;
+use crate::http::extract::Parameters;
+use crate::http::json::media_type;
 use crate::http::problem::Refusal;
+use crate::openapi::names::tag;
 use crate::state::AppState;
 
-/// The routes of this noun.
+/// The routes of audit events.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(search, ingest))
 }
 
-/// An audit event by the payload schema, for the document.
+/// The payload schema of an audit event, for OpenAPI.
 enum Event {}
 
 impl PartialSchema for Event {
@@ -37,7 +39,7 @@ impl PartialSchema for Event {
 }
 impl ToSchema for Event {}
 
-/// What an ingest request may hold as JSON, for the document.
+/// The JSON body of an ingest request, for OpenAPI.
 enum Events {}
 
 impl PartialSchema for Events {
@@ -55,17 +57,18 @@ impl ToSchema for Events {
 
 /// Send audit events
 ///
-/// Answered when they are on disk. A request is whole or nothing: one invalid event refuses it, and stores none. The same
-/// `auditEventId` with the same content is counted as a duplicate and stored once, so that a request whose answer was lost
-/// can be sent again. The body may be compressed with gzip (`Content-Encoding: gzip`). At most 10,000 events and 16 MiB after
-/// decompression, and 1 MiB for each event.
+/// The response is sent once the events are on disk. A request is atomic: one invalid event refuses
+/// the whole request, and nothing is stored. An event with the same `auditEventId` and the same
+/// content as a stored one counts as a duplicate, so a request whose response was lost can be sent
+/// again. The body may be compressed (`Content-Encoding: gzip`). Limits: 10,000 events, 16 MiB
+/// after decompression, 1 MiB per event.
 #[utoipa::path(
     post,
     path = "/audit-events",
     operation_id = "sendAuditEvents",
-    tag = "Audit events",
+    tag = tag::AUDIT_EVENTS,
     request_body(
-        description = "One event, an array of events, or one event a line.",
+        description = "One event, an array of events, or one event per line.",
         content(
             (Events = "application/json", example = json!({
                 "auditEventId": "8b1d4c1e-6d1c-4f0a-9f57-0c2b9f6f1a11",
@@ -80,8 +83,8 @@ impl ToSchema for Events {
         )
     ),
     responses(
-        (status = OK, description = "All of them are stored.", body = IngestOutcome),
-        (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some do not follow the payload schema, or have the id of another event (`event_id_conflict`). `errors` names the first 100."),
+        (status = OK, description = "All events are stored.", body = IngestOutcome),
+        (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some events violate the payload schema or reuse the id of a different event (`event_id_conflict`). `errors` lists the first 100."),
     )
 )]
 async fn ingest(
@@ -90,19 +93,12 @@ async fn ingest(
     request: Request,
 ) -> Result<Json<IngestOutcome>, Refusal> {
     let format = format(request.headers())?;
-    let encoding = encoding(request.headers())?;
-    let (mut parts, body) = request.into_parts();
-    let sent = state.bodies.read(body, REQUEST_BYTES).await?;
-    let body = match encoding {
-        Encoding::Identity => sent,
-        Encoding::Gzip => sent.gunzip(REQUEST_BYTES).await?,
-    };
-    // A token that was revoked while the body came may no longer do anything.
-    let Caller(actor) = Caller::from_request_parts(&mut parts, &state).await?;
-    // The room is held until the answer: the events are about as large as the body that they were read from.
-    Ok(Json(
-        trail::ingest(&state.engine, &actor, format, body.bytes.clone()).await?,
-    ))
+    let encoding = Encoding::of(request.headers())?;
+    let (body, actor) = read_body(request, &state, REQUEST_BYTES, encoding).await?;
+    // Keeps the body's share of the memory budget until the events, which are about as large, are
+    // stored.
+    let outcome = trail::ingest(&state.engine, &actor, format, body.bytes.clone()).await?;
+    Ok(Json(outcome))
 }
 
 fn format(headers: &HeaderMap) -> Result<BodyFormat, Refusal> {
@@ -110,59 +106,38 @@ fn format(headers: &HeaderMap) -> Result<BodyFormat, Refusal> {
         "application/json" => Ok(BodyFormat::Json),
         "application/x-ndjson" => Ok(BodyFormat::Ndjson),
         other => {
-            let sentence = format!("Send Content-Type: application/json or application/x-ndjson, not “{other}”.");
-            Err(Refusal::new(Code::UnsupportedMedia, sentence))
+            let message = format!("Send Content-Type: application/json or application/x-ndjson, not “{other}”.");
+            Err(Refusal::new(Code::UnsupportedMedia, message))
         }
     }
 }
 
-#[derive(Clone, Copy)]
-enum Encoding {
-    Identity,
-    Gzip,
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let mut named = headers.get_all(CONTENT_ENCODING).iter();
-    let (first, second) = (named.next(), named.next());
-    let word = first.map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-    match (word.as_deref(), second) {
-        (None | Some("" | "identity"), None) => Ok(Encoding::Identity),
-        (Some("gzip" | "x-gzip"), None) => Ok(Encoding::Gzip),
-        _ => Err(Refusal::new(
-            Code::UnsupportedMedia,
-            "Send Content-Encoding: gzip, or none.",
-        )),
-    }
-}
-
-/// A page of the trail as the API sends it.
+/// A page of the trail.
 #[derive(Serialize, ToSchema)]
-#[schema(as = EventPage)]
-struct Found {
+struct EventPage {
     /// The events as they are streamed, without `batchId`.
     #[schema(value_type = Vec<Event>)]
     events: Vec<Box<RawValue>>,
-    /// What to send as `cursor` for the page behind; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
 
 /// Search audit events
 ///
-/// By `auditEventTime` and sequence, newest first.
+/// Newest first, by `auditEventTime` and sequence.
 #[utoipa::path(
     get,
     path = "/audit-events",
     operation_id = "searchAuditEvents",
-    tag = "Audit events",
+    tag = tag::AUDIT_EVENTS,
     params(EventFilter),
-    responses((status = OK, description = "A page of the trail.", body = Found))
+    responses((status = OK, description = "A page of events.", body = EventPage))
 )]
 async fn search(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Parameters(filter): Parameters<EventFilter>,
-) -> Result<Json<Found>, Refusal> {
+) -> Result<Json<EventPage>, Refusal> {
     filter.rows().map_err(Refusal::parameters)?;
     filter.search_text().map_err(Refusal::parameters)?;
     let page = trail::search(&state.engine, &actor, &filter).await?;
@@ -172,7 +147,7 @@ async fn search(
         .map(|event| RawValue::from_string(event.json))
         .collect::<Result<_, _>>();
     let events = events.map_err(auditstream_engine::Error::from)?;
-    Ok(Json(Found {
+    Ok(Json(EventPage {
         events,
         next: page.next,
     }))

@@ -1,18 +1,24 @@
-//! Who calls: an API token, sent as a Bearer token or as `x-api-key`.
+//! The caller of an API request, identified by an API token.
 
 use auditstream_engine::{Actor, access};
 use auditstream_model::Code;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 
+use crate::http::body_limit::{BufferedBody, Encoding};
+use crate::http::client_address::client_ip;
+use crate::http::json;
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
 const ACCOUNT_HEADER: &str = "harness-account";
 const KEY_HEADER: &str = "x-api-key";
+/// Bytes of a JSON body other than an ingest request's.
+const JSON_BYTES: usize = 1 << 20;
 
-/// The holder of the token that came with a request.
+/// The owner of the token that came with a request, as `Authorization: Bearer …` or `x-api-key: …`.
 #[derive(Debug)]
 pub struct Caller(pub Actor);
 
@@ -21,43 +27,60 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         let Some(token) = token(parts) else {
-            let sentence = "Send an API token: “Authorization: Bearer …” or “x-api-key: …”.";
-            return Err(Refusal::new(Code::Unauthenticated, sentence));
+            let message = "Send an API token: “Authorization: Bearer …” or “x-api-key: …”.";
+            return Err(Refusal::new(Code::Unauthenticated, message));
         };
         let Some(actor) = access::token(&state.engine, token).await? else {
-            return Err(Refusal::new(
-                Code::Unauthenticated,
-                "This API token is not known. It may have been revoked.",
-            ));
+            let message = "Unknown API token. It may have expired or been revoked.";
+            return Err(Refusal::new(Code::Unauthenticated, message));
         };
         if let Some(account) = parts.headers.get(ACCOUNT_HEADER)
             && account.as_bytes() != actor.account().as_str().as_bytes()
         {
-            return Err(Refusal::new(
-                Code::Forbidden,
-                "The header Harness-Account names another account than the token's.",
-            ));
+            let message = "The header Harness-Account names a different account than the token's.";
+            return Err(Refusal::new(Code::Forbidden, message));
         }
-        let actor = actor.with_request(parts.method.as_str(), &crate::state::client_ip(&parts.extensions));
+        let actor = actor.with_request(parts.method.as_str(), &client_ip(&parts.extensions));
         Ok(Self(actor))
     }
 }
 
 fn token(parts: &Parts) -> Option<&str> {
-    let bearer = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-    let key = || {
-        parts
-            .headers
-            .get(KEY_HEADER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header(AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let key = || header(KEY_HEADER).map(str::trim);
     bearer.or_else(key).filter(|token| !token.is_empty())
+}
+
+/// A JSON body of at most 1 MiB, read by [`read_body`]. Put [`Caller`] before it, so that the body
+/// of an unauthenticated request is not read at all.
+#[derive(Debug)]
+pub struct AuthenticatedBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for AuthenticatedBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Refusal> {
+        json::require(request.headers())?;
+        let (body, _) = read_body(request, state, JSON_BYTES, Encoding::Identity).await?;
+        json::parse(&body.bytes).map(Self)
+    }
+}
+
+/// Reads the body of a request and authenticates the caller after its last byte: a token that was
+/// revoked while the body was arriving no longer has any effect.
+pub(super) async fn read_body(
+    request: Request,
+    state: &AppState,
+    limit: usize,
+    encoding: Encoding,
+) -> Result<(BufferedBody, Actor), Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let body = state.body_reader.read(body, limit).await?;
+    let body = body.decode(encoding, limit).await?;
+    let Caller(actor) = Caller::from_request_parts(&mut parts, state).await?;
+    Ok((body, actor))
 }

@@ -1,4 +1,4 @@
-//! `/v1/connectors`: how to reach AWS.
+//! `/v1/connectors`: credentials and settings for AWS.
 
 use auditstream_engine::connectors;
 use auditstream_model::{ConnectionTest, ConnectorInput, ConnectorView, Identifier};
@@ -10,14 +10,15 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
+use super::caller::{AuthenticatedBody, Caller};
 use crate::http::etag::{IfMatch, IfNoneMatch, Versioned};
-use crate::http::extract::{Id, JsonBody, Page};
+use crate::http::extract::{Id, Page};
 use crate::http::pagination::{Rows, WithoutStatus};
 use crate::http::problem::Refusal;
+use crate::openapi::names::tag;
 use crate::state::AppState;
 
-/// The routes of this noun.
+/// The routes of connectors.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list, create))
@@ -27,12 +28,12 @@ pub fn router() -> OpenApiRouter<AppState> {
 
 /// List connectors
 ///
-/// Last changed first, unless asked otherwise.
+/// Most recently changed first by default.
 #[utoipa::path(
     get,
     path = "/connectors",
     operation_id = "listConnectors",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     params(WithoutStatus),
     responses((status = OK, description = "A page of connectors.", body = Vec<ConnectorView>))
 )]
@@ -46,12 +47,12 @@ async fn list(
 
 /// Create a connector
 ///
-/// With `MANUAL` credentials a `secret_key` is needed. Secrets are kept encrypted and never sent back.
+/// `MANUAL` credentials need a `secret_key`. Secrets are stored encrypted and never returned.
 #[utoipa::path(
     post,
     path = "/connectors",
     operation_id = "createConnector",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     request_body(content = ConnectorInput, example = json!({
         "identifier": "aws_prod", "name": "AWS production",
         "spec": {"type": "AWS", "region": "eu-central-1",
@@ -65,11 +66,11 @@ async fn list(
 async fn create(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    JsonBody(input): JsonBody<ConnectorInput>,
+    AuthenticatedBody(input): AuthenticatedBody<ConnectorInput>,
 ) -> Result<Response, Refusal> {
-    let made = connectors::create(&state.engine, &actor, input).await?;
-    let location = [(LOCATION, format!("/v1/connectors/{}", made.connector.identifier))];
-    Ok((StatusCode::CREATED, location, Versioned(made)).into_response())
+    let created = connectors::create(&state.engine, &actor, input).await?;
+    let location = [(LOCATION, format!("/v1/connectors/{}", created.connector.identifier))];
+    Ok((StatusCode::CREATED, location, Versioned(created)).into_response())
 }
 
 /// Read a connector
@@ -77,7 +78,7 @@ async fn create(
     get,
     path = "/connectors/{id}",
     operation_id = "getConnector",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     params(("id" = Identifier, Path, description = "The connector's identifier.")),
     responses((status = OK, description = "The connector.", body = ConnectorView), (status = NOT_MODIFIED))
 )]
@@ -85,36 +86,38 @@ async fn read(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Id(id): Id,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> Result<Response, Refusal> {
-    known.answer(connectors::get(&state.engine, &actor, &id).await?)
+    if_none_match.respond(connectors::get(&state.engine, &actor, &id).await?)
 }
 
 /// Replace a connector
 ///
-/// Secrets that are left out stay. Another endpoint or access key needs the `secret_key` again. The identifier stays.
+/// Omitted secrets keep their value, but a new endpoint or access key requires the `secret_key`
+/// again. The identifier cannot change.
 #[utoipa::path(
     put,
     path = "/connectors/{id}",
     operation_id = "replaceConnector",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     params(("id" = Identifier, Path, description = "The connector's identifier.")),
     request_body(content = ConnectorInput, example = json!({
         "identifier": "aws_prod", "name": "AWS production",
         "spec": {"type": "AWS", "region": "eu-central-1",
             "credentials": {"type": "MANUAL", "access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "YOUR-SECRET-KEY"}}
     })),
-    responses((status = OK, description = "The connector as it is now.", body = ConnectorView), (status = PRECONDITION_FAILED))
+    responses((status = OK, description = "The updated connector.", body = ConnectorView), (status = PRECONDITION_FAILED))
 )]
 async fn replace(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Id(id): Id,
-    IfMatch(condition): IfMatch,
-    JsonBody(input): JsonBody<ConnectorInput>,
+    IfMatch(precondition): IfMatch,
+    AuthenticatedBody(input): AuthenticatedBody<ConnectorInput>,
 ) -> Result<Versioned<ConnectorView>, Refusal> {
-    let made = connectors::replace_if(&state.engine, &actor, &id, input, &condition).await?;
-    Ok(Versioned(made))
+    Ok(Versioned(
+        connectors::replace_if(&state.engine, &actor, &id, input, &precondition).await?,
+    ))
 }
 
 /// Delete a connector
@@ -122,10 +125,10 @@ async fn replace(
     delete,
     path = "/connectors/{id}",
     operation_id = "deleteConnector",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     params(("id" = Identifier, Path, description = "The connector's identifier.")),
     responses(
-        (status = NO_CONTENT, description = "It is gone."),
+        (status = NO_CONTENT, description = "The connector has been deleted."),
         (status = CONFLICT, description = "`in_use`: streaming destinations use it."),
         (status = PRECONDITION_FAILED),
     )
@@ -134,22 +137,23 @@ async fn delete(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Id(id): Id,
-    IfMatch(condition): IfMatch,
+    IfMatch(precondition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    connectors::delete_if(&state.engine, &actor, &id, &condition).await?;
+    connectors::delete_if(&state.engine, &actor, &id, &precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Test a connector
 ///
-/// Signs in as the connector would, and makes one harmless call. That it does not work is an answer, not an error.
+/// Signs in as the connector and makes one harmless call. A failing test is reported in the body
+/// with status 200.
 #[utoipa::path(
     post,
     path = "/connectors/{id}/test",
     operation_id = "testConnector",
-    tag = "Connectors",
+    tag = tag::CONNECTORS,
     params(("id" = Identifier, Path, description = "The connector's identifier.")),
-    responses((status = OK, description = "What was tried, and what came of it.", body = ConnectionTest))
+    responses((status = OK, description = "The steps of the test and their results.", body = ConnectionTest))
 )]
 async fn test(
     State(state): State<AppState>,

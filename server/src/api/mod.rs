@@ -1,50 +1,45 @@
-//! The HTTP API under `/v1`: every handler checks what came, calls one function of the engine, and answers.
+//! The HTTP API under `/v1`. Each handler parses a request, calls one function of the engine, and
+//! responds.
 //!
-//! | module | what |
-//! | --- | --- |
-//! | [`caller`] | who calls, by API token |
-//! | [`bodies`] | bodies, bounded by bytes and time |
-//! | [`extract`] | bodies, parameters and identifiers, or a problem |
-//! | [`problem`], [`listing`], [`versions`] | answers, and changes to what was read |
-//! | [`access`], [`audit_events`], [`connectors`], [`streaming_destinations`], [`webhook`] | the nouns |
+//! - [`caller`]: authentication by API token, before and after reading a body
+//! - [`access`], [`audit_events`], [`connectors`], [`destinations`], [`webhook`]: the resources
 
 pub mod access;
 pub mod audit_events;
 pub mod caller;
 pub mod connectors;
-pub mod streaming_destinations;
+pub mod destinations;
 pub mod webhook;
 
 use auditstream_model::Code;
 use axum::Router;
 use axum::http::{Method, Uri};
-
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
-/// Every route under `/v1`, with what the OpenAPI document says of it.
+/// Every route under `/v1`, with its OpenAPI description.
 pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {
-    let (router, described) = OpenApiRouter::default()
+    let (router, description) = OpenApiRouter::default()
         .merge(access::router())
         .merge(audit_events::router())
         .merge(connectors::router())
-        .merge(streaming_destinations::router(state))
+        .merge(destinations::router(state))
         .merge(webhook::router())
         .split_for_parts();
-    let router = router.fallback(unknown).method_not_allowed_fallback(wrong_method);
-    (router, described)
+    let router = router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed);
+    (router, description)
 }
 
-async fn unknown(uri: Uri) -> Refusal {
+async fn not_found(uri: Uri) -> Refusal {
     Refusal::new(Code::NotFound, format!("There is nothing at “{}”.", uri.path()))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Refusal {
-    Refusal::new(
-        Code::MethodNotAllowed,
-        format!("{method} is not a method of “{}”.", uri.path()),
-    )
+async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
+    let message = format!("“{}” does not support {method}.", uri.path());
+    Refusal::new(Code::MethodNotAllowed, message)
 }

@@ -1,4 +1,4 @@
-//! `/v1/webhook`: who is told when a destination begins to fail, stays behind or recovers.
+//! `/v1/webhook`: notifications when a destination starts to fail, lags or recovers.
 
 use auditstream_engine::alerts;
 use auditstream_model::{Webhook, WebhookInput, WebhookTest};
@@ -9,13 +9,13 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
+use super::caller::{AuthenticatedBody, Caller};
 use crate::http::etag::{IfMatch, IfNoneMatch, Versioned};
-use crate::http::extract::JsonBody;
 use crate::http::problem::Refusal;
+use crate::openapi::names::tag;
 use crate::state::AppState;
 
-/// The routes of this noun.
+/// The routes of the webhook.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(read, replace, remove))
@@ -27,48 +27,53 @@ pub fn router() -> OpenApiRouter<AppState> {
     get,
     path = "/webhook",
     operation_id = "getWebhook",
-    tag = "Webhook",
+    tag = tag::WEBHOOK,
     responses(
         (status = OK, description = "The webhook, without its secret.", body = Webhook),
         (status = NOT_MODIFIED),
         (status = NOT_FOUND, description = "`not_found`: the account has no webhook."),
     )
 )]
-async fn read(State(state): State<AppState>, Caller(actor): Caller, known: IfNoneMatch) -> Result<Response, Refusal> {
-    known.answer(alerts::get(&state.engine, &actor).await?)
+async fn read(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Refusal> {
+    if_none_match.respond(alerts::get(&state.engine, &actor).await?)
 }
 
 /// Set the webhook
 ///
-/// A secret that is left out stays for as long as the address does.
+/// An omitted secret keeps its value unless the URL changes.
 #[utoipa::path(
     put,
     path = "/webhook",
     operation_id = "setWebhook",
-    tag = "Webhook",
+    tag = tag::WEBHOOK,
     request_body(content = WebhookInput, example = json!({"url": "https://hooks.example.com/auditstream", "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="})),
-    responses((status = OK, description = "The webhook as it is now.", body = Webhook), (status = PRECONDITION_FAILED))
+    responses((status = OK, description = "The updated webhook.", body = Webhook), (status = PRECONDITION_FAILED))
 )]
 async fn replace(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    IfMatch(condition): IfMatch,
-    JsonBody(input): JsonBody<WebhookInput>,
+    IfMatch(precondition): IfMatch,
+    AuthenticatedBody(input): AuthenticatedBody<WebhookInput>,
 ) -> Result<Versioned<Webhook>, Refusal> {
-    let made = alerts::put_if(&state.engine, &actor, input, &condition).await?;
-    Ok(Versioned(made))
+    Ok(Versioned(
+        alerts::put_if(&state.engine, &actor, input, &precondition).await?,
+    ))
 }
 
 /// Remove the webhook
 ///
-/// With it go the messages that it has yet to get.
+/// Messages that have not been delivered yet are dropped.
 #[utoipa::path(
     delete,
     path = "/webhook",
     operation_id = "removeWebhook",
-    tag = "Webhook",
+    tag = tag::WEBHOOK,
     responses(
-        (status = NO_CONTENT, description = "It is gone."),
+        (status = NO_CONTENT, description = "The webhook has been removed."),
         (status = NOT_FOUND, description = "`not_found`: the account has no webhook."),
         (status = PRECONDITION_FAILED),
     )
@@ -76,22 +81,22 @@ async fn replace(
 async fn remove(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    IfMatch(condition): IfMatch,
+    IfMatch(precondition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    alerts::remove_if(&state.engine, &actor, &condition).await?;
+    alerts::remove_if(&state.engine, &actor, &precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Test the webhook
 ///
-/// Sends one message of a kind of its own. A receiver that does not take it is an answer, not an error.
+/// Sends one test message. A receiver that refuses it is reported in the body with status 200.
 #[utoipa::path(
     post,
     path = "/webhook/test",
     operation_id = "testWebhook",
-    tag = "Webhook",
+    tag = tag::WEBHOOK,
     responses(
-        (status = OK, description = "What came of it.", body = WebhookTest),
+        (status = OK, description = "The result of the test.", body = WebhookTest),
         (status = NOT_FOUND, description = "`not_found`: the account has no webhook."),
     )
 )]

@@ -1,4 +1,4 @@
-//! Start, ready, stop.
+//! `auditstream serve`: starts the server, announces that it is ready, and stops it gracefully.
 
 use std::fs::{File, TryLockError};
 use std::future::Future;
@@ -14,31 +14,30 @@ use leptos::prelude::LeptosOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::fatal::Fatal;
 use crate::configuration::{Serve, Settings};
 use crate::console::pages;
 use crate::demo::Demo;
-use crate::http::body_limit::Bodies;
+use crate::fatal::Fatal;
+use crate::http::body_limit::BodyReader;
 use crate::http::client_address::Proxies;
 use crate::http::connections::{self, Listener};
 use crate::http::origins::Origins;
 use crate::http::tls::Tls;
 use crate::state::AppState;
 
-/// How long requests in flight may take to end when the server stops.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long requests in flight may take to finish after the server was asked to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// `auditstream serve`: until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Whatever keeps the server from starting.
+/// If the server cannot start.
 pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     if options.demo && !options.listen.ip().is_loopback() {
-        let sentence = format!(
-            "the demo serves on loopback only, not on {}: listen on 127.0.0.1:PORT",
+        return Err(Fatal::new(format!(
+            "the demo listens on loopback addresses only, not on {}: use 127.0.0.1:PORT",
             options.listen
-        );
-        return Err(Fatal::new(sentence));
+        )));
     }
     let settings = if options.demo { settings.for_demo() } else { settings };
     let stop = signals()?;
@@ -51,10 +50,10 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let listener = listen(options.listen).await?;
     let address = listener
         .local_addr()
-        .map_err(|error| Fatal::new(format!("cannot tell the address: {error}")))?;
+        .map_err(|error| Fatal::new(format!("cannot determine the address listened on: {error}")))?;
     let own_url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     let (public_url, origins) = match &options.public_url {
-        Some(url) => (url.clone(), Origins::named(url)),
+        Some(url) => (url.clone(), Origins::of_public_url(url)),
         None => (own_url.clone(), Origins::of_listener(&own_url, address)),
     };
     let engine = Engine::open(config).await?;
@@ -66,16 +65,9 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let background = engine.start();
     match &demo {
         Some(demo) => announce(&demo.welcome(&public_url)),
-        None => first_admin(&engine, &options, &public_url).await?,
+        None => create_first_admin(&engine, &options, &public_url).await?,
     }
-    let is_behind_tls = tls.is_none() && public_url.starts_with("https://");
-    let is_behind_a_proxy = options.public_url.is_some() && address.ip().is_loopback() || is_behind_tls;
-    if is_behind_a_proxy && options.trusted_proxies.is_none() {
-        tracing::warn!(
-            "people seem to come through a proxy, and AUDITSTREAM_TRUSTED_PROXIES names none: the trail has the proxy's address \
-             for everybody, and guessing at passwords shuts out all of them together"
-        );
-    }
+    warn_about_untrusted_proxy(&options, &public_url, address, tls.is_some());
     announce(&format!("listening on {own_url}"));
     let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
     let state = AppState {
@@ -86,7 +78,7 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     };
     serve(Listener::new(listener, tls), state, stop).await;
     background.stop().await;
-    // Its store answers the last PUT.
+    // After the background tasks, whose last PUT needs the demo's store.
     if let Some(demo) = demo {
         demo.stop();
     }
@@ -94,32 +86,43 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Serves until told to stop, and then until requests in flight have ended.
+fn warn_about_untrusted_proxy(options: &Serve, public_url: &str, address: SocketAddr, has_tls: bool) {
+    let behind_tls_proxy = !has_tls && public_url.starts_with("https://");
+    let behind_proxy = options.public_url.is_some() && address.ip().is_loopback() || behind_tls_proxy;
+    if behind_proxy && options.trusted_proxies.is_none() {
+        tracing::warn!(
+            "requests appear to come through a proxy but AUDITSTREAM_TRUSTED_PROXIES is not set: every client will share \
+             the proxy's address, in the trail and in rate limiting"
+        );
+    }
+}
+
+/// Serves until `stop` completes, and then until the requests in flight have finished.
 pub async fn serve(listener: impl Into<Listener>, state: AppState, stop: impl Future<Output = ()> + Send + 'static) {
     let listener = listener.into();
     let renewal = listener.renewal();
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let told = async move {
+    let stop = async move {
         stop.await;
         tracing::info!("stopping");
         let _ = stopping.send(());
     };
-    let impatient = async move {
-        // Fails when the server has ended by itself.
+    let shutdown_timeout = async move {
+        // Fails if the server has ended by itself.
         if stopped.await.is_ok() {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
         } else {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
-        () = connections::serve(listener, crate::router(state), connections::HEAD, told) => {}
+        () = connections::serve(listener, crate::router(state), connections::HEADER_TIMEOUT, stop) => {}
         () = renewal => {}
-        () = impatient => tracing::warn!("some requests did not end in time"),
+        () = shutdown_timeout => tracing::warn!("some requests did not finish in time"),
     }
 }
 
-/// What the handlers reach, of a server that browsers see at this address; needs the runtime.
+/// The state of a server with this public URL. Call it within the async runtime.
 #[must_use]
 pub fn state(engine: Engine, public_url: &str) -> AppState {
     let leptos = LeptosOptions::builder()
@@ -135,16 +138,17 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     AppState {
         engine,
         public_url: public_url.into(),
-        origins: Origins::named(public_url),
+        origins: Origins::of_public_url(public_url),
         proxies: Proxies::default(),
         metrics_token: None,
-        bodies: Bodies::default(),
+        body_reader: BodyReader::default(),
         leptos,
         pages: pages::list(),
     }
 }
 
-/// Prints what people and programs wait for; logs go to standard error. Nobody may be listening.
+/// Prints a line to standard output for people and programs that wait for it; logs go to standard
+/// error. Standard output may be closed.
 fn announce(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -154,7 +158,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {
     TcpListener::bind(address).await.map_err(|error| {
         if error.kind() == std::io::ErrorKind::AddrInUse {
             Fatal::new(format!(
-                "{address} is already in use: stop what listens there, or set AUDITSTREAM_LISTEN"
+                "{address} is already in use: stop the program that listens there, or set AUDITSTREAM_LISTEN"
             ))
         } else {
             Fatal::new(format!("cannot listen on {address}: {error}"))
@@ -162,7 +166,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {
     })
 }
 
-/// Keeps a second server away from the same database, for as long as the file is held.
+/// Prevents a second server from using the same database while the returned file is open.
 fn lock(path: &Path) -> Result<File, Fatal> {
     let refuse = |error: std::io::Error| Fatal::new(format!("cannot lock {}: {error}", path.display()));
     let file = File::options()
@@ -174,32 +178,31 @@ fn lock(path: &Path) -> Result<File, Fatal> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let sentence = format!(
-                "another server runs on this data already ({} is locked): stop it first",
-                path.display()
-            );
-            Err(Fatal::new(sentence))
+            let path = path.display();
+            Err(Fatal::new(format!(
+                "another server is already using this data ({path} is locked): stop it first"
+            )))
         }
         Err(TryLockError::Error(error)) => Err(refuse(error)),
     }
 }
 
-/// Makes the first admin, or prints the link to do so.
-async fn first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Result<(), Fatal> {
+/// Creates the first admin, or prints a link for doing so, if there is no user yet.
+async fn create_first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Result<(), Fatal> {
     if access::has_users(engine).await? {
         return Ok(());
     }
     if let (Some(email), Some(password)) = (&options.admin_email, &options.admin_password) {
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
         return match access::create_user(engine, &actor, email, Role::Admin, password).await {
-            // Another server on this database was faster.
+            // Another server with the same database was faster.
             Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
-            made => Ok(made?),
+            result => Ok(result?),
         };
     }
     let token = access::setup_link(engine).await?;
     announce(&format!(
-        "no user yet: set up the first admin within an hour at {public_url}/setup?token={token}"
+        "there is no user yet: set up the first admin within an hour at {public_url}/setup?token={token}"
     ));
     Ok(())
 }

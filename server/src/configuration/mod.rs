@@ -1,7 +1,7 @@
-//! Commands, flags and variables. The help texts are the documentation of the configuration.
+//! Commands, flags and environment variables. The doc comments are the help texts.
 //!
-//! - [`settings`]: what every command needs to know
-//! - [`values`]: how flags and variables are written
+//! - [`settings`]: settings of all commands
+//! - [`values`]: parsing the values of flags and variables
 
 mod settings;
 mod values;
@@ -13,47 +13,47 @@ use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
 use crate::http::client_address::Proxies;
-pub use settings::{Settings, make_private_folder};
+pub use settings::Settings;
 use values::{account_name, public_url, role, scope};
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
 #[derive(Parser)]
 #[command(name = "auditstream", version, about, max_term_width = 100)]
 pub struct CommandLine {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// Where the data is, and how it is protected.
+    /// Settings of all commands.
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run everything: console, API and streaming.
+    /// Run the server: console, API and streaming.
     Serve(Serve),
-    /// Accounts, that is tenants.
+    /// Manage accounts (tenants).
     #[command(subcommand)]
     Account(AccountCommand),
-    /// API tokens.
+    /// Manage API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// People who use the console.
+    /// Manage users of the console.
     #[command(subcommand)]
     User(UserCommand),
-    /// The keys that encrypt stored secrets.
+    /// Manage the keys that encrypt stored secrets.
     #[command(subcommand)]
     Key(KeyCommand),
 }
 
-/// How to serve.
+/// Options of `serve`.
 #[derive(Args)]
 pub struct Serve {
-    /// Try the product: data of its own, an S3-compatible store on loopback, and sample events.
+    /// Try the product with separate data, an S3-compatible store on loopback, and sample events.
     #[arg(long)]
     pub demo: bool,
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 selects a free one.
     #[arg(
         long,
         env = "AUDITSTREAM_LISTEN",
@@ -61,23 +61,25 @@ pub struct Serve {
         default_value = "127.0.0.1:3000"
     )]
     pub listen: SocketAddr,
-    /// What browsers see in front of every path, such as https://audit.example.com. Decides cookies, links and the
-    /// origin check behind a proxy. [default: http:// or https:// and the address listened on]
+    /// Scheme and host that browsers use, such as https://audit.example.com. Determines cookies,
+    /// links and the origin check. Required behind a proxy. [default: http:// or https:// and the
+    /// address listened on]
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
-    /// TLS of its own: the certificate, with those between it and its authority, as PEM. Renewed files are taken on within
-    /// a minute. [default: none; then HTTP is spoken, to be put behind a proxy that speaks TLS]
+    /// Certificate for built-in TLS, followed by its intermediate certificates, as PEM. Changed
+    /// files are reloaded within a minute. [default: none; the server then speaks plain HTTP and
+    /// belongs behind a proxy that terminates TLS]
     #[arg(long, env = "AUDITSTREAM_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The private key of that certificate, as PEM without a password.
+    /// Private key of the certificate, as PEM without a password.
     #[arg(long, env = "AUDITSTREAM_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For (or else Forwarded) is believed: addresses and blocks such as 10.0.0.0/8, with commas
-    /// between them. [default: none]
+    /// Proxies whose X-Forwarded-For (or, if absent, Forwarded) header is trusted: addresses and
+    /// blocks such as 10.0.0.0/8, separated by commas. [default: none]
     #[arg(long, env = "AUDITSTREAM_TRUSTED_PROXIES", value_name = "ADDRESSES", value_parser = Proxies::parse)]
     pub trusted_proxies: Option<Proxies>,
-    /// What Prometheus sends as a Bearer token to read /metrics. [default: none; then /metrics answers this host alone, and
-    /// nothing that comes through a proxy]
+    /// Bearer token that Prometheus sends to read /metrics. [default: none; /metrics is then
+    /// available from this host only, and not through a proxy]
     #[arg(
         long,
         env = "AUDITSTREAM_METRICS_TOKEN",
@@ -85,7 +87,8 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub metrics_token: Option<String>,
-    /// E-mail address of the first admin, made when there is no user yet. Without it, a one-time link is printed.
+    /// E-mail address of the first admin, who is created if there is no user yet. Without it, the
+    /// server prints a one-time link for setting up the first admin.
     #[arg(
         long,
         env = "AUDITSTREAM_ADMIN_EMAIL",
@@ -103,58 +106,59 @@ pub struct Serve {
     pub admin_password: Option<String>,
 }
 
-/// What can be done with accounts.
+/// Commands for accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
-    /// Make an account.
+    /// Create an account.
     Create {
-        /// Its name.
+        /// Name of the account.
         #[arg(value_parser = account_name)]
         name: AccountName,
     },
 }
 
-/// What can be done with API tokens.
+/// Commands for API tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make an API token and print it, once.
+    /// Create an API token and print it. It cannot be shown again.
     Create {
-        /// What it is for.
+        /// Purpose of the token.
         #[arg(long)]
         name: String,
-        /// What it may do: ingest, read, admin, or several with commas.
+        /// Permissions: ingest, read or admin, or several separated by commas.
         #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
         scope: Vec<Scope>,
-        /// After how many days it stops to be good. [default: never]
+        /// Days until the token expires. [default: never]
         #[arg(long, value_name = "DAYS")]
         expires: Option<u32>,
-        /// The account.
+        /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
-    /// List the API tokens: id, name, scopes, and when each was last used and ends.
+    /// List the API tokens with id, name, scopes, last use and expiry.
     List {
-        /// The account.
+        /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
-    /// End an API token at once.
+    /// Revoke an API token immediately.
     Revoke {
-        /// Its id, as `token list` shows it.
+        /// Id of the token, as shown by `token list`.
         id: String,
-        /// The account.
+        /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
 }
 
-/// What can be done with the keys. Servers may run meanwhile.
+/// Commands for keys. They can run while servers are running.
 #[derive(Subcommand)]
 pub enum KeyCommand {
-    /// Encrypt every stored secret again under a new data key. With AUDITSTREAM_NEW_MASTER_KEY set, servers can then be started
-    /// with that one in place of AUDITSTREAM_MASTER_KEY, one after the other.
+    /// Encrypt every stored secret again under a new data key. With AUDITSTREAM_NEW_MASTER_KEY set,
+    /// either master key works afterwards, so that servers can be restarted with the new one one by
+    /// one.
     Rotate {
-        /// The master key that is to replace the present one: base64 of 32 bytes.
+        /// New master key that will replace the current one: 32 bytes in base64.
         #[arg(
             long,
             env = "AUDITSTREAM_NEW_MASTER_KEY",
@@ -163,35 +167,36 @@ pub enum KeyCommand {
         )]
         new_master_key: Option<String>,
     },
-    /// Remove what other master keys than AUDITSTREAM_MASTER_KEY open, when every server has the new one.
+    /// Make AUDITSTREAM_MASTER_KEY the only master key that works. Run it once every server uses
+    /// the new key.
     Retire {
-        /// With the present key: give up the one that was to replace it.
+        /// Keep the current master key and abandon the new one.
         #[arg(long)]
         abandon_new: bool,
     },
 }
 
-/// What can be done with users. The password comes from AUDITSTREAM_PASSWORD or is asked for.
+/// Commands for users.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make a user. The password comes from AUDITSTREAM_PASSWORD or is asked for.
+    /// Create a user. The password is read from AUDITSTREAM_PASSWORD or prompted for.
     Create {
-        /// The e-mail address to sign in with.
+        /// E-mail address to sign in with.
         #[arg(long)]
         email: String,
-        /// account_admin or account_viewer.
+        /// Role: account_admin or account_viewer.
         #[arg(long, value_parser = role)]
         role: Role,
-        /// The account.
+        /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
-    /// Set a new password. It comes from AUDITSTREAM_PASSWORD or is asked for.
+    /// Set a new password. It is read from AUDITSTREAM_PASSWORD or prompted for.
     ResetPassword {
-        /// The e-mail address of the user.
+        /// E-mail address of the user.
         #[arg(long)]
         email: String,
-        /// The account.
+        /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },

@@ -1,4 +1,4 @@
-//! Where the data is, how it is protected, and how AWS is reached.
+//! Settings of all commands: data, keys, streaming, network access.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
 use super::values::{duration, retention};
-use crate::cli::fatal::Fatal;
+use crate::fatal::Fatal;
 
-/// What every command needs to know.
+/// Settings of all commands.
 #[derive(Clone, Args)]
 pub struct Settings {
-    /// Folder of the SQLite file, the master key and the demo.
+    /// Folder for the SQLite database, the master key and the demo.
     #[arg(
         long,
         env = "AUDITSTREAM_DATA_DIR",
@@ -24,8 +24,9 @@ pub struct Settings {
         global = true
     )]
     pub data_dir: PathBuf,
-    /// The database: sqlite://FILE, for one server, or postgres://USER:PASSWORD@HOST:PORT/NAME, which several servers may
-    /// share; they divide the streaming among themselves. [default: sqlite://DATA_DIR/auditstream.db]
+    /// Database: sqlite://FILE for a single server, or postgres://USER:PASSWORD@HOST:PORT/NAME,
+    /// which several servers can share; they divide the streaming among them. [default:
+    /// sqlite://DATA_DIR/auditstream.db]
     #[arg(
         long,
         env = "AUDITSTREAM_DATABASE_URL",
@@ -34,15 +35,17 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub database_url: Option<String>,
-    /// How often to stream: 10s, 5m, 1h. Ticks are aligned to the clock. [default: 30m; with --demo: 10s]
+    /// Interval between streaming runs, such as 10s, 5m or 1h, aligned to the clock. [default: 30m;
+    /// with --demo: 10s]
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
     pub stream_interval: Option<Duration>,
-    /// For how long events are kept after they were received: 730d, 8760h; at least a day. What a destination that was
-    /// ever active has yet to receive is kept for longer.
+    /// How long events are kept after they were received, such as 730d or 8760h; at least a day.
+    /// Events that a once active destination has yet to receive are kept longer.
     #[arg(long, env = "AUDITSTREAM_RETENTION", value_name = "DURATION", value_parser = retention, default_value = "730d", global = true)]
     pub retention: Duration,
-    /// What the stored secrets are encrypted with: base64 of 32 bytes, the same for all servers on one database. Required
-    /// with PostgreSQL. [default with SQLite: made once, in DATA_DIR/master.key]
+    /// Key that encrypts the stored secrets: 32 bytes in base64, the same for all servers with one
+    /// database. Required with PostgreSQL. [default with SQLite: generated once, in
+    /// DATA_DIR/master.key]
     #[arg(
         long,
         env = "AUDITSTREAM_MASTER_KEY",
@@ -51,7 +54,8 @@ pub struct Settings {
         global = true
     )]
     pub master_key: Option<String>,
-    /// Whether audit logs are streamed. While false, its tab is hidden and its API answers 404; nothing is lost.
+    /// Whether audit logs are streamed. If false, the console hides the tab and the API responds
+    /// with 404; nothing is lost.
     #[arg(
         long,
         env = "PL_AUDIT_LOG_STREAMING_ENABLED",
@@ -62,7 +66,8 @@ pub struct Settings {
         global = true
     )]
     pub streaming_enabled: bool,
-    /// Accounts whose connectors may use this host's own AWS identity (INHERIT, IRSA), with commas between them.
+    /// Accounts whose connectors may use this host's AWS identity (INHERIT, IRSA), separated by
+    /// commas.
     #[arg(
         long,
         env = "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
@@ -71,9 +76,9 @@ pub struct Settings {
         global = true
     )]
     pub host_credentials_accounts: String,
-    /// Whether endpoints of connectors and webhooks may be private: this host, its networks (10.0.0.0/8, 172.16.0.0/12,
-    /// 192.168.0.0/16, fc00::/7) and those behind a carrier's NAT. Link-local and metadata addresses never may. The demo's
-    /// store is on this host, and is not kept from it.
+    /// Whether connectors and webhooks may use private endpoints: this host, private networks
+    /// (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7) and carrier-grade NAT. Link-local and
+    /// metadata addresses are never allowed. The demo ignores this setting.
     #[arg(
         long,
         env = "AUDITSTREAM_ENDPOINTS_PRIVATE",
@@ -84,10 +89,10 @@ pub struct Settings {
         global = true
     )]
     pub endpoints_private: bool,
-    /// AWS STS at another address than AWS's regional ones.
+    /// Endpoint of AWS STS, instead of the regional ones of AWS.
     #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
     pub sts_endpoint: Option<String>,
-    /// The token of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    /// Token file of the Kubernetes pod's service account, for IRSA. Set by Kubernetes.
     #[arg(
         long,
         env = "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -96,18 +101,19 @@ pub struct Settings {
         hide = true
     )]
     pub web_identity_token_file: Option<PathBuf>,
-    /// The role of the Kubernetes pod's service account, for IRSA. Kubernetes sets it.
+    /// Role of the Kubernetes pod's service account, for IRSA. Set by Kubernetes.
     #[arg(long, env = "AWS_ROLE_ARN", value_name = "ARN", global = true, hide = true)]
     pub web_identity_role: Option<String>,
 }
 
-/// How often to stream unless told.
+/// The default interval between streaming runs.
 const INTERVAL: Duration = Duration::from_secs(30 * 60);
-/// The same in the demo, where somebody waits for an object to land.
+/// The default in the demo, where a newcomer waits for the first object.
 const DEMO_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Settings {
-    /// The same for the demo: a folder of its own, and no database or key of the real installation.
+    /// The settings for the demo: a separate folder, without the database and key of the
+    /// installation.
     #[must_use]
     pub fn for_demo(self) -> Self {
         Self {
@@ -125,17 +131,17 @@ impl Settings {
         }
     }
 
-    /// How AWS is reached.
+    /// How the engine connects to AWS.
     ///
     /// # Errors
-    /// When what is to be the name of an account is none.
+    /// If the name of an account is invalid.
     fn aws(&self) -> Result<AwsSettings, Fatal> {
         let names = self.host_credentials_accounts.split(',').map(str::trim);
         let host_accounts = names
             .filter(|name| !name.is_empty())
             .map(AccountName::parse)
             .collect::<Result<_, _>>()
-            .map_err(|error| Fatal::new(format!("AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS cannot be used: {error}")))?;
+            .map_err(|error| Fatal::new(format!("invalid AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS: {error}")))?;
         let not_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let token_file = self.web_identity_token_file.clone();
         let token_file = token_file.filter(|file| !file.as_os_str().is_empty());
@@ -148,10 +154,10 @@ impl Settings {
         })
     }
 
-    /// Where the database is.
+    /// The database to open.
     ///
     /// # Errors
-    /// When the address is neither one of a SQLite file nor one of PostgreSQL.
+    /// If the URL is neither one of SQLite nor one of PostgreSQL.
     pub fn database(&self) -> Result<DatabaseUrl, Fatal> {
         let Some(url) = &self.database_url else {
             return Ok(DatabaseUrl::Sqlite(self.data_dir.join("auditstream.db")));
@@ -174,24 +180,24 @@ impl Settings {
             })
     }
 
-    /// Says what the engine needs to know; with SQLite it makes the data folder.
+    /// The configuration of the engine. With SQLite, creates the data folder and the master key.
     ///
     /// # Errors
-    /// When the folder cannot be made or the key cannot be read; when there is none for PostgreSQL, whose servers may be
-    /// several and need the same.
+    /// If the folder cannot be created, a setting is invalid, or the master key is unreadable or,
+    /// with PostgreSQL, not set.
     pub fn engine(&self) -> Result<Config, Fatal> {
         let database = self.database()?;
         if matches!(database, DatabaseUrl::Sqlite(_)) {
-            make_private_folder(&self.data_dir)?;
+            create_private_folder(&self.data_dir)?;
         }
         let master_key = match (&self.master_key, &database) {
             (Some(text), _) => MasterKey::from_base64(text.trim())
-                .map_err(|error| Fatal::new(format!("AUDITSTREAM_MASTER_KEY cannot be used: {error}")))?,
+                .map_err(|error| Fatal::new(format!("invalid AUDITSTREAM_MASTER_KEY: {error}")))?,
             (None, DatabaseUrl::Sqlite(_)) => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
             (None, DatabaseUrl::Postgres(_)) => {
                 return Err(Fatal::new(
-                    "AUDITSTREAM_MASTER_KEY is required with PostgreSQL, the same for every server on one database; \
-                     make one with: head -c 32 /dev/urandom | base64",
+                    "AUDITSTREAM_MASTER_KEY is required with PostgreSQL, the same for every server with one database; \
+                     create one with: head -c 32 /dev/urandom | base64",
                 ));
             }
         };
@@ -214,18 +220,15 @@ impl Settings {
     }
 }
 
-/// Makes a folder that only its owner can look into; one that is there stays as it is.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn make_private_folder(folder: &Path) -> Result<(), Fatal> {
+/// Creates a folder that only its owner can access; an existing one stays as it is.
+fn create_private_folder(folder: &Path) -> Result<(), Fatal> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(folder)
-        .map_err(|error| Fatal::new(format!("cannot make the data folder {}: {error}", folder.display())))
+        .map_err(|error| Fatal::new(format!("cannot create the data folder {}: {error}", folder.display())))
 }
 
 #[cfg(test)]
@@ -236,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_identity_is_for_the_accounts_named_and_for_none_when_there_are_none() {
+    fn only_listed_accounts_may_use_the_identity_of_the_host() {
         let accounts = |text: &str| {
             let line = CommandLine::parse_from(["auditstream", "serve", "--host-credentials-accounts", text]);
             line.settings.aws().map(|aws| aws.host_accounts.len()).ok()
@@ -252,18 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_a_file_or_postgresql() {
+    fn a_database_url_is_a_file_or_postgresql() {
         let settings = |url| CommandLine::parse_from(["auditstream", "serve", "--database-url", url]).settings;
         let shown = |url| settings(url).database().map(|database| database.to_string());
         assert_eq!(shown("sqlite:///var/a.db?mode=rw").unwrap(), "/var/a.db");
         let secret = "postgres://audit:hush@db.example/audit";
         assert_eq!(shown(secret).unwrap(), "postgres://db.example/audit");
-        for wrong in [
+        for invalid in [
             "postgres:audit:hush@db.example",
             "mysql://audit:hush@db.example/audit",
             "sqlite:",
         ] {
-            let error = shown(wrong).unwrap_err().to_string();
+            let error = shown(invalid).unwrap_err().to_string();
             assert!(
                 error.contains("AUDITSTREAM_DATABASE_URL") && !error.contains("hush"),
                 "{error}"

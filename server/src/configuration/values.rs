@@ -1,10 +1,10 @@
-//! How flags and variables are written: each function takes a text, or says what it must look like.
+//! Parses the values of flags and variables. An error describes the expected form.
 
 use std::time::Duration;
 
 use auditstream_model::{AccountName, Role, Scope};
 
-/// `https://audit.example.com`: what stands in front of every path.
+/// `https://audit.example.com`
 pub(super) fn public_url(text: &str) -> Result<String, String> {
     let trimmed = text.trim_end_matches('/');
     let authority = trimmed
@@ -31,7 +31,7 @@ pub(super) fn scope(text: &str) -> Result<Scope, String> {
         .map_err(|_| "a scope is ingest, read or admin".to_owned())
 }
 
-/// `730d`, `8760h`: from a day to a hundred years.
+/// `730d` or `8760h`, from a day to a hundred years.
 pub(super) fn retention(text: &str) -> Result<Duration, String> {
     const DAY: u64 = 86_400;
     let refused = || "it must look like 730d or 8760h".to_owned();
@@ -45,7 +45,7 @@ pub(super) fn retention(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A number and a unit, in seconds.
+/// Parses a number and a unit as seconds.
 fn seconds(text: &str) -> Option<u64> {
     let split = text.trim().find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.trim().split_at(split.unwrap_or(text.trim().len()));
@@ -59,7 +59,7 @@ fn seconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(seconds_in)
 }
 
-/// `10s`, `5m`, `1h`, `1d`: from a second to a day.
+/// `10s`, `5m`, `1h` or `1d`, from a second to a day.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_a_number_and_a_unit() {
+    fn a_duration_is_a_number_with_a_unit() {
         for (text, seconds) in [
             ("10s", 10),
             ("5m", 300),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retention_is_a_day_or_more() {
+    fn a_retention_is_at_least_a_day() {
         for (text, hours) in [("730d", 17_520), ("24h", 24), ("1d", 24)] {
             assert_eq!(retention(text), Ok(Duration::from_secs(hours * 3_600)), "{text}");
         }

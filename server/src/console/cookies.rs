@@ -1,9 +1,10 @@
-//! Cookies, one at a time.
+//! The console's cookies.
 //!
-//! All are `SameSite=Lax`: links to the console from mails and chats find their reader signed in, which `Strict` would not
-//! allow, while other sites' forms and scripts come without the session. Over TLS a name that only the server uses begins with `__Host-`, which
-//! browsers take from this very host alone, with `Secure` and for all paths: no sibling and nobody on plain HTTP can
-//! put one of theirs in its place. The plain name is then not read at all.
+//! All are `SameSite=Lax`: a link to the console from an e-mail or chat arrives with the session,
+//! which `Strict` would prevent, while forms and scripts of other sites arrive without it. With
+//! HTTPS, cookies that only the server uses have the prefix `__Host-`. Browsers accept it only from
+//! this exact host, with `Secure` and for all paths, so a sibling domain or a plain HTTP response
+//! cannot replace them. The name without the prefix is then ignored.
 
 use std::borrow::Cow;
 
@@ -13,16 +14,16 @@ use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The session.
+/// The session token.
 pub const SESSION: &str = "auditstream_session";
-/// What a form leaves for the next page.
+/// The message from a form to the next page.
 pub const FLASH: &str = "auditstream_flash";
-/// How long that waits for its page, s.
+/// How long a flash waits for its page.
 const FLASH_SECONDS: u32 = 30;
-/// `system`, `light` or `dark`; pages read and write it.
+/// `system`, `light` or `dark`; scripts read and write it too.
 pub const THEME: &str = "theme";
 
-/// What a cookie is called here. Pages write the theme's, whose name stays.
+/// The name of a cookie, with its prefix. Scripts write the theme's cookie, which has none.
 fn full_name(name: &str, secure: bool) -> Cow<'_, str> {
     if secure && name != THEME {
         format!("__Host-{name}").into()
@@ -31,7 +32,7 @@ fn full_name(name: &str, secure: bool) -> Cow<'_, str> {
     }
 }
 
-/// The value of a cookie that came with a request.
+/// The value of a cookie in a request; `None` if it is absent or empty.
 #[must_use]
 pub fn read<'a>(headers: &'a HeaderMap, name: &str, secure: bool) -> Option<&'a str> {
     let name = full_name(name, secure);
@@ -48,14 +49,14 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str, secure: bool) -> Option<&'a 
         .find(|value| !value.is_empty())
 }
 
-/// The cookie of a session's token, until the browser closes.
+/// The session cookie, which lasts until the browser closes.
 #[must_use]
 pub fn session(token: &str, secure: bool) -> HeaderValue {
     write(SESSION, token, None, secure)
 }
 
-/// The cookie of a flash: its word and, behind a point, the e-mail address in base64. What is no address is not kept: it may
-/// be a password in the wrong field.
+/// The cookie of a flash: the error code and, after a point, the e-mail address in base64. Anything
+/// that is not an address is dropped: it may be a password in the wrong field.
 #[must_use]
 pub fn flash(flash: &Flash, secure: bool) -> HeaderValue {
     let mut value = flash.refused.clone().unwrap_or_default();
@@ -66,22 +67,22 @@ pub fn flash(flash: &Flash, secure: bool) -> HeaderValue {
     write(FLASH, &value, Some(FLASH_SECONDS), secure)
 }
 
-/// The flash that came with a request.
+/// The flash in a request.
 #[must_use]
 pub fn read_flash(headers: &HeaderMap, secure: bool) -> Option<Flash> {
     let value = read(headers, FLASH, secure)?;
-    let (word, email) = value.split_once('.').unwrap_or((value, ""));
+    let (code, email) = value.split_once('.').unwrap_or((value, ""));
     let email = URL_SAFE_NO_PAD
         .decode(email)
         .ok()
         .and_then(|email| String::from_utf8(email).ok());
     Some(Flash {
-        refused: Some(word.to_owned()),
+        refused: Some(code.to_owned()),
         email: email.filter(|email| is_email(email)),
     })
 }
 
-/// The theme's cookie, which scripts write, too.
+/// The cookie of the theme, which scripts can read and write.
 #[must_use]
 pub fn write_theme(theme: &str, secure: bool) -> HeaderValue {
     const YEAR: u32 = 365 * 24 * 3600;
@@ -90,9 +91,9 @@ pub fn write_theme(theme: &str, secure: bool) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(cookie)
 }
 
-/// A cookie to be kept for some seconds; until the browser closes without; dropped with 0.
+/// A cookie that lasts for `seconds`, or until the browser closes if `None`; 0 deletes it.
 ///
-/// Values that could break out of the header are dropped.
+/// A value that could break out of the header is replaced by an empty one.
 #[must_use]
 pub fn write(name: &str, value: &str, seconds: Option<u32>, secure: bool) -> HeaderValue {
     let safe = value
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn over_tls_only_the_name_that_others_cannot_set_is_read() {
+    fn over_tls_only_the_prefixed_name_is_read() {
         let mut headers = HeaderMap::new();
         headers.append(
             COOKIE,
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sessions_cookie_is_bound_to_this_host_over_tls() {
+    fn over_tls_a_session_cookie_is_bound_to_this_host() {
         assert_eq!(
             session("abc", true),
             "__Host-auditstream_session=abc; Path=/; HttpOnly; SameSite=Lax; Secure"
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flash_comes_back_as_it_went() {
+    fn a_flash_survives_the_round_trip_except_for_an_invalid_email() {
         for (email, is_kept) in [
             (None, true),
             (Some("ann@example.com"), true),
@@ -161,16 +162,16 @@ mod tests {
             (Some("correct horse battery staple"), false),
             (Some("pass word@example.com"), false),
         ] {
-            let mut went = Flash {
+            let mut sent = Flash {
                 refused: Some("wrong_credentials".to_owned()),
                 email: email.map(str::to_owned),
             };
-            let cookie = flash(&went, false);
+            let cookie = flash(&sent, false);
             let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
             let mut headers = HeaderMap::new();
             headers.append(COOKIE, HeaderValue::from_str(&pair).unwrap());
-            went.email = went.email.filter(|_| is_kept);
-            assert_eq!(read_flash(&headers, false), Some(went));
+            sent.email = sent.email.filter(|_| is_kept);
+            assert_eq!(read_flash(&headers, false), Some(sent));
         }
     }
 

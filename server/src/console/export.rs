@@ -1,4 +1,4 @@
-//! The events that a page of Audit Logs asks for, as a file: one event a line, newest first, all pages.
+//! The events that match the filters of Audit Logs, as a file: one event per line, newest first.
 
 use auditstream_engine::{Actor, Engine, database, trail};
 use auditstream_model::limits::MAX_PAGE_ROWS;
@@ -13,13 +13,13 @@ use axum::{Extension, Router};
 use futures::stream;
 use serde::Deserialize;
 
-use super::pages::to_sign_in;
+use super::redirects::to_sign_in;
 use super::session_layer::Visitor;
 use crate::http::extract::Parameters;
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
-/// The route.
+/// The route of the export.
 pub fn router() -> Router<AppState> {
     Router::new().route("/settings/audit-trail/logs/export", get(export))
 }
@@ -47,10 +47,10 @@ async fn export(
         cursor: None,
         ..filter
     };
-    let pages = stream::try_unfold(Some(first), move |wanted| {
+    let pages = stream::try_unfold(Some(first), move |next| {
         let (engine, actor) = (state.engine.clone(), actor.clone());
         async move {
-            match wanted {
+            match next {
                 None => Ok(None),
                 Some(filter) => page(&engine, &actor, filter).await.map(Some),
             }
@@ -64,8 +64,8 @@ async fn export(
     Ok((headers, Body::from_stream(pages)).into_response())
 }
 
-/// The lines of one page, and what to ask for next. A fault on the way breaks the download off, so that a file that
-/// ends well is whole.
+/// The lines of one page and the filter of the next. An error aborts the download, so that a
+/// download that completes is never truncated.
 async fn page(
     engine: &Engine,
     actor: &Actor,
@@ -73,7 +73,7 @@ async fn page(
 ) -> Result<(Bytes, Option<EventFilter>), std::io::Error> {
     let found = trail::search(engine, actor, &filter).await.map_err(|error| {
         if error.problem().code == Code::Internal {
-            tracing::error!(%error, "an export broke off");
+            tracing::error!(%error, "an export was aborted");
         }
         std::io::Error::other(error)
     })?;

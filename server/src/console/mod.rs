@@ -1,15 +1,17 @@
-//! The console: its pages, the server functions that they call, and the forms that work without a script.
+//! The console: its pages, the server functions that they call, and forms that work without
+//! scripts.
 //!
-//! - [`visitor`]: who looks, by session cookie, and the word that the last form left
-//! - [`pages`]: the pages, server functions and files
-//! - [`export`]: the events that a page of Audit Logs asks for, as a file
+//! - [`session_layer`]: the visitor of each request, from the session cookie
+//! - [`pages`]: pages, server functions and files
+//! - [`export`]: audit events as a file
 //! - [`forms`]: sign-in, set-up, sign-out, status, theme
-//! - [`cookies`]: reading and writing cookies
+//! - [`cookies`], [`redirects`]: reading and writing cookies, redirecting safely
 
 pub mod cookies;
 pub mod export;
 pub mod forms;
 pub mod pages;
+pub mod redirects;
 pub mod session_layer;
 
 use axum::Router;
@@ -17,12 +19,12 @@ use axum::middleware::from_fn_with_state;
 
 use crate::state::AppState;
 
-/// Every route of the console, and the fallback for all that is none.
+/// Every route of the console, and the fallback for everything else.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .merge(forms::router())
         .merge(export::router())
         .merge(pages::router(state))
-        .method_not_allowed_fallback(pages::wrong_method)
-        .layer(from_fn_with_state(state.clone(), session_layer::recognise))
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), session_layer::identify))
 }

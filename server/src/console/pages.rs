@@ -1,4 +1,4 @@
-//! Pages, the server functions behind them, and files.
+//! Pages, the server functions that they call, and files.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use auditstream_model::Code;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, SET_COOKIE};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -18,9 +18,10 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 
 use super::cookies;
+use super::redirects::to_sign_in;
 use super::session_layer::Visitor;
 use crate::http::problem::Refusal;
-use crate::http::protection::page_policy;
+use crate::http::security_headers::page_policy;
 use crate::site;
 use crate::state::AppState;
 
@@ -49,8 +50,8 @@ pub fn list() -> Arc<Vec<AxumRouteListing>> {
     Arc::clone(&PAGES)
 }
 
-/// The routes of pages and server functions; everything else is a file, or a page that says that there is none. Server
-/// functions are called with POST alone, whatever they do: what browsers send with GET is not checked for where it is from.
+/// The routes of pages and server functions; everything else is a file or the page for 404. Server
+/// functions accept POST only, even for reads, because GET is exempt from the CSRF check.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(async || Redirect::to("/settings")))
@@ -62,14 +63,14 @@ pub fn router(state: &AppState) -> Router<AppState> {
 /// The time limit for rendering a page. A database that does not respond is reported sooner.
 const RENDERING_LIMIT: Duration = Duration::from_secs(10);
 
-/// What pages and server functions find in their context.
+/// Provides the context of pages and server functions.
 fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
     let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
     let visit = Visit {
         client_ip: visitor.client_ip.clone(),
         session: visitor.session.clone(),
         public_url: state.public_url.clone(),
-        session_cookie: if state.secure() {
+        session_cookie: if state.is_https() {
             |token| cookies::session(token, true)
         } else {
             |token| cookies::session(token, false)
@@ -80,7 +81,7 @@ fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sy
         provide_context::<Option<Actor>>(actor.clone());
         provide_context(flash.clone().unwrap_or_default());
         provide_context(visit.clone());
-        // A page has a nonce of its own, which its scripts carry; a server function has none.
+        // Only pages have a nonce.
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>())
             && let Some(policy) = page_policy(&nonce)
         {
@@ -98,10 +99,10 @@ async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visit
     let render = leptos_axum::render_route_with_context(state.pages.to_vec(), context(&state, &visitor), move || {
         shell(options.clone())
     });
-    let secure = state.secure();
+    let is_https = state.is_https();
     let path = path.to_owned();
     let response = within(RENDERING_LIMIT, &path, render(State(state), request)).await;
-    finish(response, &visitor, secure)
+    finish(response, &visitor, is_https)
 }
 
 /// Returns the rendered page, or 503 if rendering takes longer than `limit`.
@@ -114,12 +115,6 @@ async fn within(limit: Duration, path: &str, rendering: impl Future<Output = Res
         )
         .into_response()
     })
-}
-
-/// Sends whoever is not signed in to sign in, and then back to where they wanted to go.
-pub(super) fn to_sign_in(wanted: &Uri) -> Response {
-    let path = wanted.path_and_query().map_or("/settings", |wanted| wanted.as_str());
-    Redirect::to(&format!("/sign-in?next={}", percent_encoded(path))).into_response()
 }
 
 async fn file_or_not_found(
@@ -141,19 +136,19 @@ async fn file_or_not_found(
     let render = leptos_axum::render_app_async_with_context(context(&state, &visitor), move || shell(options.clone()));
     let path = request.uri().path().to_owned();
     let response = within(RENDERING_LIMIT, &path, render(request)).await;
-    let mut response = finish(response, &visitor, state.secure());
+    let mut response = finish(response, &visitor, state.is_https());
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
 }
 
-/// Pages are for one person and one moment; a flash is shown once.
-fn finish(mut response: Response<Body>, visitor: &Visitor, secure: bool) -> Response<Body> {
+/// Forbids caching and deletes the flash that was shown.
+fn finish(mut response: Response<Body>, visitor: &Visitor, is_https: bool) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if visitor.flash.is_some() {
-        headers.append(SET_COOKIE, cookies::write(cookies::FLASH, "", Some(0), secure));
+        headers.append(SET_COOKIE, cookies::write(cookies::FLASH, "", Some(0), is_https));
     }
     response
 }
@@ -172,19 +167,10 @@ async fn server_function(
     response
 }
 
-/// The method is not one that the address knows.
-pub async fn wrong_method(request: Request) -> Refusal {
-    let sentence = format!("{} is not a method of “{}”.", request.method(), request.uri().path());
-    Refusal::new(Code::MethodNotAllowed, sentence)
-}
-
-/// A text as the value of a parameter.
-pub(super) fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
+/// The refusal of a method that a path does not support.
+pub async fn method_not_allowed(request: Request) -> Refusal {
+    let message = format!("“{}” does not support {}.", request.uri().path(), request.method());
+    Refusal::new(Code::MethodNotAllowed, message)
 }
 
 #[cfg(test)]

@@ -1,35 +1,41 @@
-//! Who looks at a page.
+//! The visitor of each request to the console.
 
 use auditstream_app::Flash;
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::{Actor, access};
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::cookies;
+use crate::http::client_address::client_ip;
 use crate::http::problem::Refusal;
-use crate::state::{AppState, client_ip};
+use crate::state::AppState;
 
-/// Who looks, as far as the cookies tell.
+/// The visitor as identified by the cookies of a request.
 #[derive(Clone, Default)]
 pub struct Visitor {
-    /// The person signed in.
+    /// The signed-in user; `None` without a valid session.
     pub actor: Option<Actor>,
-    /// The session's token, to end it.
+    /// The token in the session cookie, valid or not.
     pub session: Option<String>,
-    /// What the last form left.
+    /// The message of the last form.
     pub flash: Option<Flash>,
-    /// Where the request came from.
+    /// The client's address.
     pub client_ip: String,
 }
 
-/// Bytes of a form or of what a server function is asked.
+/// Bytes of a form or of a server function's arguments.
 const BODY_BYTES: usize = 2 << 20;
 
-/// What open pages ask again and again.
-const ASKED_BY_PAGES: [&str; 6] = [
+/// Set by the console's polling hook. A request with this header does not extend the session, and
+/// that is its only effect.
+const POLL_HEADER: &str = "x-auditstream-poll";
+
+/// The server functions that open pages poll without the header.
+const POLLED_WITHOUT_HEADER: [&str; 6] = [
     "/api/destination",
     "/api/destination/batches",
     "/api/destinations",
@@ -38,32 +44,35 @@ const ASKED_BY_PAGES: [&str; 6] = [
     "/api/events/newer",
 ];
 
-fn used_by(path: &str) -> UsedBy {
-    if ASKED_BY_PAGES.contains(&path) {
+fn used_by(path: &str, headers: &HeaderMap) -> UsedBy {
+    if headers.contains_key(POLL_HEADER) || POLLED_WITHOUT_HEADER.contains(&path) {
         UsedBy::Page
     } else {
         UsedBy::Person
     }
 }
 
-/// Puts the [`Visitor`] beside every request of the console. The body is read first: who may do what counts when it is there, not
-/// when it was announced.
-pub async fn recognise(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// Adds the [`Visitor`] to every request of the console. Reads the body first, as
+/// [`BodyReader::read`](crate::http::body_limit::BodyReader::read) demands.
+pub async fn identify(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let held = match state.bodies.read(body, BODY_BYTES).await {
-        Ok(held) => held,
+    let body = match state.body_reader.read(body, BODY_BYTES).await {
+        Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut request = Request::from_parts(parts, Body::from(held.bytes.clone()));
-    let secure = state.secure();
-    let session = cookies::read(request.headers(), cookies::SESSION, secure).map(str::to_owned);
-    let flash = cookies::read_flash(request.headers(), secure);
+    let mut request = Request::from_parts(parts, Body::from(body.bytes.clone()));
+    let is_https = state.is_https();
+    let session = cookies::read(request.headers(), cookies::SESSION, is_https).map(str::to_owned);
+    let flash = cookies::read_flash(request.headers(), is_https);
     let client_ip = client_ip(request.extensions());
     let actor = match &session {
-        Some(token) => match access::session(&state.engine, token, used_by(request.uri().path())).await {
-            Ok(actor) => actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip)),
-            Err(error) => return Refusal::from(error).into_response(),
-        },
+        Some(token) => {
+            let used_by = used_by(request.uri().path(), request.headers());
+            match access::session(&state.engine, token, used_by).await {
+                Ok(actor) => actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip)),
+                Err(error) => return Refusal::from(error).into_response(),
+            }
+        }
         None => None,
     };
     request.extensions_mut().insert(Visitor {
@@ -72,9 +81,10 @@ pub async fn recognise(State(state): State<AppState>, request: Request, next: Ne
         flash,
         client_ip,
     });
-    let answer = next.run(request).await;
-    drop(held);
-    answer
+    let response = next.run(request).await;
+    // Only now is its share of the memory budget free.
+    drop(body);
+    response
 }
 
 #[cfg(test)]
@@ -82,11 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_open_pages_ask_is_a_server_function_each() {
+    fn each_polled_address_is_a_server_function() {
         let known: Vec<&str> = leptos::server_fn::axum::server_fn_paths()
             .map(|(path, _)| path)
             .collect();
-        for path in ASKED_BY_PAGES {
+        for path in POLLED_WITHOUT_HEADER {
             assert!(known.contains(&path), "{path} is not among {known:?}");
         }
     }

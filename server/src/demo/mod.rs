@@ -1,10 +1,10 @@
-//! `serve --demo`: a newcomer sees objects land without an AWS account.
+//! `serve --demo`: lets a newcomer see objects arrive in a bucket without an AWS account.
 //!
-//! - [`store`]: an S3-compatible store on loopback; objects are plain files under `store/`
-//! - [`samples`]: events that happened, and that go on happening
-//!
-//! All of it is kept in the demo's folder, so that a restart goes on where it stopped.
+//! - [`s3`]: an S3-compatible store on loopback; objects are plain files under `store/`
+//! - [`samples`]: recorded events, and new ones every few seconds
+//! - [`files`]: the demo's files, so that a restart resumes where it stopped
 
+mod files;
 pub mod s3;
 pub mod samples;
 
@@ -17,7 +17,7 @@ use auditstream_model::{
 };
 use tokio::task::JoinHandle;
 
-use crate::cli::fatal::Fatal;
+use crate::fatal::Fatal;
 use s3::Store;
 
 const EMAIL: &str = "admin@demo.local";
@@ -33,26 +33,26 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Sets up what is missing, and starts the store and the sample events.
+    /// Creates what does not exist yet, and starts the store and the sample events.
     ///
     /// # Errors
-    /// When a file of the demo cannot be read or written, or the engine refuses.
+    /// If a file of the demo cannot be read or written, or the engine fails.
     pub async fn start(engine: &Engine, folder: &Path) -> Result<Self, Fatal> {
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
-        let password = kept_secret(&folder.join("password"))?;
+        let password = files::read_or_create_secret(&folder.join("password"))?;
         if !access::has_users(engine).await? {
             access::create_user(engine, &actor, EMAIL, Role::Admin, &password).await?;
         }
         let store = Store::open(folder).await?;
-        connect(engine, &actor, &store).await?;
+        save_connector(engine, &actor, &store).await?;
         if engine.streaming_enabled() {
-            archive(engine, &actor).await?;
+            create_destination(engine, &actor).await?;
         }
-        samples::first(engine, &actor, folder).await?;
+        samples::send_recorded(engine, &actor, folder).await?;
         let objects = store.objects.clone();
         let tasks = vec![
             tokio::spawn(store.serve()),
-            tokio::spawn(samples::go_on(engine.clone(), actor)),
+            tokio::spawn(samples::send_periodically(engine.clone(), actor)),
         ];
         Ok(Self {
             password,
@@ -61,18 +61,18 @@ impl Demo {
         })
     }
 
-    /// What a newcomer needs to know.
+    /// The lines that a newcomer needs to read.
     #[must_use]
     pub fn welcome(&self, public_url: &str) -> String {
         let Self { password, objects, .. } = self;
         format!(
-            "demo: open {public_url}, sign in as {EMAIL} with the password {password}\n\
-             demo: activate {DESTINATION} under Audit Log Streaming, and see objects land in {}",
+            "demo: open {public_url} and sign in as {EMAIL} with the password {password}\n\
+             demo: activate {DESTINATION} under Audit Log Streaming to see objects arrive in {}",
             objects.join(s3::BUCKET).display()
         )
     }
 
-    /// Ends the store and the sample events.
+    /// Stops the store and the sample events.
     pub fn stop(self) {
         for task in self.tasks {
             task.abort();
@@ -80,12 +80,12 @@ impl Demo {
     }
 }
 
-/// The connector to the demo's store, whose port may have changed.
-async fn connect(engine: &Engine, actor: &Actor, store: &Store) -> Result<(), Fatal> {
+/// Creates the connector to the demo's store, or updates it if the store has a new port.
+async fn save_connector(engine: &Engine, actor: &Actor, store: &Store) -> Result<(), Fatal> {
     let input = ConnectorInput {
         identifier: CONNECTOR.to_owned(),
         name: "Demo S3".to_owned(),
-        description: "The store that came with the demo; objects are files on this machine.".to_owned(),
+        description: "The demo's own store. Its objects are files on this machine.".to_owned(),
         tags: [("demo".to_owned(), String::new())].into(),
         spec: ConnectorSpec {
             kind: ConnectorKind::Aws,
@@ -114,12 +114,12 @@ async fn connect(engine: &Engine, actor: &Actor, store: &Store) -> Result<(), Fa
     Ok(())
 }
 
-/// A destination that is ready to be activated; whatever somebody made of it since stays.
-async fn archive(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
+/// Creates a destination that is ready to be activated, unless it already exists.
+async fn create_destination(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
     let input = DestinationInput {
         identifier: DESTINATION.to_owned(),
         name: "Demo archive".to_owned(),
-        description: "Activate me, and the sample events land as objects.".to_owned(),
+        description: "Activate it to stream the sample events.".to_owned(),
         tags: [("demo".to_owned(), String::new())].into(),
         status: None,
         connector_ref: CONNECTOR.to_owned(),
@@ -135,39 +135,4 @@ async fn archive(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
         Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// A random text that is made once and kept where only its owner can read it.
-fn kept_secret(path: &Path) -> Result<String, Fatal> {
-    if let Some(kept) = kept(path)? {
-        return Ok(kept);
-    }
-    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let letter = || char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
-    let secret: String = std::iter::repeat_with(letter).take(24).collect();
-    keep(path, &secret)?;
-    Ok(secret)
-}
-
-fn kept(path: &Path) -> Result<Option<String>, Fatal> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Fatal::new(format!("cannot read {}: {error}", path.display()))),
-    }
-}
-
-/// Writes beside the file and renames, so that a file is whole or not there.
-fn keep(path: &Path, text: &str) -> Result<(), Fatal> {
-    use std::io::Write;
-    let refuse = |error: std::io::Error| Fatal::new(format!("cannot write {}: {error}", path.display()));
-    let beside = path.with_added_extension("new");
-    let mut options = std::fs::File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside).map_err(refuse)?;
-    file.write_all(text.as_bytes()).map_err(refuse)?;
-    file.sync_all().map_err(refuse)?;
-    std::fs::rename(&beside, path).map_err(refuse)
 }

@@ -1,4 +1,4 @@
-//! An S3-compatible store on loopback.
+//! The demo's S3-compatible store on loopback.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tower::Service;
 
-use super::{keep, kept, kept_secret};
-use crate::cli::fatal::Fatal;
+use super::files::{read_if_present, read_or_create_secret, write_atomically};
+use crate::fatal::Fatal;
 
-/// The bucket that is there from the start: a folder of this name.
+/// The bucket that exists from the start, as a folder.
 pub const BUCKET: &str = "audit-logs";
-/// The access key of the connector.
+/// The connector's access key.
 pub const ACCESS_KEY: &str = "auditstream-demo";
 
-/// The store, bound but not yet serving.
+/// The store, which listens but does not serve yet.
 pub struct Store {
     /// `http://127.0.0.1:PORT`
     pub endpoint: String,
     /// The secret of the access key.
     pub secret: String,
-    /// The folder whose folders are buckets.
+    /// The folder with one folder per bucket.
     pub objects: PathBuf,
     listener: TcpListener,
     service: S3Service,
 }
 
 impl Store {
-    /// Binds the port that was used before, if it is still free.
+    /// Listens on the port of the last start if it is still free.
     ///
     /// # Errors
-    /// When the folder cannot be made or no port is free.
+    /// If the folder cannot be created or no port is free.
     pub async fn open(folder: &Path) -> Result<Self, Fatal> {
-        let refuse = |error: &dyn std::fmt::Display| Fatal::new(format!("cannot start the demo's store: {error}"));
+        let failed = |error: &dyn std::fmt::Display| Fatal::new(format!("cannot start the demo's store: {error}"));
         let objects = folder.join("store");
-        std::fs::create_dir_all(objects.join(BUCKET)).map_err(|error| refuse(&error))?;
-        let secret = kept_secret(&folder.join("store.secret"))?;
+        std::fs::create_dir_all(objects.join(BUCKET)).map_err(|error| failed(&error))?;
+        let secret = read_or_create_secret(&folder.join("store.secret"))?;
         let listener = listen(&folder.join("store.port")).await?;
-        let address = listener.local_addr().map_err(|error| refuse(&error))?;
-        let files = s3s_fs::FileSystem::new(&objects).map_err(|error| refuse(&format!("{error:?}")))?;
+        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let files = s3s_fs::FileSystem::new(&objects).map_err(|error| failed(&format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, secret.as_str()));
         Ok(Self {
@@ -57,8 +57,8 @@ impl Store {
         })
     }
 
-    /// What answers a request. The store behind would make a bucket of any name, which S3 does not.
-    fn answers(
+    /// Handles requests. Refuses unknown buckets, which the underlying service would create.
+    fn service(
         &self,
     ) -> impl Service<Request<Incoming>, Response = Response<s3s::Body>, Error = s3s::HttpError, Future: Send>
     + Clone
@@ -88,10 +88,10 @@ impl Store {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             };
-            let answer = self.answers();
+            let service = self.service();
             tokio::spawn(async move {
                 let builder = Builder::new(TokioExecutor::new());
-                let service = hyper_util::service::TowerToHyperService::new(answer);
+                let service = hyper_util::service::TowerToHyperService::new(service);
                 if let Err(error) = builder.serve_connection(TokioIo::new(connection), service).await {
                     tracing::debug!(%error, "a connection to the demo's store ended");
                 }
@@ -100,16 +100,16 @@ impl Store {
     }
 }
 
-async fn listen(kept_in: &Path) -> Result<TcpListener, Fatal> {
-    let before = kept(kept_in)?.and_then(|port| port.parse::<u16>().ok());
-    if let Some(port) = before
+async fn listen(port_file: &Path) -> Result<TcpListener, Fatal> {
+    let last_port = read_if_present(port_file)?.and_then(|port| port.parse::<u16>().ok());
+    if let Some(port) = last_port
         && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
     {
         return Ok(listener);
     }
-    let refuse = |error| Fatal::new(format!("cannot start the demo's store: {error}"));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(refuse)?;
-    let port = listener.local_addr().map_err(refuse)?.port();
-    keep(kept_in, &port.to_string())?;
+    let failed = |error| Fatal::new(format!("cannot start the demo's store: {error}"));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    write_atomically(port_file, &port.to_string())?;
     Ok(listener)
 }

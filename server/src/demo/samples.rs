@@ -1,4 +1,4 @@
-//! Sample events: recorded ones, moved to the recent days, and one or two more every few seconds.
+//! Sample events: recorded ones, shifted to the last three days, and new ones every few seconds.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use auditstream_model::EpochMillis;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{keep, kept};
-use crate::cli::fatal::Fatal;
+use super::files::{read_if_present, write_atomically};
+use crate::fatal::Fatal;
 
 /// Events of an AWS account, recorded by its CloudTrail.
 const RECORDED: &str = include_str!("../../demo/events.ndjson");
-/// How far back the first of them goes, ms.
+/// The age of the oldest event after shifting, in ms.
 const SPAN: EpochMillis = 3 * 24 * 3_600_000;
 const PAUSE: Duration = Duration::from_secs(15);
 const TIME: &str = "auditEventTime";
 const ID: &str = "auditEventId";
 
-/// Sends the recorded events once. They are kept as sent, so that sending them again changes nothing.
+/// Sends the recorded events. Keeps a copy and sends the same events at every start, as duplicates.
 ///
 /// # Errors
-/// When they cannot be kept or are refused.
-pub async fn first(engine: &Engine, actor: &Actor, folder: &Path) -> Result<(), Fatal> {
+/// If the copy cannot be written or the events are refused.
+pub async fn send_recorded(engine: &Engine, actor: &Actor, folder: &Path) -> Result<(), Fatal> {
     let path = folder.join("events.ndjson");
-    let body = match kept(&path)? {
+    let body = match read_if_present(&path)? {
         Some(body) => body,
         None => {
-            let body = moved(recorded(), Timestamp::now().as_millisecond());
-            keep(&path, &body)?;
+            let body = shift_to_recent(recorded(), Timestamp::now().as_millisecond());
+            write_atomically(&path, &body)?;
             body
         }
     };
@@ -39,17 +39,17 @@ pub async fn first(engine: &Engine, actor: &Actor, folder: &Path) -> Result<(), 
 }
 
 /// Sends one or two events every few seconds, until the task is aborted.
-pub async fn go_on(engine: Engine, actor: Actor) {
+pub async fn send_periodically(engine: Engine, actor: Actor) {
     let recorded = recorded();
     loop {
         tokio::time::sleep(PAUSE).await;
-        if let Err(error) = one_or_two(&engine, &actor, &recorded).await {
-            tracing::warn!(%error, "a sample event was not taken");
+        if let Err(error) = send_sample_events(&engine, &actor, &recorded).await {
+            tracing::warn!(%error, "a sample event was refused");
         }
     }
 }
 
-async fn one_or_two(engine: &Engine, actor: &Actor, recorded: &[Map<String, Value>]) -> Result<(), Error> {
+async fn send_sample_events(engine: &Engine, actor: &Actor, recorded: &[Map<String, Value>]) -> Result<(), Error> {
     let mut body = String::new();
     for _ in 0..rand::random_range(1..=2) {
         let mut event = recorded[rand::random_range(0..recorded.len())].clone();
@@ -77,8 +77,8 @@ fn time(event: &Map<String, Value>) -> EpochMillis {
         .unwrap_or_default()
 }
 
-/// The events in order of time, the first three days ago and the last now.
-fn moved(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> String {
+/// Sorts events by time and shifts them so that the first is three days old and the last is now.
+fn shift_to_recent(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> String {
     events.sort_by_key(time);
     let first = events.first().map(time).unwrap_or_default();
     let length = events
@@ -87,10 +87,10 @@ fn moved(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> String {
         .unwrap_or_default()
         .max(1);
     let lines = events.into_iter().map(|mut event| {
-        let back = SPAN - (time(&event) - first) * SPAN / length;
-        // Other times make other events: whoever sends the recorded ones in must not meet these.
+        let age = SPAN - (time(&event) - first) * SPAN / length;
+        // Without new ids, a user who sends the recorded events would get conflicts.
         event.insert(ID.to_owned(), random_id().into());
-        event.insert(TIME.to_owned(), (now - back).to_string().into());
+        event.insert(TIME.to_owned(), (now - age).to_string().into());
         Value::Object(event).to_string() + "\n"
     });
     lines.collect()
@@ -117,9 +117,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recorded_events_are_moved_to_the_recent_days_in_order() {
+    fn recorded_events_are_shifted_to_the_last_days_in_order() {
         let now = 1_800_000_000_000;
-        let events: Vec<Map<String, Value>> = moved(recorded(), now)
+        let events: Vec<Map<String, Value>> = shift_to_recent(recorded(), now)
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_looks_like_a_uuid() {
+    fn a_random_id_is_a_uuid() {
         let id = random_id();
         assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
     }

@@ -1,41 +1,48 @@
-//! Who asks: the other end of the connection, or whom a proxy that is known speaks for.
+//! The client's address: the peer of the connection, or the address that trusted proxies report.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{FORWARDED, HeaderName};
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
 
-use crate::state::AppState;
-
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose word is believed.
+/// The proxies whose forwarding headers are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Arc<[IpNet]>);
 
-/// The address of who asks, beside every request.
+/// The client's address, in the extensions of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientAddress(pub IpAddr);
+struct ClientAddress(IpAddr);
 
-/// Puts the [`ClientAddress`] beside a request.
-pub async fn recognise(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Finds the client's address of each request, for [`client_ip`].
+pub async fn resolve(State(proxies): State<Proxies>, mut request: Request, next: Next) -> Response {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let address = state.proxies.client(peer.ip(), request.headers());
+        let address = proxies.client(peer.ip(), request.headers());
         request.extensions_mut().insert(ClientAddress(address));
     }
     next.run(request).await
 }
 
+/// The client's address as text; empty outside of a connection.
+#[must_use]
+pub fn client_ip(extensions: &Extensions) -> String {
+    extensions
+        .get::<ClientAddress>()
+        .map(|address| address.0.to_string())
+        .unwrap_or_default()
+}
+
 impl Proxies {
-    /// Addresses and blocks, with commas between them.
+    /// Parses addresses and blocks, separated by commas.
     ///
     /// # Errors
-    /// One is neither.
+    /// If one is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let block = |part: &str| {
@@ -47,28 +54,28 @@ impl Proxies {
         parts.map(block).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether this is one of them.
+    /// Whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn contain(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|block| block.contains(&ip))
     }
 
-    /// Whom a connection is for: its peer or, while that is a proxy of ours, whom the proxy names. Each proxy adds who came
-    /// to it at the end, so that the last one that is no proxy of ours is the first that nobody can make up. Behind a word that is
-    /// no address nothing is believed.
+    /// The client of a connection. Each proxy appends the address of its peer, so the last
+    /// address that is not a trusted proxy is the first one that cannot be forged. Reading stops at
+    /// an element that is not an address.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let named = if headers.contains_key(X_FORWARDED_FOR) {
-            all_of(headers, &X_FORWARDED_FOR)
+        let forwarded = if headers.contains_key(X_FORWARDED_FOR) {
+            elements(headers, &X_FORWARDED_FOR)
         } else {
-            let elements = all_of(headers, &FORWARDED);
-            elements.into_iter().map(|element| for_of(&element)).collect()
+            let elements = elements(headers, &FORWARDED);
+            elements.into_iter().map(|element| for_parameter(&element)).collect()
         };
-        let mut named = named.iter().rev();
+        let mut forwarded = forwarded.iter().rev();
         while self.contain(client) {
-            match named.next().and_then(|word| address(word)) {
+            match forwarded.next().and_then(|element| address(element)) {
                 Some(address) => client = address,
                 None => break,
             }
@@ -77,8 +84,8 @@ impl Proxies {
     }
 }
 
-/// The elements of a header that is a list, over all its lines; those that are no text are none.
-fn all_of(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+/// The elements of a list header, over all its lines; a line that is not text is one empty element.
+fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let lines = headers.get_all(name).iter();
     let lines = lines.map(|line| line.to_str().unwrap_or_default());
     lines
@@ -87,23 +94,23 @@ fn all_of(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
         .collect()
 }
 
-/// The `for` of an element of `Forwarded` (RFC 7239); empty when it has none.
-fn for_of(element: &str) -> String {
+/// The `for` parameter of an element of `Forwarded` (RFC 7239); empty if it has none.
+fn for_parameter(element: &str) -> String {
     let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let mut named = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for"));
-    named
+    let mut values = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for"));
+    values
         .next()
         .map(|(_, value)| value.trim_matches('"').to_owned())
         .unwrap_or_default()
 }
 
-/// An address with or without a port.
-fn address(word: &str) -> Option<IpAddr> {
-    let with_port = || word.parse::<SocketAddr>().map(|address| address.ip()).ok();
-    let bare = word
+/// Parses an address with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip()).ok();
+    let bare = text
         .strip_prefix('[')
-        .and_then(|word| word.strip_suffix(']'))
-        .unwrap_or(word);
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
     let address = bare.parse::<IpAddr>().ok().or_else(with_port)?;
     Some(address.to_canonical())
 }
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_is_not_named() {
+    fn headers_of_an_untrusted_peer_are_ignored() {
         let sent = [("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9")];
         assert_eq!(client("", "127.0.0.1", &sent), "127.0.0.1");
         assert_eq!(client("10.0.0.0/8", "192.0.2.7", &sent), "192.0.2.7");
@@ -130,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_not_a_proxy_is_believed() {
+    fn the_last_address_that_is_not_a_proxy_is_the_client() {
         for (sent, expected) in [
             (vec![("x-forwarded-for", "203.0.113.9")], "203.0.113.9"),
             (
@@ -164,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_word_that_is_no_address_nothing_is_believed() {
+    fn reading_stops_at_an_element_that_is_not_an_address() {
         for (sent, expected) in [
             (vec![], "10.0.0.1"),
             (vec![("x-forwarded-for", "")], "10.0.0.1"),
@@ -178,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_addresses_and_blocks() {
+    fn proxies_are_addresses_or_blocks() {
         assert!(Proxies::parse("10.0.0.1, 192.168.0.0/16,::1").is_ok() && Proxies::parse(" ").is_ok());
-        for wrong in ["proxy.example.com", "10.0.0.0/33", "10.0.0.1;10.0.0.2"] {
-            assert!(Proxies::parse(wrong).is_err(), "{wrong}");
+        for invalid in ["proxy.example.com", "10.0.0.0/33", "10.0.0.1;10.0.0.2"] {
+            assert!(Proxies::parse(invalid).is_err(), "{invalid}");
         }
     }
 }

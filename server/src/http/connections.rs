@@ -1,5 +1,6 @@
-//! Connections: HTTP/1.1, with a limit to the time that a request's head may take, so that a client that sends nothing, or a
-//! byte now and then, holds nothing for long. Over TLS the handshake may take as long.
+//! Accepts connections and serves HTTP/1.1. TLS handshakes, request headers and bodies have
+//! deadlines, so that a client that sends nothing, or a byte now and then, cannot occupy a
+//! connection for long.
 
 use std::future::Future;
 use std::io;
@@ -23,34 +24,34 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use tower::ServiceExt as _;
 
-use crate::http::tls::Tls;
+use super::tls::Tls;
 
-/// How long the head of a request may take; it is also how long a connection may do nothing.
-pub const HEAD: Duration = Duration::from_secs(30);
-/// How long any body may take; those of the API have less (see [`bodies`](crate::http::body_limit)).
-const BODY: Duration = Duration::from_secs(90);
-/// After the system had no connection to give, as when too many files are open.
-const REST: Duration = Duration::from_secs(1);
+/// How long the headers of a request may take to arrive, and how long a connection may be idle.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long any body may take to arrive; [`body_limit`](super::body_limit) allows less.
+const BODY_TIMEOUT: Duration = Duration::from_secs(90);
+/// The pause after a connection could not be accepted, for example because too many files are open.
+const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Where connections come in, and whether over TLS.
+/// The socket to accept connections on, and TLS if there is a certificate.
 pub struct Listener {
     tcp: TcpListener,
     tls: Option<Tls>,
 }
 
 impl Listener {
-    /// One that speaks TLS when there is a certificate.
+    /// A listener that speaks TLS if there is a certificate.
     #[must_use]
     pub fn new(tcp: TcpListener, tls: Option<Tls>) -> Self {
         Self { tcp, tls }
     }
 
-    /// Takes renewed certificates on, for as long as it is polled.
+    /// Reloads the certificate whenever its files change; never completes.
     pub(crate) fn renewal(&self) -> impl Future<Output = ()> + use<> {
         let tls = self.tls.clone();
         async move {
             match tls {
-                Some(tls) => tls.renew().await,
+                Some(tls) => tls.reload_periodically().await,
                 None => std::future::pending().await,
             }
         }
@@ -63,13 +64,18 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// Serves until told to stop, and then until requests in flight have ended.
-pub async fn serve(listener: impl Into<Listener>, router: Router, head: Duration, stop: impl Future<Output = ()>) {
+/// Serves until `stop` completes, and then until the requests in flight have finished.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    router: Router,
+    header_timeout: Duration,
+    stop: impl Future<Output = ()>,
+) {
     let Listener { tcp: listener, tls } = listener.into();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
+    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     let connections = GracefulShutdown::new();
-    // Closed when the loop has ended: handshakes are then of no use.
+    // Closed when the loop has ended: unfinished handshakes are then abandoned.
     let (accepting, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -80,27 +86,27 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, head: Duration
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if !is_of_one_connection(&error) {
-                    tracing::error!(%error, "connections cannot be accepted; tried again in a second");
-                    tokio::time::sleep(REST).await;
+                if !concerns_one_connection(&error) {
+                    tracing::error!(%error, "cannot accept connections; trying again in a second");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
                 continue;
             }
         };
-        // Answers are small and whole: waiting to fill a packet only delays them.
+        // Responses are written in one piece: waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
         let (http, router, watcher) = (http.clone(), router.clone(), connections.watcher());
         match tls.clone() {
-            None => drop(tokio::spawn(converse(http, socket, peer, router, watcher))),
+            None => drop(tokio::spawn(serve_connection(http, socket, peer, router, watcher))),
             Some(tls) => {
                 let mut stopped = stopped.clone();
                 tokio::spawn(async move {
-                    let shaken = tokio::select! {
-                        shaken = tokio::time::timeout(head, tls.acceptor().accept(socket)) => shaken,
+                    let handshake = tokio::select! {
+                        handshake = tokio::time::timeout(header_timeout, tls.acceptor().accept(socket)) => handshake,
                         _ = stopped.changed() => return,
                     };
-                    if let Ok(Ok(stream)) = shaken {
-                        converse(http, stream, peer, router, watcher).await;
+                    if let Ok(Ok(tls_stream)) = handshake {
+                        serve_connection(http, tls_stream, peer, router, watcher).await;
                     }
                 });
             }
@@ -110,37 +116,36 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, head: Duration
     connections.shutdown().await;
 }
 
-/// Answers the requests of one connection.
-async fn converse<S>(http: http1::Builder, stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
+async fn serve_connection<S>(http: http1::Builder, stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(Timely::new(body)));
+        let mut request = request.map(|body| Body::new(DeadlineBody::new(body)));
         request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
         router.clone().oneshot(request)
     });
     let connection = http.serve_connection(TokioIo::new(stream), service);
-    // A client that goes away, or is too slow, is no fault of ours.
+    // Fails if the client disconnects or is too slow, which is not an error of the server.
     let _ = watcher.watch(connection).await;
 }
 
-/// A body that fails when it has not come in by its deadline, whoever reads it.
-struct Timely {
+/// A body that fails if it has not arrived by its deadline.
+struct DeadlineBody {
     body: Incoming,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl Timely {
+impl DeadlineBody {
     fn new(body: Incoming) -> Self {
         Self {
             body,
-            deadline: Box::pin(tokio::time::sleep(BODY)),
+            deadline: Box::pin(tokio::time::sleep(BODY_TIMEOUT)),
         }
     }
 }
 
-impl HttpBody for Timely {
+impl HttpBody for DeadlineBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -148,8 +153,8 @@ impl HttpBody for Timely {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
         }
-        let late = self.deadline.as_mut().poll(context);
-        late.map(|()| Some(Err("the body did not come in in time".into())))
+        let expired = self.deadline.as_mut().poll(context);
+        expired.map(|()| Some(Err("the body did not arrive in time".into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -161,8 +166,8 @@ impl HttpBody for Timely {
     }
 }
 
-/// Whether it was this connection's fault alone.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether the next connection can be accepted all the same.
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset

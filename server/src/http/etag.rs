@@ -1,5 +1,5 @@
-//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1): a change is made to what its sender has read,
-//! and what has not changed is not sent again.
+//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1): conditional changes,
+//! and reads that send nothing if the client already has the current version.
 
 use auditstream_engine::{Precondition, Version};
 use auditstream_model::Code;
@@ -12,43 +12,42 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::problem::Refusal;
-use crate::state::AppState;
 
-/// What `If-Match` asks for.
+/// The precondition in `If-Match`.
 #[derive(Debug)]
 pub struct IfMatch(pub Precondition);
 
-impl FromRequestParts<AppState> for IfMatch {
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let tags = match tags(&parts.headers, &IF_MATCH)? {
             Tags::Absent => return Ok(Self(Precondition::None)),
             Tags::Any => return Ok(Self(Precondition::Exists)),
             Tags::These(tags) => tags,
         };
-        // A weak one may stand for what differs a little: it is never good enough for a change.
+        // Weak tags never match: `If-Match` requires strong comparison (section 13.1.1).
         let strong = tags.into_iter().filter(|tag| !tag.weak).map(|tag| tag.text);
         Ok(Self(Precondition::OneOf(strong.collect())))
     }
 }
 
-/// What the caller has already.
+/// The versions in `If-None-Match`, which the client already has.
 #[derive(Debug)]
 pub struct IfNoneMatch(Tags);
 
-impl FromRequestParts<AppState> for IfNoneMatch {
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         tags(&parts.headers, &IF_NONE_MATCH).map(Self)
     }
 }
 
 impl IfNoneMatch {
-    /// Whether it names this version.
+    /// Whether the client has this version.
     #[must_use]
-    pub fn names(&self, version: &str) -> bool {
+    pub fn matches(&self, version: &str) -> bool {
         match &self.0 {
             Tags::Absent => false,
             Tags::Any => true,
@@ -56,20 +55,20 @@ impl IfNoneMatch {
         }
     }
 
-    /// The same thing, with its `ETag`; without its body when the caller has it.
+    /// Responds with a resource and its `ETag`, or with 304 if the client has this version.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn answer<T: Serialize>(&self, thing: T) -> Result<Response, Refusal> {
-        let version = Version::of(&thing)?;
-        if self.names(version.as_str()) {
+    /// If the resource cannot be serialised.
+    pub fn respond<T: Serialize>(&self, resource: T) -> Result<Response, Refusal> {
+        let version = Version::of(&resource)?;
+        if self.matches(version.as_str()) {
             return Ok((StatusCode::NOT_MODIFIED, headers(&version)).into_response());
         }
-        Ok((headers(&version), Json(thing)).into_response())
+        Ok((headers(&version), Json(resource)).into_response())
     }
 }
 
-/// A thing on its way out, with its `ETag`.
+/// A response that carries the `ETag` of its resource.
 #[derive(Debug)]
 pub struct Versioned<T>(pub T);
 
@@ -102,7 +101,7 @@ struct Tag {
     text: String,
 }
 
-/// The tags of a header, which may come several times.
+/// The tags of all lines of a header.
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Tags, Refusal> {
     let mut lines = headers.get_all(name).iter().peekable();
     if lines.peek().is_none() {
@@ -118,14 +117,14 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Tags, Refusal> {
     for line in lines {
         let listed = line.to_str().ok().and_then(list);
         found.extend(listed.ok_or_else(|| {
-            let sentence = format!("Send {name}: * or the ETag of an answer, with its quotes.");
-            Refusal::new(Code::InvalidParameter, sentence)
+            let message = format!("Send {name} with * or with the ETag of a response, including its quotes.");
+            Refusal::new(Code::InvalidParameter, message)
         })?);
     }
     Ok(Tags::These(found))
 }
 
-/// `"a", W/"b"`; a tag may hold a comma, but no quote.
+/// Parses `"a", W/"b"`. A tag may contain a comma, but not a quote.
 fn list(line: &str) -> Option<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut rest = line.trim();
@@ -138,8 +137,8 @@ fn list(line: &str) -> Option<Vec<Tag>> {
             Some(quoted) => (true, quoted),
             None => (false, rest),
         };
-        let (text, behind) = quoted.strip_prefix('"')?.split_once('"')?;
-        rest = behind.trim_start_matches([' ', '\t']);
+        let (text, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        rest = after.trim_start_matches([' ', '\t']);
         if !(rest.is_empty() || rest.starts_with(',')) {
             return None;
         }
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_read_as_the_standard_has_them() {
+    fn lists_of_tags_are_parsed_as_the_standard_defines_them() {
         let read = |line: &str| {
             let tags = list(line)?;
             Some(tags.into_iter().map(|tag| (tag.weak, tag.text)).collect::<Vec<_>>())
@@ -167,8 +166,8 @@ mod tests {
             Some(vec![strong("a"), (true, "b".into()), strong("c,d")])
         );
         assert_eq!(read(r#""""#), Some(vec![strong("")]));
-        for wrong in ["", ",", "a", r#""a"#, r#""a" "b""#, r#"w/"a""#, r#""a"*"#, r#"*, "a""#] {
-            assert_eq!(read(wrong), None, "{wrong}");
+        for invalid in ["", ",", "a", r#""a"#, r#""a" "b""#, r#"w/"a""#, r#""a"*"#, r#"*, "a""#] {
+            assert_eq!(read(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,12 +1,23 @@
-//! The parts of HTTP that the API and the console share.
+//! HTTP, shared by the API, the console and the operator's routes. Knows neither their routes nor
+//! the server's state: each middleware and extractor takes only the part of the state that it
+//! needs.
+//!
+//! - [`connections`]: accepting connections, over [`tls`] if there is a certificate
+//! - [`client_address`]: the client's address, also through trusted proxies
+//! - [`origins`], [`csrf`], [`security_headers`]: the protection of browsers
+//! - [`body_limit`]: reading bodies within a memory budget and a deadline
+//! - [`json`], [`extract`], [`etag`]: parsing requests
+//! - [`problem`], [`pagination`]: responses
 
 pub mod body_limit;
 pub mod client_address;
 pub mod connections;
+pub mod csrf;
 pub mod etag;
 pub mod extract;
+pub mod json;
 pub mod origins;
 pub mod pagination;
 pub mod problem;
-pub mod protection;
+pub mod security_headers;
 pub mod tls;

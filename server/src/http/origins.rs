@@ -1,11 +1,13 @@
-//! Where browsers reach this server, and from where they may ask it to change something.
+//! The origins of this server: the addresses at which browsers reach it, and whose pages may change
+//! something.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::Uri;
+use axum::http::header::HOST;
 use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Uri};
 
-/// Scheme, host and port: what a browser tells apart.
+/// Scheme, host and port, as browsers compare them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
     secure: bool,
@@ -15,7 +17,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// None of `null`, which browsers send for pages that have no origin to tell.
+    /// `None` for `null`, which browsers send on behalf of pages with an opaque origin.
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let secure = match uri.scheme_str()? {
@@ -36,21 +38,21 @@ impl Origin {
 #[derive(Clone, Debug)]
 pub struct Origins {
     public: Option<Origin>,
-    /// The address listened on, where nobody has named a public one.
+    /// The address listened on, if no public URL is configured.
     listens: Option<IpAddr>,
 }
 
 impl Origins {
-    /// The address that browsers see was named: it alone counts.
+    /// The one origin of a server whose public URL is configured.
     #[must_use]
-    pub fn named(public_url: &str) -> Self {
+    pub fn of_public_url(public_url: &str) -> Self {
         Self {
             public: Origin::parse(public_url),
             listens: None,
         }
     }
 
-    /// Nobody has named one: what is listened on, under the names that it has by itself.
+    /// The origins of a server without a public URL: the listen address, under its inherent names.
     #[must_use]
     pub fn of_listener(url: &str, listens: SocketAddr) -> Self {
         Self {
@@ -59,10 +61,10 @@ impl Origins {
         }
     }
 
-    /// Whether a page of this origin is a page of this server. `host` is whom the request was sent to.
+    /// Whether a page of this origin is a page of this server. `host` is the request's [`host_of`].
     ///
-    /// That the two are equal proves nothing where they are names: a name may lead to this server that is not its own (DNS
-    /// rebinding). Addresses, and the names of the browser's own host, lead nowhere else.
+    /// Equality of the two proves nothing if they are names: a foreign name may resolve to this
+    /// server (DNS rebinding). IP addresses and loopback names cannot be rebound.
     #[must_use]
     pub fn permit(&self, origin: &str, host: Option<&str>) -> bool {
         let (Some(origin), Some(public)) = (Origin::parse(origin), &self.public) else {
@@ -75,22 +77,22 @@ impl Origins {
         if origin.secure != public.secure {
             return false;
         }
-        let here = listens.is_loopback() || listens.is_unspecified();
-        if here && is_loopback(&origin.host) && origin.port == public.port {
+        let serves_loopback = listens.is_loopback() || listens.is_unspecified();
+        if serves_loopback && is_loopback(&origin.host) && origin.port == public.port {
             return true;
         }
         let host = host.and_then(|host| host.parse::<Authority>().ok());
-        let is_the_same =
+        let same_host =
             host.is_some_and(|host| plain_host(&host) == origin.host && port_of(&host, origin.secure) == origin.port);
-        is_the_same && (is_loopback(&origin.host) || origin.host.parse::<IpAddr>().is_ok())
+        same_host && (is_loopback(&origin.host) || origin.host.parse::<IpAddr>().is_ok())
     }
 
-    /// Whether a request may have been meant for this server. One that is only reached from its own host is called by that
-    /// host's names: another name was made to lead here.
+    /// Whether a request may have been meant for this server. A server that listens on loopback
+    /// only is addressed by loopback names; any other name was rebound to it.
     #[must_use]
-    pub fn know_host(&self, host: Option<&str>) -> bool {
-        let only_here = self.listens.is_some_and(|listens| listens.is_loopback());
-        let Some(host) = host.filter(|_| only_here) else {
+    pub fn accept_host(&self, host: Option<&str>) -> bool {
+        let loopback_only = self.listens.is_some_and(|listens| listens.is_loopback());
+        let Some(host) = host.filter(|_| loopback_only) else {
             return true;
         };
         host.parse::<Authority>()
@@ -106,7 +108,15 @@ fn port_of(authority: &Authority, secure: bool) -> u16 {
     authority.port_u16().unwrap_or(if secure { 443 } else { 80 })
 }
 
-/// Whether a name or address is the one of the host that uses it.
+/// The host that a request was sent to; empty if it is not text, which matches no known host.
+pub(super) fn host_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    match headers.get(HOST) {
+        Some(host) => Some(host.to_str().unwrap_or_default()),
+        None => uri.authority().map(|host| host.as_str()),
+    }
+}
+
+/// Whether a name or address is `localhost` or a loopback address.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -118,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_origin_alone_counts() {
-        let origins = Origins::named("https://audit.example.com");
+    fn only_the_public_url_is_an_origin_of_the_server() {
+        let origins = Origins::of_public_url("https://audit.example.com");
         for (origin, host, expected) in [
             ("https://audit.example.com", "audit.example.com", true),
             ("https://AUDIT.example.com:443", "10.0.0.7:3000", true),
@@ -131,12 +141,12 @@ mod tests {
             ("", "audit.example.com", false),
         ] {
             assert_eq!(origins.permit(origin, Some(host)), expected, "{origin} at {host}");
-            assert!(origins.know_host(Some(host)), "a proxy may send any host");
+            assert!(origins.accept_host(Some(host)), "a proxy may send any host");
         }
     }
 
     #[test]
-    fn on_loopback_the_names_of_this_host_count_and_no_other_that_leads_here() {
+    fn on_loopback_only_loopback_names_are_permitted() {
         let origins = Origins::of_listener("http://127.0.0.1:3000", "127.0.0.1:3000".parse().unwrap());
         for (origin, expected) in [
             ("http://127.0.0.1:3000", true),
@@ -152,14 +162,14 @@ mod tests {
         }
         let rebound = "evil.example.com:3000";
         assert!(!origins.permit("http://evil.example.com:3000", Some(rebound)));
-        assert!(!origins.know_host(Some(rebound)) && !origins.know_host(Some("not a host")));
+        assert!(!origins.accept_host(Some(rebound)) && !origins.accept_host(Some("not a host")));
         for host in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "LOCALHOST"] {
-            assert!(origins.know_host(Some(host)), "{host}");
+            assert!(origins.accept_host(Some(host)), "{host}");
         }
     }
 
     #[test]
-    fn on_every_interface_addresses_count_when_they_are_the_ones_asked() {
+    fn on_every_interface_an_address_is_permitted_if_the_request_was_sent_to_it() {
         let origins = Origins::of_listener("http://0.0.0.0:3000", "0.0.0.0:3000".parse().unwrap());
         for (origin, host, expected) in [
             ("http://192.168.1.5:3000", "192.168.1.5:3000", true),

@@ -1,4 +1,4 @@
-//! A page of a list: the rows as an array, the totals in headers.
+//! Pages of lists: the rows as an array, the totals in headers.
 
 use auditstream_model::{ListQuery, Listing};
 use axum::Json;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-/// The parameters of a list whose rows have no status, for the document.
+/// The query parameters of a list whose rows have no status, for OpenAPI.
 #[derive(Debug)]
 pub struct WithoutStatus;
 
@@ -17,11 +17,11 @@ impl IntoParams for WithoutStatus {
     }
 }
 
-/// The parameters of a list in one order, for the document.
+/// The query parameters of a list with a fixed order, for OpenAPI.
 #[derive(Debug)]
-pub struct PagesAlone;
+pub struct PageOnly;
 
-impl IntoParams for PagesAlone {
+impl IntoParams for PageOnly {
     fn into_params(within: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         parameters(&["page", "limit"], within)
     }
@@ -30,11 +30,11 @@ impl IntoParams for PagesAlone {
 fn parameters(names: &[&str], within: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
     let all = ListQuery::into_params(within);
     all.into_iter()
-        .filter(|one| names.contains(&one.name.as_str()))
+        .filter(|parameter| names.contains(&parameter.name.as_str()))
         .collect()
 }
 
-/// A page on its way out.
+/// The response with a page of rows.
 #[derive(Debug)]
 pub struct Rows<T>(pub Listing<T>);
 

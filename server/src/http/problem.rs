@@ -1,4 +1,4 @@
-//! Refusals as HTTP answers.
+//! Errors as HTTP responses.
 
 use auditstream_engine::Error;
 use auditstream_engine::access::THROTTLED_FOR;
@@ -7,17 +7,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTIC
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// A problem on its way out: `application/problem+json`.
+/// A problem as a response: `application/problem+json`.
 #[derive(Debug)]
 pub struct Refusal(pub Problem);
 
 impl Refusal {
-    /// A refusal with its sentence.
+    /// A refusal with its message.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Problem::new(code, detail))
     }
 
-    /// Parameters of the address that do not follow their rules.
+    /// The refusal of invalid query parameters.
     #[must_use]
     pub fn parameters(errors: FieldErrors) -> Self {
         let detail = errors

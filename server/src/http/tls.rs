@@ -1,4 +1,4 @@
-//! TLS of our own: a certificate and its key from PEM files, read again when they are renewed.
+//! Built-in TLS: a certificate and its key from PEM files, reloaded when they change.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -6,34 +6,101 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
+use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
-use crate::cli::fatal::Fatal;
+/// The time between two checks of the files.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Between two looks at the files.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Why TLS cannot be set up, with the files and settings to correct.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// Only one of the two files is set.
+    #[error("AUDITSTREAM_TLS_CERT and AUDITSTREAM_TLS_KEY belong together: set both, or neither")]
+    Incomplete,
+    /// A file cannot be read.
+    #[error("{variable}: {} cannot be read: {source}", file.display())]
+    Unreadable {
+        /// The environment variable with the path.
+        variable: &'static str,
+        /// The path.
+        file: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The certificate is not PEM.
+    #[error("AUDITSTREAM_TLS_CERT: {} is not PEM: {source}", file.display())]
+    NotPem {
+        /// The path.
+        file: PathBuf,
+        /// The reason.
+        source: pem::Error,
+    },
+    /// The file contains no certificate.
+    #[error(
+        "AUDITSTREAM_TLS_CERT: {} has no certificate in it; it must be PEM, with this server's own certificate first",
+        .0.display()
+    )]
+    NoCertificate(PathBuf),
+    /// The file contains no private key.
+    #[error(
+        "AUDITSTREAM_TLS_KEY: {} has no readable private key in it ({source}); it must be PEM, without a password",
+        file.display()
+    )]
+    NoKey {
+        /// The path.
+        file: PathBuf,
+        /// The reason.
+        source: pem::Error,
+    },
+    /// The key belongs to another certificate.
+    #[error(
+        "the key in {} (AUDITSTREAM_TLS_KEY) does not match the certificate in {} (AUDITSTREAM_TLS_CERT)",
+        key.display(),
+        chain.display()
+    )]
+    KeyMismatch {
+        /// The path of the key.
+        key: PathBuf,
+        /// The path of the certificate.
+        chain: PathBuf,
+    },
+    /// The two cannot be used for another reason.
+    #[error("the certificate in {} and the key in {} cannot be used: {source}", chain.display(), key.display())]
+    Unusable {
+        /// The path of the certificate.
+        chain: PathBuf,
+        /// The path of the key.
+        key: PathBuf,
+        /// The reason.
+        source: rustls::Error,
+    },
+    /// The TLS library refuses its configuration.
+    #[error("cannot set up TLS: {0}")]
+    Setup(#[source] rustls::Error),
+}
 
-/// What answers handshakes; cheap to clone.
+/// Accepts TLS handshakes; cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
     certificate: Arc<Certificate>,
 }
 
-/// The files, and what was in them when they were last good.
+/// The files, and the last valid certificate that was read from them.
 #[derive(Debug)]
 struct Certificate {
     chain_file: PathBuf,
     key_file: PathBuf,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
-    /// The content that was last looked at, good or not.
-    seen: Mutex<u64>,
+    /// The digest of the content that was last read, valid or not.
+    last_digest: Mutex<u64>,
 }
 
 impl ResolvesServerCert for Certificate {
@@ -44,33 +111,30 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Tls {
-    /// Reads the certificate and its key; none when neither is set.
+    /// Reads the certificate and its key; `None` if neither is set.
     ///
     /// # Errors
-    /// One without the other; a file that cannot be read or does not hold what it should; a key of another certificate.
-    pub fn open(chain: Option<&Path>, key: Option<&Path>) -> Result<Option<Self>, Fatal> {
+    /// If only one is set, a file is unreadable or invalid, or the key belongs to another
+    /// certificate.
+    pub fn open(chain: Option<&Path>, key: Option<&Path>) -> Result<Option<Self>, TlsError> {
         let set = |path: Option<&Path>| path.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
         let (chain_file, key_file) = match (set(chain), set(key)) {
             (Some(chain), Some(key)) => (chain, key),
             (None, None) => return Ok(None),
-            _ => {
-                return Err(Fatal::new(
-                    "AUDITSTREAM_TLS_CERT and AUDITSTREAM_TLS_KEY belong together: set both, or neither",
-                ));
-            }
+            _ => return Err(TlsError::Incomplete),
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let content = Content::read(&chain_file, &key_file)?;
         let certificate = Arc::new(Certificate {
             current: RwLock::new(Arc::new(content.parse(&chain_file, &key_file, &provider)?)),
-            seen: Mutex::new(content.digest()),
+            last_digest: Mutex::new(content.digest()),
             chain_file,
             key_file,
             provider: Arc::clone(&provider),
         });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| Fatal::new(format!("TLS cannot be set up: {error}")))?
+            .map_err(TlsError::Setup)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -80,47 +144,47 @@ impl Tls {
         }))
     }
 
-    pub(crate) fn acceptor(&self) -> &TlsAcceptor {
+    pub(super) fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
 
-    /// Takes renewed files on, for as long as it is polled.
-    pub(crate) async fn renew(&self) {
+    /// Reloads the files whenever they change; never completes.
+    pub(super) async fn reload_periodically(&self) {
         loop {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(RELOAD_INTERVAL).await;
             let tls = self.clone();
-            let _ = tokio::task::spawn_blocking(move || tls.look_again()).await;
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
     }
 
-    /// Reads the files again and, where they have changed and are good, answers with what is in them from now on. Broken ones
-    /// are logged once, and the certificate stays as it was. Blocks.
-    pub fn look_again(&self) {
+    /// Reads the files again and uses them from now on if they have changed and are valid. Invalid
+    /// files are logged once, and the previous certificate stays in use. Blocks.
+    pub fn reload(&self) {
         let Certificate {
             chain_file,
             key_file,
             provider,
             current,
-            seen,
+            last_digest,
         } = &*self.certificate;
         let content = match Content::read(chain_file, key_file) {
             Ok(content) => content,
             Err(error) => {
-                tracing::warn!(%error, "the TLS certificate stays as it was");
+                tracing::warn!(%error, "cannot read the TLS files; the previous certificate stays in use");
                 return;
             }
         };
         let digest = content.digest();
-        let before = std::mem::replace(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner), digest);
-        if before == digest {
+        let mut last_digest = last_digest.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *last_digest, digest) == digest {
             return;
         }
         match content.parse(chain_file, key_file, provider) {
             Ok(renewed) => {
                 *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
-                tracing::info!("the TLS certificate was renewed");
+                tracing::info!("the TLS certificate has been reloaded");
             }
-            Err(error) => tracing::error!(%error, "the renewed TLS certificate cannot be used; it stays as it was"),
+            Err(error) => tracing::error!(%error, "the new TLS certificate is invalid; the previous one stays in use"),
         }
     }
 }
@@ -132,10 +196,13 @@ struct Content {
 }
 
 impl Content {
-    fn read(chain_file: &Path, key_file: &Path) -> Result<Self, Fatal> {
-        let read = |what: &str, file: &Path| {
-            std::fs::read(file)
-                .map_err(|error| Fatal::new(format!("{what}: {} cannot be read: {error}", file.display())))
+    fn read(chain_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
+        let read = |variable, file: &Path| {
+            std::fs::read(file).map_err(|source| TlsError::Unreadable {
+                variable,
+                file: file.to_owned(),
+                source,
+            })
         };
         Ok(Self {
             chain: read("AUDITSTREAM_TLS_CERT", chain_file)?,
@@ -149,29 +216,31 @@ impl Content {
         hasher.finish()
     }
 
-    fn parse(&self, chain_file: &Path, key_file: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Fatal> {
-        let (chain_shown, key_shown) = (chain_file.display(), key_file.display());
+    fn parse(&self, chain_file: &Path, key_file: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+        let (chain_path, key_path) = (|| chain_file.to_owned(), || key_file.to_owned());
         let chain = CertificateDer::pem_slice_iter(&self.chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Fatal::new(format!("AUDITSTREAM_TLS_CERT: {chain_shown} is not PEM: {error}")))?;
+            .map_err(|source| TlsError::NotPem {
+                file: chain_path(),
+                source,
+            })?;
         if chain.is_empty() {
-            return Err(Fatal::new(format!(
-                "AUDITSTREAM_TLS_CERT: {chain_shown} has no certificate in it; it must be PEM, this server's own certificate first"
-            )));
+            return Err(TlsError::NoCertificate(chain_path()));
         }
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
-            Fatal::new(format!(
-                "AUDITSTREAM_TLS_KEY: {key_shown} has no private key that can be read in it ({error}); it must be PEM, without a password"
-            ))
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| TlsError::NoKey {
+            file: key_path(),
+            source,
         })?;
-        CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-            Fatal::new(match error {
-                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
-                    "the key in {key_shown} (AUDITSTREAM_TLS_KEY) is not the one of the certificate in {chain_shown} \
-                     (AUDITSTREAM_TLS_CERT)"
-                ),
-                other => format!("the certificate in {chain_shown} and the key in {key_shown} cannot be used: {other}"),
-            })
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch {
+                key: key_path(),
+                chain: chain_path(),
+            },
+            source => TlsError::Unusable {
+                chain: chain_path(),
+                key: key_path(),
+                source,
+            },
         })
     }
 }

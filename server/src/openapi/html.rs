@@ -1,31 +1,32 @@
-//! The OpenAPI document as one page of plain HTML: no script, no style but its sheet, nothing from elsewhere.
+//! The OpenAPI document as a page of plain HTML, without scripts, inline styles or foreign
+//! resources.
 
-use auditstream_app::ICON;
 use std::fmt::Write as _;
 
+use auditstream_app::ICON;
 use serde_json::{Map, Value};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-/// Above it the page says of which theme it is.
+/// The start of the page; its theme follows.
 const TOP: &str = "<!DOCTYPE html>\n<html lang=\"en\" data-theme=\"";
 
-/// The page, but for its theme.
+/// The page without its theme.
 #[derive(Debug)]
 pub struct Page(String);
 
 impl Page {
-    /// The page of a document.
+    /// Renders a document.
     #[must_use]
     pub fn of(document: &Value) -> Self {
         let mut page = Writer {
             document,
             out: String::with_capacity(256 << 10),
         };
-        page.all();
+        page.write();
         Self(page.out)
     }
 
-    /// The whole page: `system`, `light` or `dark`.
+    /// The complete page in the theme `system`, `light` or `dark`.
     #[must_use]
     pub fn in_theme(&self, theme: &str) -> String {
         format!("{TOP}{}{}", escaped(theme), self.0)
@@ -45,7 +46,7 @@ struct Operation<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn all(&mut self) {
+    fn write(&mut self) {
         let info = &self.document["info"];
         let (title, version) = (text(&info["title"]), text(&info["version"]));
         self.put(
@@ -146,7 +147,7 @@ impl<'a> Writer<'a> {
             self.prose(text(&body["description"]));
             self.contents_of(&body["content"]);
         }
-        self.put("<h4>Answers</h4><dl class=\"answers\">");
+        self.put("<h4>Responses</h4><dl class=\"responses\">");
         for (status, answer) in members(&value["responses"]) {
             self.put(&format!("<dt><code>{}</code></dt><dd>", escaped(status)));
             self.prose(text(&answer["description"]));
@@ -228,7 +229,7 @@ impl<'a> Writer<'a> {
         ));
     }
 
-    /// What a value may be, in a line.
+    /// The type of a value and its limits, on one line.
     fn kind(&self, schema: &Value) -> String {
         if let Some(name) = reference(schema) {
             return format!("<a href=\"#schema-{0}\">{0}</a>", escaped(name));
@@ -249,30 +250,30 @@ impl<'a> Writer<'a> {
             Value::Array(types) => types.iter().map(text).collect(),
             one => vec![text(one)],
         };
-        let mut said = types.join(" or ");
+        let mut shown = types.join(" or ");
         if let Some(items) = schema.get("items") {
-            said = format!("{said} of {}", self.kind(items));
+            shown = format!("{shown} of {}", self.kind(items));
         }
-        for (key, words) in [
+        for (key, label) in [
             ("minimum", "at least"),
             ("maximum", "at most"),
-            ("minLength", "characters at least"),
-            ("maxLength", "characters at most"),
-            ("maxItems", "items at most"),
-            ("maxProperties", "members at most"),
-            ("default", "unless sent"),
+            ("minLength", "minimum length"),
+            ("maxLength", "maximum length"),
+            ("maxItems", "maximum number of items"),
+            ("maxProperties", "maximum number of fields"),
+            ("default", "default"),
             ("pattern", "pattern"),
         ] {
-            // The ends of 64 bits are no limit that anybody meets.
+            // The bounds of 64-bit integers are not worth showing.
             let value = schema
                 .get(key)
                 .filter(|value| !matches!(value.as_i64(), Some(i64::MIN | i64::MAX)));
             if let Some(value) = value {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let _ = write!(said, ", {words} <code>{}</code>", escaped(&value));
+                let _ = write!(shown, ", {label} <code>{}</code>", escaped(&value));
             }
         }
-        said
+        shown
     }
 
     fn resolved(&self, parameter: &'a Value) -> &'a Value {
@@ -282,7 +283,7 @@ impl<'a> Writer<'a> {
             .unwrap_or(parameter)
     }
 
-    /// A call that can be copied: `HOST` and `TOKEN` are the reader's.
+    /// A curl command; the reader replaces `HOST` and sets `TOKEN`.
     fn curl(&self, operation: &Operation<'_>) -> String {
         let mut call = String::from("curl --fail-with-body");
         if operation.method != "get" {
@@ -301,9 +302,9 @@ impl<'a> Writer<'a> {
         call
     }
 
-    /// Paragraphs, with `code` and [links](…).
-    fn prose(&mut self, written: &str) {
-        for paragraph in written.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
+    /// Paragraphs with `code` and [links](…).
+    fn prose(&mut self, markdown: &str) {
+        for paragraph in markdown.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
             let mut line = String::new();
             for (number, part) in paragraph.split('`').enumerate() {
                 if number % 2 == 1 {
@@ -321,24 +322,24 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Text with `[words](address)`, where the address is one of ours.
-fn linked(written: &str) -> String {
-    let Some((before, rest)) = written.split_once('[') else {
-        return escaped(written);
+/// Turns `[label](address)` into links if the address is a path of this server.
+fn linked(markdown: &str) -> String {
+    let Some((before, rest)) = markdown.split_once('[') else {
+        return escaped(markdown);
     };
-    let link = rest.split_once("](").and_then(|(words, rest)| {
-        let (address, behind) = rest.split_once(')')?;
-        let ours = address.starts_with('/') && !address.starts_with("//");
-        ours.then_some((words, address, behind))
+    let link = rest.split_once("](").and_then(|(label, rest)| {
+        let (address, after) = rest.split_once(')')?;
+        let is_local = address.starts_with('/') && !address.starts_with("//");
+        is_local.then_some((label, address, after))
     });
-    let (link, behind) = match link {
-        Some((words, address, behind)) => {
-            let link = format!("<a href=\"{}\">{}</a>", escaped(address), escaped(words));
-            (link, behind)
+    let (link, after) = match link {
+        Some((label, address, after)) => {
+            let link = format!("<a href=\"{}\">{}</a>", escaped(address), escaped(label));
+            (link, after)
         }
         None => ("[".to_owned(), rest),
     };
-    format!("{}{link}{}", escaped(before), linked(behind))
+    format!("{}{link}{}", escaped(before), linked(after))
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
@@ -377,7 +378,7 @@ fn anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-/// Long paths break behind their slashes on narrow screens.
+/// Lets long paths wrap at their slashes on narrow screens.
 fn path_with_breaks(path: &str) -> String {
     escaped(path).replace('/', "<wbr>/")
 }
@@ -402,7 +403,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_cannot_bring_markup_onto_the_page() {
+    fn markup_in_a_document_is_escaped() {
         let hostile = "<script>'\"&`<b>`[x](javascript:1)[y](/ok)";
         let page = Page::of(&serde_json::json!({
             "info": {"title": hostile, "version": hostile, "description": hostile},

@@ -1,11 +1,15 @@
-//! The API described: `/openapi.json` for programs, `/docs/api` for people. Both come from the routes and the types that
-//! answer, so that they cannot say anything else; neither needs a sign-in.
+//! The description of the API, generated from its routes and types: `/openapi.json` for programs,
+//! `/docs/api` for people. Neither requires signing in.
 //!
-//! - [`document`]: the OpenAPI document, completed by what holds for many operations
-//! - [`page`]: the document as a page without scripts
+//! - [`document`]: the OpenAPI document
+//! - [`rules`]: what holds for many operations
+//! - [`names`]: tags and operation ids that the rules refer to
+//! - [`html`]: the document as a page without scripts
 
 pub mod document;
 pub mod html;
+pub mod names;
+pub mod rules;
 
 use std::sync::Arc;
 
@@ -23,57 +27,57 @@ use crate::state::AppState;
 
 const STYLE: &str = include_str!("../../../style/reference.css");
 
-/// What is served.
+/// The rendered document.
 #[derive(Debug)]
-struct Served {
+struct Rendered {
     json: String,
-    /// Its `ETag`.
-    tag: String,
+    /// The `ETag` of `json`.
+    etag: String,
     page: html::Page,
 }
 
-/// The routes, for the document that the other routes came with.
-pub fn router(described: OpenApi) -> Router<AppState> {
-    let document = document::complete(described);
+/// The routes that serve the document of all other routes.
+pub fn router(document: OpenApi) -> Router<AppState> {
+    let document = document::complete(document);
     let json = format!("{document:#}");
     let digest = Sha256::digest(json.as_bytes());
-    let served = Served {
-        tag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+    let rendered = Rendered {
+        etag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
         page: html::Page::of(&document),
         json,
     };
-    let shared = Arc::new(served);
-    let for_people = Arc::clone(&shared);
+    let rendered = Arc::new(rendered);
+    let for_page = Arc::clone(&rendered);
     Router::new()
         .route(
             "/openapi.json",
-            get(async move |known: IfNoneMatch| show_document(&shared, &known)),
+            get(async move |if_none_match: IfNoneMatch| show_document(&rendered, &if_none_match)),
         )
         .route(
             "/docs/api",
-            get(async move |headers: HeaderMap| show_page(&for_people, &headers)),
+            get(async move |headers: HeaderMap| show_page(&for_page, &headers)),
         )
         .route("/docs/api.css", get(style))
 }
 
-fn show_document(served: &Served, known: &IfNoneMatch) -> Response {
+fn show_document(rendered: &Rendered, if_none_match: &IfNoneMatch) -> Response {
     let headers = [
-        (ETAG, format!("\"{}\"", served.tag)),
+        (ETAG, format!("\"{}\"", rendered.etag)),
         (CACHE_CONTROL, "public, max-age=300".to_owned()),
     ];
-    if known.names(&served.tag) {
+    if if_none_match.matches(&rendered.etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(CONTENT_TYPE, "application/json")], served.json.clone()).into_response()
+    (headers, [(CONTENT_TYPE, "application/json")], rendered.json.clone()).into_response()
 }
 
-/// The page has no script, and only styles of this server.
+/// The page runs no scripts and loads styles from this server only.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'";
 
-fn show_page(served: &Served, headers: &HeaderMap) -> Response {
+fn show_page(rendered: &Rendered, headers: &HeaderMap) -> Response {
     let theme = cookies::read(headers, cookies::THEME, false).filter(|theme| matches!(*theme, "light" | "dark"));
-    let page = Html(served.page.in_theme(theme.unwrap_or("system")));
+    let page = Html(rendered.page.in_theme(theme.unwrap_or("system")));
     let policy = [(CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     ([(CACHE_CONTROL, "no-cache"), (VARY, "cookie")], policy, page).into_response()
 }

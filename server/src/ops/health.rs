@@ -1,4 +1,4 @@
-//! `/healthz`: the process answers. `/readyz`: its database does, too, and takes what is written.
+//! `/healthz`: whether the process responds. `/readyz`: whether it can do its work.
 
 use auditstream_engine::Error;
 use auditstream_model::Code;
@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::problem::Refusal;
+use crate::openapi::names::tag;
 use crate::state::AppState;
 
 /// The routes for load balancers.
@@ -14,29 +15,32 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(alive)).routes(routes!(ready))
 }
 
-/// Ask whether the process answers
+/// Check whether the process responds
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "alive",
-    tag = "Operation",
+    tag = tag::OPERATION,
     security(()),
-    responses((status = OK, description = "It does.", body = String, content_type = "text/plain"))
+    responses((status = OK, description = "It responds.", body = String, content_type = "text/plain"))
 )]
 async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Ask whether the server can work
+/// Check whether the server can do its work
 ///
-/// Its database answers, and took the last events that were to be written.
+/// The database responds and the last events were committed.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "ready",
-    tag = "Operation",
+    tag = tag::OPERATION,
     security(()),
-    responses((status = OK, description = "It can.", body = String, content_type = "text/plain"))
+    responses(
+        (status = OK, description = "It can.", body = String, content_type = "text/plain"),
+        (status = SERVICE_UNAVAILABLE, description = "`unavailable`: `detail` has the reason."),
+    )
 )]
 async fn ready(State(state): State<AppState>) -> Result<&'static str, Refusal> {
     match state.engine.ready().await {
@@ -45,7 +49,7 @@ async fn ready(State(state): State<AppState>) -> Result<&'static str, Refusal> {
             tracing::warn!(%error, "not ready");
             let detail = match error {
                 Error::Refused(problem) => problem.detail,
-                _ => "The database does not answer.".to_owned(),
+                _ => "The database does not respond.".to_owned(),
             };
             Err(Refusal::new(Code::Unavailable, detail))
         }

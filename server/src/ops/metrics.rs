@@ -1,5 +1,5 @@
-//! `/metrics`: what operators watch, for Prometheus. Without a token it is for this host alone, and not for what a proxy
-//! on this host forwards.
+//! `/metrics`: metrics for Prometheus. Without a token they are available from this host only, and
+//! not through a proxy on this host.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::http::origins::is_loopback;
 use crate::http::problem::Refusal;
+use crate::openapi::names::tag;
 use crate::state::AppState;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,27 +27,33 @@ pub fn router() -> OpenApiRouter<AppState> {
 
 /// Read the metrics
 ///
-/// For Prometheus. Without `AUDITSTREAM_METRICS_TOKEN` they are for the server's own host alone.
+/// For Prometheus. Without `AUDITSTREAM_METRICS_TOKEN` they are available from the server's own
+/// host only.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
-    tag = "Operation",
+    tag = tag::OPERATION,
     security((), ("metrics_token" = [])),
-    responses((status = OK, description = "The metrics.", body = String, content_type = "text/plain"))
+    responses(
+        (status = OK, description = "The metrics.", body = String, content_type = "text/plain"),
+        (status = UNAUTHORIZED, description = "`unauthenticated`: the metrics token is missing or invalid."),
+        (status = FORBIDDEN, description = "`forbidden`: the request comes from another host."),
+    )
 )]
 async fn show(State(state): State<AppState>, request: Request) -> Result<impl IntoResponse, Refusal> {
     match &state.metrics_token {
         Some(token) if !has_token(request.headers(), token) => {
             return Err(Refusal::new(
                 Code::Unauthenticated,
-                "Send the metrics token: “Authorization: Bearer …”. It is AUDITSTREAM_METRICS_TOKEN on the server.",
+                "Send the metrics token as “Authorization: Bearer …”. It is AUDITSTREAM_METRICS_TOKEN on the server.",
             ));
         }
         None if !is_from_here(&state, &request) || !is_local(&state.public_url) => {
             return Err(Refusal::new(
                 Code::Forbidden,
-                "Metrics are for this host alone. Set AUDITSTREAM_METRICS_TOKEN on the server to read them from elsewhere.",
+                "Metrics are only available from the server's own host. Set AUDITSTREAM_METRICS_TOKEN on the server to read \
+                 them from elsewhere.",
             ));
         }
         _ => {}
@@ -63,7 +70,8 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
         })
 }
 
-/// Whether browsers reach this server without a proxy, which would look like this host itself.
+/// Whether browsers reach this server without a proxy, whose requests would seem to come from this
+/// host.
 fn is_local(public_url: &str) -> bool {
     let host = public_url
         .parse::<Uri>()
@@ -72,7 +80,7 @@ fn is_local(public_url: &str) -> bool {
     host.is_some_and(|host| is_loopback(&host))
 }
 
-/// Whether the peer is on this host and speaks for itself.
+/// Whether the request comes from this host itself and not through a proxy.
 fn is_from_here(state: &AppState, request: &Request) -> bool {
     const FORWARDED_BY: [HeaderName; 6] = [
         FORWARDED,

@@ -1,4 +1,4 @@
-//! What operators ask of the server: health and metrics.
+//! Routes for operators: health and metrics.
 
 pub mod health;
 pub mod metrics;

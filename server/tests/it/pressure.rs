@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use auditstream_engine::database::{Database, DatabaseUrl, Limits};
 use auditstream_server::cli::serve;
-use auditstream_server::http::body_limit::Bodies;
+use auditstream_server::http::body_limit::BodyReader;
 use auditstream_server::http::connections;
 use reqwest::Response;
 use serde_json::Value;
@@ -69,7 +69,7 @@ async fn narrow(app: &App, bytes: usize, patience: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut state = serve::state(app.engine.clone(), &app.address);
-    state.bodies = Bodies::new(bytes, patience);
+    state.body_reader = BodyReader::new(bytes, patience);
     let router = auditstream_server::router(state);
     tokio::spawn(connections::serve(listener, router, patience, std::future::pending()));
     address

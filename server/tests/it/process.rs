@@ -192,7 +192,7 @@ fn tokens_are_listed_and_revoked() {
     let list = || printed(&auditstream(folder.path(), &["token", "list"]).output().unwrap());
     let line = list();
     let parts: Vec<_> = line.split('\t').collect();
-    assert_eq!(parts[1..], ["ingest", "ingest", "last used never", "ends never"]);
+    assert_eq!(parts[1..], ["ingest", "ingest", "last used never", "expires never"]);
     printed(
         &auditstream(folder.path(), &["token", "revoke", parts[0]])
             .output()

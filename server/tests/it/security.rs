@@ -46,7 +46,7 @@ async fn server(app: &App, change: impl FnOnce(&mut AppState)) -> String {
 /// As a proxy that speaks TLS to browsers would have it.
 fn behind_tls(state: &mut AppState) {
     state.public_url = "https://audit.example.com".into();
-    state.origins = Origins::named("https://audit.example.com");
+    state.origins = Origins::of_public_url("https://audit.example.com");
 }
 
 fn is_cross_site(answer: &Response) -> bool {

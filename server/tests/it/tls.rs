@@ -121,7 +121,7 @@ fn certificates_and_keys_that_cannot_be_used_are_one_clear_line() {
         (Some(&one.cert), Some(&missing), "missing.pem cannot be read"),
         (Some(&one.key), Some(&one.key), "one.key has no certificate"),
         (Some(&one.cert), Some(&one.cert), "one.crt has no private key"),
-        (Some(&one.cert), Some(&other.key), "is not the one of the certificate"),
+        (Some(&one.cert), Some(&other.key), "does not match the certificate"),
         (Some(&broken), Some(&one.key), "cannot be used"),
     ] {
         let mut command = auditstream(folder.path(), &["serve"]);
@@ -155,15 +155,15 @@ async fn a_renewed_certificate_is_taken_on_and_a_broken_one_is_not() {
     assert!(trusts(&first).await && !trusts(&renewed.cert).await);
 
     std::fs::copy(&renewed.cert, &served.cert).unwrap();
-    tls.look_again();
+    tls.reload();
     assert!(trusts(&first).await, "its key is not there yet");
     std::fs::copy(&renewed.key, &served.key).unwrap();
-    tls.look_again();
+    tls.reload();
     assert!(trusts(&renewed.cert).await && !trusts(&first).await);
     std::fs::write(&served.cert, "no certificate").unwrap();
-    tls.look_again();
+    tls.reload();
     std::fs::remove_file(&served.key).unwrap();
-    tls.look_again();
+    tls.reload();
     assert!(trusts(&renewed.cert).await);
 }
 

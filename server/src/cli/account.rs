@@ -1,0 +1,20 @@
+//! `auditstream account …`
+#![expect(clippy::print_stdout, reason = "commands print their result")]
+
+use auditstream_engine::{Engine, access};
+
+use crate::configuration::{AccountCommand, Settings};
+use crate::fatal::Fatal;
+
+/// Runs the command.
+///
+/// # Errors
+/// If the account cannot be created.
+pub async fn run(settings: &Settings, command: AccountCommand) -> Result<(), Fatal> {
+    let engine = Engine::open(settings.engine()?).await?;
+    let AccountCommand::Create { name } = command;
+    access::create_account(&engine, &name).await?;
+    println!("created account {}", name.as_str());
+    engine.close().await;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `auditstream token …`
+#![expect(clippy::print_stdout, reason = "commands print their result")]
+
+use auditstream_engine::{Actor, Engine, access};
+use auditstream_model::{ApiToken, ApiTokenInput, EpochMillis};
+use jiff::Timestamp;
+
+use crate::configuration::{Settings, TokenCommand};
+use crate::fatal::Fatal;
+
+/// Runs the command.
+///
+/// # Errors
+/// If a token cannot be created, listed or found.
+pub async fn run(settings: &Settings, command: TokenCommand) -> Result<(), Fatal> {
+    let engine = Engine::open(settings.engine()?).await?;
+    match command {
+        TokenCommand::Create {
+            name,
+            scope,
+            expires,
+            account,
+        } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            let input = ApiTokenInput {
+                name,
+                scopes: scope,
+                expires_in_days: expires,
+            };
+            println!("{}", access::create_token(&engine, &actor, &input).await?.token);
+        }
+        TokenCommand::List { account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            for token in access::tokens(&engine, &actor).await? {
+                println!("{}", line(&token));
+            }
+        }
+        TokenCommand::Revoke { id, account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            access::revoke_token(&engine, &actor, &id).await?;
+            println!("revoked token {id}");
+        }
+    }
+    engine.close().await;
+    Ok(())
+}
+
+/// A token as a line of tab-separated fields.
+fn line(token: &ApiToken) -> String {
+    let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
+    let time = |moment: Option<EpochMillis>| match moment.map(Timestamp::from_millisecond) {
+        Some(Ok(moment)) => format!("{moment:.0}"),
+        _ => "never".to_owned(),
+    };
+    [
+        token.id.clone(),
+        token.name.clone(),
+        scopes.join(","),
+        format!("last used {}", time(token.last_used)),
+        format!("expires {}", time(token.expires)),
+    ]
+    .join("\t")
+}

@@ -1,0 +1,58 @@
+//! `auditstream user …`
+#![expect(clippy::print_stdout, reason = "commands print their result")]
+
+use auditstream_engine::{Actor, Engine, access};
+
+use crate::configuration::{Settings, UserCommand};
+use crate::fatal::Fatal;
+
+const PASSWORD: &str = "AUDITSTREAM_PASSWORD";
+
+/// Runs the command.
+///
+/// # Errors
+/// If the user cannot be created or found, or the password is invalid.
+pub async fn run(settings: &Settings, command: UserCommand) -> Result<(), Fatal> {
+    let engine = Engine::open(settings.engine()?).await?;
+    match command {
+        UserCommand::Create { email, role, account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            let password = password(&email)?;
+            access::create_user(&engine, &actor, &email, role, &password).await?;
+            println!(
+                "created user {email} in account {} as {}",
+                account.as_str(),
+                role.as_str()
+            );
+        }
+        UserCommand::ResetPassword { email, account } => {
+            let actor = Actor::command_line(&engine, &account).await?;
+            let password = password(&email)?;
+            access::reset_password(&engine, &actor, &email, &password).await?;
+            println!("set the password of {email}");
+        }
+    }
+    engine.close().await;
+    Ok(())
+}
+
+/// Reads a password from the environment or asks for it twice.
+fn password(email: &str) -> Result<String, Fatal> {
+    if let Ok(password) = std::env::var(PASSWORD) {
+        return Ok(password);
+    }
+    let ask = |prompt: String| {
+        rpassword::prompt_password(prompt).map_err(|error| {
+            Fatal::new(format!(
+                "cannot ask for a password ({error}): set {PASSWORD} or use a terminal"
+            ))
+        })
+    };
+    let password = ask(format!("Password for {email}: "))?;
+    let confirmation = ask("Confirm password: ".to_owned())?;
+    if password == confirmation {
+        Ok(password)
+    } else {
+        Err(Fatal::new("the passwords do not match: nothing was changed"))
+    }
+}

@@ -1,5 +1,6 @@
-//! How fast events come in and go out, beside what the disk and the compressor of the same machine can do at most, measured
-//! in the same run. `make bench` runs it. `AUDITSTREAM_BENCH_EVENTS` sets how many events are streamed (200,000).
+//! The speed of ingest and streaming, next to the limits of the disk and the compressor of the same
+//! machine in the same run. `make bench` runs it. `AUDITSTREAM_BENCH_EVENTS` sets the number of
+//! streamed events (200,000).
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -183,7 +184,7 @@ async fn send(engine: &Engine, ingester: &Actor, body: String) {
     ingest(engine, ingester, BodyFormat::Ndjson, body.into()).await.unwrap();
 }
 
-/// Real events with ids of their own, one a line.
+/// Recorded events with new ids, one per line.
 fn lines(first: usize, count: usize) -> String {
     let real: Vec<&str> = EVENTS.lines().collect();
     let with_id = |index: usize| {
@@ -217,6 +218,6 @@ fn whole(number: f64) -> String {
     format!("{number:.0}")
 }
 
-fn line(what: &str, figure: &str, beside: &str) {
-    println!("{what:<48} {figure:<28} {beside}");
+fn line(what: &str, figure: &str, limit: &str) {
+    println!("{what:<48} {figure:<28} {limit}");
 }

@@ -1,4 +1,4 @@
-//! Who may sign in, and as what.
+//! Users, sessions, invitations and API tokens.
 
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,18 @@ const OTHER: &str = "another horse battery staple";
 const HERE: &str = "192.0.2.1";
 
 on_both![
-    a_session_is_its_own_each_time_and_ends_with_what_it_rests_on,
-    an_invitation_is_used_once_and_looking_at_it_changes_nothing,
+    a_session_ends_with_its_user_or_password,
+    an_invitation_works_once_and_opening_it_changes_nothing,
     a_new_password_ends_sessions_and_links,
-    the_last_admin_stays,
-    guessing_is_throttled_and_shuts_nobody_out_for_ever,
-    nothing_tells_who_exists,
-    time_does_not_tell_who_exists,
-    a_token_ends_when_its_time_is_over_or_it_is_revoked,
-    accounts_know_nothing_of_each_other,
+    the_last_admin_cannot_be_removed,
+    guessing_is_throttled_and_locks_no_user_out_for_ever,
+    responses_do_not_reveal_which_users_exist,
+    response_times_do_not_reveal_which_users_exist,
+    a_token_ends_when_it_expires_or_is_revoked,
+    accounts_are_isolated_from_each_other,
     every_change_of_access_is_an_audit_event,
-    a_password_that_was_replaced_while_it_was_checked_opens_nothing,
-    links_end_with_what_they_rest_on,
+    a_password_replaced_during_its_check_does_not_sign_in,
+    links_end_with_their_creator_and_their_user,
 ];
 
 async fn person(house: &House, email: &str, role: Role) {
@@ -63,7 +63,7 @@ async fn events(house: &House, action: &str) -> Vec<Value> {
         .collect()
 }
 
-async fn a_session_is_its_own_each_time_and_ends_with_what_it_rests_on(house: House) {
+async fn a_session_ends_with_its_user_or_password(house: House) {
     person(&house, "ada@example.com", Role::Admin).await;
     person(&house, "bob@example.com", Role::Viewer).await;
     let first = sign_in(&house, " Bob@Example.com ", PASSWORD).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_session_is_its_own_each_time_and_ends_with_what_it_rests_on(house: Ho
     assert!(who(&house, &first).await.is_none());
     let bob = who(&house, &second).await.unwrap();
     assert!(!bob.may(Permission::EditDestination));
-    // A role counts from the next request on.
+    // A changed role applies from the next request.
     access::set_role(&house.engine, &house.admin, "bob@example.com", Role::Admin)
         .await
         .unwrap();
@@ -119,7 +119,7 @@ async fn a_session_is_its_own_each_time_and_ends_with_what_it_rests_on(house: Ho
     assert!(who(&house, &old).await.is_none(), "a week old");
 }
 
-async fn an_invitation_is_used_once_and_looking_at_it_changes_nothing(house: House) {
+async fn an_invitation_works_once_and_opening_it_changes_nothing(house: House) {
     let engine = &house.engine;
     let first = access::invite(engine, &house.admin, "eve@example.com", Role::Viewer)
         .await
@@ -206,7 +206,7 @@ async fn a_new_password_ends_sessions_and_links(house: House) {
     assert!(ada.may(Permission::EditAccess), "the role stays what it was");
 }
 
-async fn the_last_admin_stays(house: House) {
+async fn the_last_admin_cannot_be_removed(house: House) {
     let engine = &house.engine;
     person(&house, "ada@example.com", Role::Admin).await;
     person(&house, "bob@example.com", Role::Viewer).await;
@@ -219,7 +219,7 @@ async fn the_last_admin_stays(house: House) {
     assert_eq!(removed.problem().code, Code::Conflict);
     let demoted = access::set_role(engine, &house.admin, "ada@example.com", Role::Viewer).await;
     assert_eq!(demoted.unwrap_err().problem().code, Code::Conflict);
-    // Of two admins who remove each other at the same time one stays.
+    // When two admins remove each other at the same time, one remains.
     access::set_role(engine, &house.admin, "bob@example.com", Role::Admin)
         .await
         .unwrap();
@@ -230,7 +230,7 @@ async fn the_last_admin_stays(house: House) {
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
 }
 
-async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
+async fn guessing_is_throttled_and_locks_no_user_out_for_ever(house: House) {
     person(&house, "ada@example.com", Role::Admin).await;
     sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
     for _ in 0..5 {
@@ -254,7 +254,7 @@ async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
         sign_in(&house, "ada@example.com", PASSWORD).await.is_ok(),
         "where she has signed in before she still can"
     );
-    // A new password lets its person try again at once, from wherever.
+    // A new password ends the throttling of its user from every address.
     access::reset_password(&house.engine, &house.admin, "ada@example.com", PASSWORD)
         .await
         .unwrap();
@@ -272,7 +272,7 @@ async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
             .is_ok(),
         "a quarter of an hour later"
     );
-    // One place that tries many people.
+    // One address that tries many users.
     for person in 0..30 {
         let email = format!("p{person}@example.com");
         let _ = sign_in_from(&house, &email, "wrong", "203.0.113.9").await;
@@ -281,7 +281,7 @@ async fn guessing_is_throttled_and_shuts_nobody_out_for_ever(house: House) {
     assert_eq!(last, Err(Code::Throttled));
 }
 
-async fn nothing_tells_who_exists(house: House) {
+async fn responses_do_not_reveal_which_users_exist(house: House) {
     person(&house, "ada@example.com", Role::Admin).await;
     let mut refusals = Vec::new();
     for email in ["ada@example.com", "nobody@example.com"] {
@@ -297,8 +297,8 @@ async fn nothing_tells_who_exists(house: House) {
     assert_eq!(hers[5].code, Code::Throttled);
 }
 
-/// A hash takes tens of milliseconds, so that leaving it out for those who do not exist would show as a factor of ten.
-async fn time_does_not_tell_who_exists(house: House) {
+/// A hash takes tens of milliseconds; skipping it for unknown users would show as a factor of ten.
+async fn response_times_do_not_reveal_which_users_exist(house: House) {
     let attempts = 12;
     for attempt in 0..attempts {
         person(&house, &format!("p{attempt}@example.com"), Role::Viewer).await;
@@ -317,7 +317,7 @@ async fn time_does_not_tell_who_exists(house: House) {
     assert!((0.4..2.5).contains(&ratio), "{theirs:?} against {nobodys:?}");
 }
 
-async fn a_token_ends_when_its_time_is_over_or_it_is_revoked(house: House) {
+async fn a_token_ends_when_it_expires_or_is_revoked(house: House) {
     let engine = &house.engine;
     let input = ApiTokenInput {
         name: "SIEM".to_owned(),
@@ -359,7 +359,7 @@ async fn a_token_ends_when_its_time_is_over_or_it_is_revoked(house: House) {
     assert_eq!(gone.problem().code, Code::NotFound);
 }
 
-async fn accounts_know_nothing_of_each_other(house: House) {
+async fn accounts_are_isolated_from_each_other(house: House) {
     let engine = &house.engine;
     person(&house, "ada@example.com", Role::Admin).await;
     let other = AccountName::parse("other").unwrap();
@@ -384,7 +384,7 @@ async fn accounts_know_nothing_of_each_other(house: House) {
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::NotFound);
     }
-    // Inviting an address says nothing of other accounts, and the link is as good as none.
+    // Inviting an address of another account reveals nothing, and the link does not work.
     let link = access::invite(engine, &stranger, "ada@example.com", Role::Viewer)
         .await
         .unwrap();
@@ -433,8 +433,8 @@ async fn every_change_of_access_is_an_audit_event(house: House) {
     );
 }
 
-/// Checking takes tens of milliseconds; whatever is reset meanwhile holds.
-async fn a_password_that_was_replaced_while_it_was_checked_opens_nothing(house: House) {
+/// A check takes tens of milliseconds; a reset during it takes precedence.
+async fn a_password_replaced_during_its_check_does_not_sign_in(house: House) {
     for round in 0..6 {
         let email = format!("p{round}@example.com");
         person(&house, &email, Role::Viewer).await;
@@ -450,7 +450,7 @@ async fn a_password_that_was_replaced_while_it_was_checked_opens_nothing(house: 
     }
 }
 
-async fn links_end_with_what_they_rest_on(house: House) {
+async fn links_end_with_their_creator_and_their_user(house: House) {
     let engine = &house.engine;
     let setup = access::setup_link(engine).await.unwrap();
     let again = access::setup_link(engine).await.unwrap();
@@ -458,7 +458,7 @@ async fn links_end_with_what_they_rest_on(house: House) {
     person(&house, "ada@example.com", Role::Admin).await;
     assert!(
         access::link(engine, &again).await.unwrap().is_none(),
-        "somebody is there"
+        "the account has users"
     );
     person(&house, "eve@example.com", Role::Admin).await;
     let eve = who(&house, &sign_in(&house, "eve@example.com", PASSWORD).await.unwrap())

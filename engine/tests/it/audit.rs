@@ -1,4 +1,4 @@
-//! Rule 15: every change is an audit event in the transaction that makes it, and no secret is in it.
+//! Rule 15: every change records an audit event in its transaction, without secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::support::{House, On, connector, destination};
 use auditstream_testkit::s3::{BUCKET, SECRET, Store};
 
 on_both![
-    a_change_and_its_event_are_made_together_or_not_at_all,
-    no_sender_can_pass_an_event_off_as_one_of_this_servers_own,
+    a_change_and_its_event_are_committed_together_or_not_at_all,
+    no_client_can_forge_an_event_of_the_server,
 ];
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -29,8 +29,8 @@ const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
 const EVE: &str = "eve@example.com";
 
-/// Everything that somebody can change, in an order in which each can be made, with its event: the kind of thing, the
-/// thing, the action.
+/// Every change that an admin can make, in an order in which each is possible, with its event: the
+/// resource type, the resource, the action.
 const CHANGES: &[(Change, [&str; 3])] = &[
     (Change::MakeConnector, ["CONNECTOR", "aws", "CREATE"]),
     (Change::EditConnector, ["CONNECTOR", "aws", "UPDATE"]),
@@ -108,19 +108,19 @@ enum Change {
     MakeAccount,
 }
 
-/// What changes need that were made before them.
+/// The results of earlier changes that later ones need.
 struct Scene {
     house: House,
     store: Store,
-    /// The ends of links, by the change that uses them.
+    /// The tokens of one-time links, by the change that uses them.
     invitation: String,
     password_link: String,
-    /// Whoever is signed in.
+    /// The signed-in user.
     cookie: String,
 }
 
 impl Scene {
-    /// What stands before a change and is none of it.
+    /// Prepares the state that `change` needs.
     async fn prepare(&mut self, change: Change) {
         let (engine, admin) = (&self.house.engine, &self.house.admin);
         match change {
@@ -138,7 +138,7 @@ impl Scene {
                 };
                 self.cookie = access::sign_in(engine, ADA, password, None, HERE).await.unwrap();
             }
-            // As a run would leave it that found somebody else's object.
+            // The state after a run that found another writer's object.
             Change::RenameBatch => {
                 let failure = r#"{"code":"object_exists","message":"m","hint":"h","blocked":true,"at":1}"#;
                 let mut connection = self.house.connection().await;
@@ -256,8 +256,8 @@ impl Scene {
     }
 }
 
-/// Each change is tried while the trail takes no events, and then again: first nothing comes of it, then all of it does.
-async fn a_change_and_its_event_are_made_together_or_not_at_all(mut house: House) {
+/// Tries each change while the trail accepts no events, when nothing may change, and then again.
+async fn a_change_and_its_event_are_committed_together_or_not_at_all(mut house: House) {
     house.stop_streaming().await;
     house.sql("CREATE TABLE silence (since INTEGER)").await;
     house
@@ -285,18 +285,21 @@ async fn a_change_and_its_event_are_made_together_or_not_at_all(mut house: House
         scene.prepare(*change).await;
         let before = state(&scene.house).await;
         scene.house.sql("INSERT INTO silence VALUES (1)").await;
-        assert!(scene.make(*change).await.is_err(), "{change:?} was made without a word");
+        assert!(
+            scene.make(*change).await.is_err(),
+            "{change:?} succeeded without an event"
+        );
         scene.house.sql("DELETE FROM silence").await;
         assert_eq!(
             before,
             state(&scene.house).await,
             "{change:?} was not made, and left something"
         );
-        let told = told(&scene.house).await;
+        let before = recorded(&scene.house).await;
         scene.make(*change).await.unwrap();
-        let new: Vec<_> = self::told(&scene.house).await.difference(&told).cloned().collect();
+        let new: Vec<_> = recorded(&scene.house).await.difference(&before).cloned().collect();
         let [(_, _, words)] = new.as_slice() else {
-            panic!("{change:?} was told as {new:?}")
+            panic!("{change:?} was recorded as {new:?}")
         };
         assert_eq!(words, event, "{change:?}");
     }
@@ -310,12 +313,15 @@ async fn a_change_and_its_event_are_made_together_or_not_at_all(mut house: House
         &scene.invitation,
         &scene.password_link,
     ] {
-        assert!(!all.contains(&secret.to_lowercase()), "a secret stands in the database");
+        assert!(
+            !all.contains(&secret.to_lowercase()),
+            "a secret is in plain text in the database"
+        );
     }
 }
 
-/// Every event: its account, its sequence, and what it says.
-async fn told(house: &House) -> BTreeSet<(i64, i64, [String; 3])> {
+/// Returns the account, sequence and summary of every event.
+async fn recorded(house: &House) -> BTreeSet<(i64, i64, [String; 3])> {
     let mut connection = house.connection().await;
     let query = "SELECT account_id, sequence, resource_type, resource, action FROM audit_event";
     let rows: Vec<(i64, i64, String, String, String)> = sqlx::query_as(query).fetch_all(&mut connection).await.unwrap();
@@ -325,7 +331,8 @@ async fn told(house: &House) -> BTreeSet<(i64, i64, [String; 3])> {
         .collect()
 }
 
-/// Every table with all its rows as text; not those that count failed sign-ins and heartbeats, which are no changes.
+/// Returns every table with its rows as text, except those that count failed sign-ins and
+/// heartbeats, which are not changes.
 async fn state(house: &House) -> BTreeMap<String, Vec<String>> {
     let mut connection = house.connection().await;
     let tables = match house.on {
@@ -364,7 +371,7 @@ async fn rows(on: On, connection: &mut AnyConnection, table: &str) -> Vec<String
         .unwrap()
 }
 
-async fn no_sender_can_pass_an_event_off_as_one_of_this_servers_own(house: House) {
+async fn no_client_can_forge_an_event_of_the_server(house: House) {
     access::create_user(&house.engine, &house.admin, ADA, Role::Viewer, PASSWORD)
         .await
         .unwrap();

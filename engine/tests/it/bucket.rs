@@ -1,4 +1,4 @@
-//! The bucket check, and the ways out when an object is already there.
+//! The bucket check, and the repairs when an object already exists.
 
 use std::io::{Read as _, Write as _};
 
@@ -36,7 +36,7 @@ async fn scene() -> (House, Store, Proxy) {
 }
 
 #[tokio::test]
-async fn a_good_bucket_passes_every_step_and_nothing_is_left_in_it() {
+async fn a_working_bucket_passes_every_step_and_is_left_empty() {
     let (house, store, _proxy) = scene().await;
     assert_eq!(remembered(&house).await, None);
     let found = check(&house).await;
@@ -55,7 +55,7 @@ async fn a_good_bucket_passes_every_step_and_nothing_is_left_in_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_named_with_the_policy_that_allows_it() {
+async fn a_denied_action_is_reported_with_the_policy_that_allows_it() {
     let (house, store, proxy) = scene().await;
     let deny = |methods: &[&'static str]| proxy.state.lock().unwrap().denied = methods.to_vec();
     deny(&["PUT"]);
@@ -91,7 +91,7 @@ async fn what_is_not_allowed_is_named_with_the_policy_that_allows_it() {
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_the_condition_is_found_out_and_remembered() {
+async fn a_store_that_ignores_the_condition_is_detected_and_remembered() {
     let (house, _store, proxy) = scene().await;
     proxy.state.lock().unwrap().ignores_condition = true;
     let found = check(&house).await;
@@ -109,13 +109,13 @@ async fn a_store_that_ignores_the_condition_is_found_out_and_remembered() {
     assert_eq!(remembered(&house).await, None, "another bucket may be another store's");
 }
 
-/// Rule 7: one of them begins, waits for the store, and goes on when the other is done, or the other way round.
+/// Rule 7: each of the two waits for the store while the other one runs.
 #[tokio::test]
-async fn two_checks_of_one_prefix_at_the_same_time_do_not_disturb_each_other() {
+async fn two_concurrent_checks_of_one_prefix_do_not_interfere() {
     let store = Store::start().await;
     let house = house(&store.endpoint).await;
     house.destination(BUCKET, json!({"prefix": "siem/"})).await;
-    // The first PUT of the one, and the second: what it writes, and what it writes again on condition.
+    // The first PUT writes the probe; the second writes it again with a condition.
     for held in [&[Fault::HoldAnswer][..], &[Fault::Pass, Fault::Hold]] {
         store.next(held);
         let before = store.puts.load(std::sync::atomic::Ordering::SeqCst);
@@ -140,7 +140,7 @@ async fn two_checks_of_one_prefix_at_the_same_time_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn a_bucket_elsewhere_or_nowhere_is_told() {
+async fn a_bucket_in_another_region_or_missing_is_reported() {
     let (house, _store, proxy) = scene().await;
     proxy.state.lock().unwrap().region = Some("eu-central-1".into());
     let found = check(&house).await;
@@ -179,7 +179,7 @@ async fn a_bucket_elsewhere_or_nowhere_is_told() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_nobody_there_are_told_apart() {
+async fn wrong_credentials_and_an_unreachable_store_are_distinguished() {
     let (house, _store, proxy) = scene().await;
     let mut wrong = connector(&proxy.endpoint);
     wrong.spec.credentials =
@@ -203,7 +203,7 @@ async fn wrong_credentials_and_nobody_there_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_object_of_another_compressor_is_ours_when_its_content_is() {
+async fn an_object_of_another_compressor_version_with_the_same_content_is_delivered() {
     for keeps_metadata in [true, false] {
         let store = Store::start().await;
         let house = house(&store.endpoint).await;
@@ -254,7 +254,7 @@ async fn a_blocked_batch_is_sent_under_a_new_name() {
     assert_eq!(denied.code, Code::Conflict, "it fails, but no object has its name");
     let path = store.path(BUCKET, &frozen.key);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, "somebody else's").unwrap();
+    std::fs::write(&path, "another writer's").unwrap();
     destinations::stream_now(&house.engine, &house.admin, "siem")
         .await
         .unwrap();
@@ -267,10 +267,10 @@ async fn a_blocked_batch_is_sent_under_a_new_name() {
         })
         .await;
     rename(frozen.number).await.unwrap();
-    // Without being asked again.
+    // The run continues by itself.
     house.settled(|item| item.streaming_details.failure.is_none()).await;
     house.streamed().await;
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody else's");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another writer's");
     std::fs::remove_file(&path).unwrap();
     assert!(dense(&store.sequences(BUCKET)));
     let all = house.batches().await;

@@ -1,5 +1,5 @@
-//! A process of its own with an engine, for tests that end it without warning: this very program again, with one test in
-//! it and its orders in the environment.
+//! A separate process with an engine, for tests that kill it: this test program again, with one
+//! test selected and its instructions in the environment.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -15,14 +15,14 @@ use crate::support::{House, On, config, ingester};
 
 const DATABASE: &str = "AUDITSTREAM_TEST_DATABASE";
 
-/// A process under test. It ends with its owner.
+/// A process under test. It is killed when dropped.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Process {
-    /// Starts this program again with one test alone, on the house's database.
+    /// Starts this program with one test, on the house's database.
     pub fn start(test: &str, house: &House, orders: &[(&str, String)]) -> Self {
         let place = match &house.config.database {
             DatabaseUrl::Sqlite(file) => file.display().to_string(),
@@ -48,12 +48,12 @@ impl Process {
         Self { child, lines }
     }
 
-    /// The next line that it writes; none when it has ended, or has written nothing for so long.
+    /// Returns its next line; `None` when it has ended or has written nothing for `patience`.
     pub fn line(&self, patience: Duration) -> Option<String> {
         self.lines.recv_timeout(patience).ok()
     }
 
-    /// Waits until it writes this line.
+    /// Waits for a line and returns whether it came.
     pub fn says(&self, wanted: &str, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while let Some(line) = self.line(until.saturating_duration_since(Instant::now())) {
@@ -64,13 +64,13 @@ impl Process {
         false
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for its end, and answers whether it was a good one.
+    /// Waits for its end and returns whether it succeeded.
     pub fn ends_well(&mut self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while Instant::now() < until {
@@ -90,7 +90,7 @@ impl Drop for Process {
     }
 }
 
-/// Inside such a process.
+/// The engine inside such a process.
 pub struct Inside {
     pub engine: Engine,
     pub admin: Actor,
@@ -98,7 +98,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// None where this is no process of a test: somebody asked for ignored tests.
+    /// Opens the engine; `None` when the test was started by hand with `--ignored`.
     pub async fn open(interval: Duration) -> Option<Self> {
         let place = std::env::var(DATABASE).ok()?;
         let database = if place.starts_with("postgres") {
@@ -128,15 +128,15 @@ impl Inside {
     }
 }
 
-/// Tells the test, whatever the harness does with output.
+/// Writes a line to the parent, even when the harness captures output.
 pub fn say(line: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "\n{line}").unwrap();
     out.flush().unwrap();
 }
 
-/// How long a process may take for what it does in a second or two; where servers share a database it first waits until
-/// the one before it is known to be gone.
+/// The time limit for work of a second or two. On PostgreSQL a process first waits until the lease
+/// of its predecessor has expired.
 pub fn patience(on: On) -> Duration {
     match on {
         On::Sqlite => Duration::from_secs(60),

@@ -11,14 +11,14 @@ use auditstream_testkit::postgres::address;
 use auditstream_testkit::s3::{SECRET, Store};
 
 on_both![
-    a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there,
-    a_watched_test_tells_its_steps_as_it_takes_them_and_ends_with_the_same_answer,
+    a_test_distinguishes_valid_invalid_and_unreachable,
+    a_watched_test_reports_each_step_and_ends_with_the_same_result,
     a_secret_is_never_shown_again,
-    a_connector_in_use_stays_and_an_id_is_taken_once,
+    a_connector_in_use_cannot_be_deleted_and_an_id_is_unique,
     a_wrong_master_key_or_a_newer_database_is_refused,
 ];
 
-async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there(house: House) {
+async fn a_test_distinguishes_valid_invalid_and_unreachable(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     let good = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
@@ -38,35 +38,35 @@ async fn a_test_tells_good_credentials_from_bad_ones_and_from_nobody_there(house
     connectors::replace(&house.engine, &house.admin, "aws", connector("http://127.0.0.1:1"))
         .await
         .unwrap();
-    let nobody = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
+    let unreachable = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(
-        (nobody.steps[1].status, nobody.steps[2].status),
+        (unreachable.steps[1].status, unreachable.steps[2].status),
         (Outcome::Failure, Outcome::Skipped)
     );
 }
 
-async fn a_watched_test_tells_its_steps_as_it_takes_them_and_ends_with_the_same_answer(house: House) {
+async fn a_watched_test_reports_each_step_and_ends_with_the_same_result(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     for endpoint in [store.endpoint.as_str(), "http://127.0.0.1:1"] {
         connectors::replace(&house.engine, &house.admin, "aws", connector(endpoint))
             .await
             .unwrap();
-        let told = connectors::watch_test(&house.engine, &house.admin, "aws")
+        let progress = connectors::watch_test(&house.engine, &house.admin, "aws")
             .await
             .unwrap();
-        let told: Vec<_> = told.collect().await;
+        let progress: Vec<_> = progress.collect().await;
         let answer = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
         let names: Vec<_> = answer.steps.iter().map(|step| step.name.clone()).collect();
-        assert_eq!(told.first(), Some(&TestProgress::Planned(names.clone())));
-        assert_eq!(told.last(), Some(&TestProgress::Done(answer.clone())));
+        assert_eq!(progress.first(), Some(&TestProgress::Planned(names.clone())));
+        assert_eq!(progress.last(), Some(&TestProgress::Done(answer.clone())));
         let ended = |progress: &TestProgress| match progress {
             TestProgress::Ended(step) => Some(step.clone()),
             _ => None,
         };
-        assert_eq!(told.iter().filter_map(ended).collect::<Vec<_>>(), answer.steps);
-        assert_eq!(told[1], TestProgress::Begun(names[0].clone()));
-        let place = |wanted: &TestProgress| told.iter().position(|progress| progress == wanted);
+        assert_eq!(progress.iter().filter_map(ended).collect::<Vec<_>>(), answer.steps);
+        assert_eq!(progress[1], TestProgress::Begun(names[0].clone()));
+        let place = |wanted: &TestProgress| progress.iter().position(|progress| progress == wanted);
         let reached = place(&TestProgress::Begun(names[1].clone())).unwrap();
         assert!(place(&TestProgress::Ended(answer.steps[0].clone())).unwrap() < reached);
         assert!(place(&TestProgress::Ended(answer.steps[1].clone())).unwrap() > reached);
@@ -124,12 +124,12 @@ async fn a_secret_is_never_shown_again(house: House) {
     for secret in [SECRET, &hexadecimal] {
         assert!(
             !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
-            "a secret stands in the database"
+            "a secret is in plain text in the database"
         );
     }
 }
 
-async fn a_connector_in_use_stays_and_an_id_is_taken_once(house: House) {
+async fn a_connector_in_use_cannot_be_deleted_and_an_id_is_unique(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination("audit-logs", serde_json::json!({})).await;
@@ -167,7 +167,7 @@ async fn a_wrong_master_key_or_a_newer_database_is_refused(house: House) {
     assert!(refused.to_string().contains("newer version"), "{refused}");
 }
 
-/// Rule 14: whoever writes a configuration into a log writes no key into it.
+/// Rule 14: a logged configuration contains no key.
 #[test]
 fn debug_shows_no_key() {
     let config = config(std::path::PathBuf::from("auditstream.db").into());
@@ -180,7 +180,7 @@ fn debug_shows_no_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused_by_name() {
+async fn a_file_that_is_not_a_database_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.db");
     let text = "this is a text and has been for longer than a page of a database would be";
@@ -190,7 +190,7 @@ async fn what_is_no_database_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
+async fn an_unreachable_postgresql_is_reported_in_one_line_without_its_password() {
     for (url, why) in [
         ("postgres://audit:hush@127.0.0.1:1/audit".to_owned(), "refused"),
         (address("nowhere"), "does not exist"),
@@ -207,7 +207,7 @@ async fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password()
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_of_a_database_are_for_their_owner_alone() {
+async fn database_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(config(folder.path().join("auditstream.db").into()))

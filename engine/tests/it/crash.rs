@@ -1,5 +1,5 @@
-//! Rules 1, 2, 5, 8 and 9: a process that is killed before or after any change of state loses nothing, doubles nothing, and
-//! goes on when it is started again.
+//! Rules 1, 2, 5, 8 and 9: a process that is killed before or after any change of state loses
+//! nothing, duplicates nothing, and continues when it is started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,23 +14,23 @@ use crate::support::{House, On, destination, events};
 use auditstream_testkit::s3::{BUCKET, Store, lines};
 use auditstream_testkit::s3::{NetworkFault as Fault, Proxy};
 
-/// What the store does to the first PUTs.
+/// The behaviour of the store at the first PUTs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scene {
     Well,
-    /// Stored, and the answer lost.
+    /// Stored; the response is lost.
     Lost,
-    /// Nothing stored: 500.
+    /// Not stored: 500.
     Refused,
-    /// Somebody else's object has the name.
+    /// Another writer's object has the key.
     Taken,
-    /// Stored, the answer lost, and reading forbidden from then on.
+    /// Stored; the response is lost, and reading is forbidden from then on.
     Unreadable,
 }
 
 use Scene::{Lost, Refused, Taken, Unreadable, Well};
 
-/// Every place before and after a change of state, and what the store does on the way there; `:2` is the second time.
+/// Every failpoint, with the behaviour of the store on the way to it; `:2` is its second passage.
 const POINTS: &[(&str, &[Scene])] = &[
     ("create.committing", &[Well]),
     ("create.committed", &[Well]),
@@ -71,7 +71,7 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("rename.committed", &[Taken]),
 ];
 
-/// Events that the process sends before it moves the cursor, and after.
+/// The number of events that the process sends before it moves the cursor, and after.
 const EVENTS: usize = 40;
 const LATER: usize = 10;
 const SCENE: &str = "AUDITSTREAM_TEST_SCENE";
@@ -88,7 +88,7 @@ fn numbered(numbers: std::ops::Range<usize>) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn every_place_in_the_sources_is_in_the_table() {
+fn every_failpoint_in_the_sources_is_in_the_table() {
     fn walk(folder: &std::path::Path, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -114,13 +114,13 @@ fn every_place_in_the_sources_is_in_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_at_any_place_loses_and_doubles_nothing_on_sqlite() {
+async fn a_process_killed_at_any_failpoint_loses_and_duplicates_nothing_on_sqlite() {
     everywhere(On::Sqlite, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_at_any_place_loses_and_doubles_nothing_on_postgres() {
-    // Another server takes its work over after five seconds, in which nobody has to do anything.
+async fn a_process_killed_at_any_failpoint_loses_and_duplicates_nothing_on_postgres() {
+    // Another server takes over after five idle seconds, so that many can wait at once.
     everywhere(On::Postgres, 8).await;
 }
 
@@ -176,7 +176,7 @@ async fn killed_at(on: On, point: &'static str, scene: Scene) {
         );
         first.kill();
         let mut second = Process::start("crash::the_process", &house, &[scene]);
-        assert!(second.says("finished", patience(on)), "{point}: it did not go on");
+        assert!(second.says("finished", patience(on)), "{point}: it did not continue");
         assert!(second.ends_well(patience(on)), "{point}");
         house
     })
@@ -185,7 +185,8 @@ async fn killed_at(on: On, point: &'static str, scene: Scene) {
     check(&house, &store, &format!("{on:?} {point} {scene:?}")).await;
 }
 
-/// The bucket, life by life: each is in order and without gaps from the trail's beginning, and the last has everything.
+/// Checks the bucket life by life: each is in order and without gaps from the start of the trail,
+/// and the last one is complete.
 async fn check(house: &House, store: &Store, what: &str) {
     let mut connection = house.connection().await;
     let last: i64 = sqlx::query_scalar("SELECT last_sequence FROM account")
@@ -204,12 +205,12 @@ async fn check(house: &House, store: &Store, what: &str) {
     let renamed: BTreeMap<&str, &(i64, String)> = delivered.iter().map(|batch| (batch.1.as_str(), batch)).collect();
     let mut lives: BTreeMap<String, Vec<(i64, serde_json::Value)>> = BTreeMap::new();
     for (key, bytes) in store.objects(BUCKET) {
-        if bytes == b"somebody else's" {
+        if bytes == b"another writer's" {
             continue;
         }
         let name = key.rsplit('/').next().unwrap();
         let number: i64 = name[..12].parse().unwrap();
-        // A batch under a new name belongs to the life that it was made in: here there was one.
+        // A renamed batch belongs to the life in which it was frozen: here there was one.
         let life = if what.contains("Taken") {
             assert!(renamed.contains_key(key.as_str()), "{what}: {key} is not known");
             uid.clone()
@@ -247,7 +248,7 @@ async fn check(house: &House, store: &Store, what: &str) {
     );
 }
 
-/// What the process does; started again it goes on where it was.
+/// The work of the process; when started again it continues where it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that the tests above start and kill"]
 async fn the_process() {
@@ -295,7 +296,7 @@ async fn activate(inside: &Inside) {
         .unwrap();
 }
 
-/// Waits until it has everything, asking for runs as an admin does, and for a new name where that is needed.
+/// Waits until everything is delivered, requesting runs, and a new name where that is needed.
 async fn settled(inside: &Inside, rename: bool) {
     let (engine, admin) = (&inside.engine, &inside.admin);
     for _ in 0..1200 {
@@ -314,7 +315,7 @@ async fn settled(inside: &Inside, rename: bool) {
                 .unwrap()
                 .items
                 .remove(0);
-            // Refused when a run has just begun again: then it is blocked again in a moment.
+            // Refused while a run is in progress, which blocks again in a moment.
             let _ = destinations::rename_batch(engine, admin, "siem", newest.number).await;
         }
         destinations::stream_now(engine, admin, "siem").await.unwrap();

@@ -1,4 +1,5 @@
-//! How connectors sign in, against an STS that checks everything, and a store that takes what it gives out.
+//! How connectors sign in, against an STS that checks every request and a store that accepts the
+//! credentials that it issues.
 
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +78,7 @@ fn step<'a>(test: &'a ConnectionTest, name: &str) -> &'a auditstream_model::Test
 }
 
 #[tokio::test]
-async fn a_role_is_taken_on_with_the_accounts_own_external_id() {
+async fn a_role_is_assumed_with_the_external_id_of_the_account() {
     let street = Street::open().await;
     street.connect(manual(), Some(ROLE)).await;
     street.sts.trust(ROLE, &street.external_id().await);
@@ -89,7 +90,7 @@ async fn a_role_is_taken_on_with_the_accounts_own_external_id() {
     street.house.send(&events()[5..9]).await;
     street.house.streamed().await;
     assert!(dense(&street.store.sequences(BUCKET)));
-    // One for the test, one for all that was streamed.
+    // One for the connection test, one for all streaming.
     assert_eq!(
         street.sts.calls("AssumeRole"),
         2,
@@ -98,11 +99,11 @@ async fn a_role_is_taken_on_with_the_accounts_own_external_id() {
 }
 
 #[tokio::test]
-async fn another_external_id_or_an_unknown_role_is_refused_with_what_to_do() {
+async fn another_external_id_or_an_unknown_role_is_refused_with_a_hint() {
     let street = Street::open().await;
     street.connect(manual(), Some(ROLE)).await;
     let own = street.external_id().await;
-    for trusted in [Some("somebody-elses"), None] {
+    for trusted in [Some("another-account"), None] {
         if let Some(external_id) = trusted {
             street.sts.trust(ROLE, external_id);
         } else {
@@ -136,7 +137,7 @@ async fn another_external_id_or_an_unknown_role_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn no_account_takes_on_a_role_that_trusts_another_account() {
+async fn no_account_assumes_a_role_that_trusts_another_account() {
     let street = Street::open().await;
     let engine = &street.house.engine;
     street.connect(manual(), Some(ROLE)).await;
@@ -145,7 +146,7 @@ async fn no_account_takes_on_a_role_that_trusts_another_account() {
     let tenant = AccountName::parse("tenant").unwrap();
     access::create_account(engine, &tenant).await.unwrap();
     let tenant = Actor::command_line(engine, &tenant).await.unwrap();
-    // The very same connector, its keys and all.
+    // The same connector with the same keys.
     let made = connectors::create(engine, &tenant, street.connector(manual(), Some(ROLE)))
         .await
         .unwrap();
@@ -192,7 +193,7 @@ async fn temporary_credentials_are_refreshed_before_they_expire() {
 }
 
 #[tokio::test]
-async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
+async fn while_sts_is_down_credentials_are_used_until_they_expire() {
     let street = Street::open().await;
     street.connect(manual(), Some(ROLE)).await;
     street.sts.trust(ROLE, &street.external_id().await);
@@ -201,7 +202,7 @@ async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
     street.stream().await;
     street.house.streamed().await;
     street.sts.state.lock().unwrap().down = true;
-    // Two thirds of their life are over: they would be fetched anew.
+    // After two thirds of their lifetime they are due for renewal.
     tokio::time::sleep_until(given + Duration::from_millis(10_500)).await;
     street.house.send(&events()[5..9]).await;
     street.house.streamed().await;
@@ -223,7 +224,7 @@ async fn while_sts_is_down_what_was_given_is_used_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_session_token_goes_with_its_key_and_one_that_expired_is_named() {
+async fn a_session_token_is_sent_and_an_expired_one_is_reported() {
     let street = Street::open().await;
     let key = |expires| Key {
         secret: SECRET.into(),
@@ -253,7 +254,7 @@ async fn a_session_token_goes_with_its_key_and_one_that_expired_is_named() {
 }
 
 #[tokio::test]
-async fn a_pod_signs_in_with_its_service_account_and_says_when_it_has_none() {
+async fn a_pod_signs_in_with_its_service_account_or_reports_that_it_has_none() {
     let street = Street::open().await;
     street.connect(json!({"type": "IRSA"}), None).await;
     let without = street.test().await;
@@ -289,11 +290,11 @@ async fn a_pod_signs_in_with_its_service_account_and_says_when_it_has_none() {
 }
 
 #[tokio::test]
-async fn the_hosts_own_identity_is_for_the_accounts_that_were_named() {
+async fn the_host_identity_is_reserved_for_the_named_accounts() {
     let street = Street::open().await;
     street.connect(json!({"type": "IRSA"}), None).await;
     street.house.destination(BUCKET, json!({})).await;
-    let nobody = AwsSettings {
+    let no_account = AwsSettings {
         host_accounts: vec![AccountName::parse("tenant").unwrap()],
         web_identity: Some(WebIdentity {
             token_file: street.house.folder.path().join("token"),
@@ -303,7 +304,7 @@ async fn the_hosts_own_identity_is_for_the_accounts_that_were_named() {
     };
     std::fs::write(street.house.folder.path().join("token"), POD_TOKEN).unwrap();
     let street = Street {
-        house: street.house.restart_with(nobody).await,
+        house: street.house.restart_with(no_account).await,
         ..street
     };
     for kind in ["INHERIT", "IRSA"] {
@@ -365,7 +366,7 @@ async fn a_changed_connector_takes_effect_at_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_stop_nothing_for_good() {
+async fn streaming_resumes_once_wrong_credentials_are_corrected() {
     let street = Street::open().await;
     let wrong = json!({"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "wrong"});
     street.connect(wrong, None).await;
@@ -375,8 +376,8 @@ async fn wrong_credentials_stop_nothing_for_good() {
         .settled(|item| item.streaming_details.failure.is_some())
         .await;
     assert_eq!(failing.streaming_details.failure.unwrap().code.as_str(), "credentials");
-    let mended = street.connector(manual(), None);
-    connectors::replace(&street.house.engine, &street.house.admin, "aws", mended)
+    let corrected = street.connector(manual(), None);
+    connectors::replace(&street.house.engine, &street.house.admin, "aws", corrected)
         .await
         .unwrap();
     street.house.streamed().await;
@@ -385,7 +386,7 @@ async fn wrong_credentials_stop_nothing_for_good() {
 }
 
 #[tokio::test]
-async fn aws_itself_is_asked_who_the_credentials_are() {
+async fn without_an_endpoint_aws_identifies_the_credentials() {
     let street = Street::open().await;
     let mut input = street.connector(manual(), None);
     input.spec.endpoint = None;

@@ -1,5 +1,5 @@
-//! A database that is full, locked or gone for a while: it is told, nothing that was acknowledged is lost (rule 1), and
-//! everything goes on by itself.
+//! A database that is full, locked or away for a while: it is reported, no acknowledged event is
+//! lost (rule 1), and work resumes by itself.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use crate::support::{House, On, dense, events};
 use crate::{on, on_both};
 use auditstream_testkit::s3::{BUCKET, Store};
 
-on_both![a_foreign_lock_is_told_and_everything_goes_on_behind_it,];
+on_both![a_locked_database_is_reported_and_work_resumes_afterwards,];
 on!(
     sqlite_file,
     Sqlite,
-    a_full_disk_is_told_and_everything_goes_on_when_there_is_room,
+    a_full_disk_is_reported_and_work_resumes_when_there_is_space,
 );
-on!(postgres_server, Postgres, connections_that_are_cut_off_are_made_again,);
+on!(postgres_server, Postgres, lost_connections_are_opened_again,);
 
 async fn send(house: &House, name: &str, count: usize) -> Result<IngestOutcome, Problem> {
     let mut event = events().remove(0);
@@ -48,7 +48,7 @@ fn delivered(store: &Store, name: &str) -> usize {
     events.iter().filter(of).count()
 }
 
-async fn a_foreign_lock_is_told_and_everything_goes_on_behind_it(mut house: House) {
+async fn a_locked_database_is_reported_and_work_resumes_afterwards(mut house: House) {
     house.config.limits.busy = Duration::from_millis(300);
     let house = house.reopen().await;
     let store = streaming(&house).await;
@@ -77,7 +77,7 @@ async fn a_foreign_lock_is_told_and_everything_goes_on_behind_it(mut house: Hous
     assert_eq!(counts, [5, 0, 5], "what was acknowledged, and nothing else");
 }
 
-async fn a_full_disk_is_told_and_everything_goes_on_when_there_is_room(mut house: House) {
+async fn a_full_disk_is_reported_and_work_resumes_when_there_is_space(mut house: House) {
     house.config.limits.sqlite_pages = Some(400);
     let house = house.reopen().await;
     let store = streaming(&house).await;
@@ -98,7 +98,7 @@ async fn a_full_disk_is_told_and_everything_goes_on_when_there_is_room(mut house
     }
     let unready = house.engine.ready().await.unwrap_err();
     assert_eq!(unready.problem().code, Code::Unavailable);
-    // Somebody makes room.
+    // Space becomes available.
     house.sql("DROP INDEX audit_event_time").await;
     assert_eq!(send(&house, "after", 20).await.unwrap().accepted, 20);
     house.engine.ready().await.unwrap();
@@ -114,7 +114,7 @@ async fn a_full_disk_is_told_and_everything_goes_on_when_there_is_room(mut house
     );
 }
 
-async fn connections_that_are_cut_off_are_made_again(house: House) {
+async fn lost_connections_are_opened_again(house: House) {
     let store = streaming(&house).await;
     let mut acknowledged = 0;
     for round in 0..5 {

@@ -1,4 +1,5 @@
-//! Where endpoints that people type may lead: what is typed is refused when it is saved, and what it leads to when it is used.
+//! The egress policy: a forbidden address is refused when it is saved, a name that resolves to one
+//! when it is used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +16,9 @@ use auditstream_testkit::s3::Store;
 
 on_both![
     an_endpoint_at_a_metadata_address_is_refused_when_it_is_saved,
-    an_endpoint_whose_name_leads_to_a_metadata_address_is_refused_when_it_is_used,
-    a_buckets_name_in_front_of_an_endpoint_makes_no_address_of_it,
-    private_endpoints_can_be_forbidden_also_through_dns,
+    an_endpoint_that_resolves_to_a_metadata_address_is_refused_when_it_is_used,
+    a_bucket_name_before_an_endpoint_cannot_form_an_address,
+    private_endpoints_can_be_forbidden_even_through_dns,
     a_redirect_of_a_store_is_not_followed,
 ];
 
@@ -47,7 +48,7 @@ async fn an_endpoint_at_a_metadata_address_is_refused_when_it_is_saved(house: Ho
     }
 }
 
-/// What a connector's test says of an endpoint that is refused.
+/// Returns the message of a connection test whose endpoint is refused.
 async fn refused_in_use(engine: &Engine, house: &House, endpoint: &str) -> String {
     let saved = connectors::replace(engine, &house.admin, "aws", connector(endpoint)).await;
     saved.unwrap_or_else(|error| panic!("a name is looked at when it is used: {endpoint}: {error}"));
@@ -61,7 +62,7 @@ async fn refused_in_use(engine: &Engine, house: &House, endpoint: &str) -> Strin
     error.message
 }
 
-async fn an_endpoint_whose_name_leads_to_a_metadata_address_is_refused_when_it_is_used(house: House) {
+async fn an_endpoint_that_resolves_to_a_metadata_address_is_refused_when_it_is_used(house: House) {
     let good = connector("http://127.0.0.1:9000");
     connectors::create(&house.engine, &house.admin, good).await.unwrap();
     // Names to a parser of URLs; to the system's resolver they are 169.254.169.254.
@@ -71,7 +72,7 @@ async fn an_endpoint_whose_name_leads_to_a_metadata_address_is_refused_when_it_i
     }
 }
 
-async fn a_buckets_name_in_front_of_an_endpoint_makes_no_address_of_it(house: House) {
+async fn a_bucket_name_before_an_endpoint_cannot_form_an_address(house: House) {
     let mut split = connector("http://254");
     split.spec.path_style = false;
     connectors::create(&house.engine, &house.admin, split).await.unwrap();
@@ -85,7 +86,7 @@ async fn a_buckets_name_in_front_of_an_endpoint_makes_no_address_of_it(house: Ho
     assert!(said.contains("nothing is sent"), "{said}");
 }
 
-async fn private_endpoints_can_be_forbidden_also_through_dns(mut house: House) {
+async fn private_endpoints_can_be_forbidden_even_through_dns(mut house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     let by_name = store.endpoint.replace("127.0.0.1", "localhost");
@@ -115,7 +116,7 @@ async fn private_endpoints_can_be_forbidden_also_through_dns(mut house: House) {
     closed.close().await;
 }
 
-/// Counts who comes, and answers each with the same.
+/// Counts connections and sends each the same response.
 async fn answering(answer: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -12,11 +12,11 @@ use crate::support::{House, connector, destination, events};
 use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![
-    destinations_that_never_answer_delay_neither_the_others_nor_ingest,
-    destinations_that_wait_before_they_try_again_leave_their_places_to_others,
+    unresponsive_destinations_delay_neither_others_nor_ingest,
+    destinations_in_backoff_release_their_run_slots,
 ];
 
-/// An endpoint that accepts every connection and says nothing. Counts them.
+/// An endpoint that accepts and counts connections and never responds.
 async fn silence() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -32,7 +32,7 @@ async fn silence() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     (endpoint, accepted)
 }
 
-async fn destinations_that_never_answer_delay_neither_the_others_nor_ingest(house: House) {
+async fn unresponsive_destinations_delay_neither_others_nor_ingest(house: House) {
     const SILENT: usize = 8;
     let (endpoint, accepted) = silence().await;
     let store = Store::start().await;
@@ -64,7 +64,7 @@ async fn destinations_that_never_answer_delay_neither_the_others_nor_ingest(hous
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
-async fn destinations_that_wait_before_they_try_again_leave_their_places_to_others(house: House) {
+async fn destinations_in_backoff_release_their_run_slots(house: House) {
     let gone = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())

@@ -1,5 +1,5 @@
-//! Rules 5, 7 and 10 under every fault that a network or a store has: a proxy between engine and store that breaks what it
-//! is told to. Whatever it does, every event lands once and in order, and what is shown is true while it lasts.
+//! Rules 5, 7 and 10 under every fault of a network or a store, injected by a proxy between engine
+//! and store. Every event lands once and in order, and the failure that is shown is the right one.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::support::{House, On, connector, dense, events};
 
-/// Each fault, the code that is shown while it lasts, PUTs until the batch is delivered, and whether it is then verified.
+/// Each fault, the failure code that is shown, the PUTs until the batch is delivered, and whether
+/// it is verified then.
 const TABLE: &[(Fault, Option<&str>, i64, bool)] = &[
     (Fault::ServerError, Some("server"), 2, true),
     (Fault::SlowDown, Some("throttling"), 2, true),
@@ -25,7 +26,7 @@ const TABLE: &[(Fault, Option<&str>, i64, bool)] = &[
     (Fault::WrongSignatureRegion, None, 2, true),
     (Fault::MovedAsk, None, 2, true),
     (Fault::MovedNowhere, Some("region"), 2, true),
-    // The next one is signed by the clock that the answer told, which the store behind does not share.
+    // The next PUT is signed by the clock of the response, which the store does not share.
     (Fault::Skewed, Some("clock_skew"), 3, true),
     (Fault::ErrorIn200, Some("server"), 2, true),
     (Fault::Conflict, Some("conflict"), 2, true),
@@ -36,7 +37,7 @@ const TABLE: &[(Fault, Option<&str>, i64, bool)] = &[
     (Fault::LostAndOverwritten, Some("network"), 2, true),
 ];
 
-/// An engine that does not try again by itself, so that every failure can be looked at.
+/// Opens an engine without retries, so that every failure can be examined.
 pub async fn house(endpoint: &str) -> House {
     let settings = AwsSettings {
         timeouts: Timeouts {
@@ -79,7 +80,7 @@ impl Scene {
         }
     }
 
-    /// One more event, too long to be sent in one piece.
+    /// Sends an event that is too long for one packet.
     async fn send(&mut self) {
         self.sent += 1;
         let mut event = events().remove(0);
@@ -101,7 +102,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// One run that meets the fault, to its end.
+    /// Runs once with the fault and returns the batch when the run has ended.
     async fn meet(&mut self, fault: Fault) -> Batch {
         let number = self.newest().await.number + 1;
         self.send().await;
@@ -175,7 +176,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_alone_is_shown_as_what_it_is_and_survived() {
+async fn every_single_fault_is_reported_correctly_and_survived() {
     let mut scene = Scene::open().await;
     for row in TABLE {
         scene.suffer(row.0, "alone").await;
@@ -184,7 +185,7 @@ async fn every_fault_alone_is_shown_as_what_it_is_and_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_moves_on_is_named_with_its_region() {
+async fn a_bucket_that_moves_again_is_reported_with_its_region() {
     let mut scene = Scene::open().await;
     scene.proxy.next(&[Fault::WrongSignatureRegion]);
     let met = scene.meet(Fault::MovedAsk).await;
@@ -215,7 +216,7 @@ async fn any_sequence_of_faults_is_survived() {
             let what = format!("seed {seed}, step {step}");
             scene.suffer(TABLE[pick(TABLE.len())].0, &what).await;
         }
-        // Several in a row on one batch; nobody looks until all is over.
+        // Several in a row on one batch.
         let in_a_row: Vec<Fault> = (0..8)
             .map(|_| TABLE[pick(TABLE.len())].0)
             .filter(|fault| *fault != Fault::OtherBytes)

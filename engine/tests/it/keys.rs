@@ -1,4 +1,4 @@
-//! New keys, while servers run.
+//! Key rotation while servers run.
 
 use auditstream_engine::{Config, Engine, MasterKey, alerts, connectors, key_rotation};
 use auditstream_model::{Code, Outcome, WebhookInput};
@@ -9,7 +9,7 @@ use auditstream_testkit::s3::Store;
 
 const NEW_KEY: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
 
-on_both![keys_are_rotated_while_servers_run, no_key_is_lost_on_the_way,];
+on_both![keys_are_rotated_while_servers_run, no_key_is_lost_during_a_rotation,];
 
 async fn works(engine: &Engine, house: &House) -> bool {
     let test = connectors::test(engine, &house.admin, "aws").await;
@@ -35,7 +35,7 @@ async fn keys_are_rotated_while_servers_run(house: House) {
         1,
         "the old one is gone"
     );
-    // The first server has never seen the new key, opens with it and seals with it.
+    // The first server has not seen the new key, yet opens and seals with it.
     assert!(works(&house.engine, &house).await);
     assert!(alerts::get(&house.engine, &house.admin).await.is_ok());
     connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
@@ -69,11 +69,11 @@ async fn keys_are_rotated_while_servers_run(house: House) {
     renewed.close().await;
 }
 
-async fn no_key_is_lost_on_the_way(house: House) {
+async fn no_key_is_lost_during_a_rotation(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     let (engine, admin) = (&house.engine, &house.admin);
-    // Nothing else opens the keys.
+    // No other master key opens the data keys.
     assert_eq!(key_rotation::retire(engine, admin, false).await.unwrap(), 0);
     assert!(works(engine, &house).await);
     let new = MasterKey::from_base64(NEW_KEY).unwrap();
@@ -90,7 +90,7 @@ async fn no_key_is_lost_on_the_way(house: House) {
         Code::Conflict,
         "servers may run with the new key"
     );
-    // Thought better of it: the old one retires the new one.
+    // The rotation is abandoned: the old key retires the new one.
     key_rotation::retire(engine, admin, true).await.unwrap();
     let with_new = Config {
         master_key: new,

@@ -1,7 +1,7 @@
-//! Rules 1, 2 and 8 under load: a process that takes events in and streams them is killed again and again, at moments that
-//! nobody chose. What it acknowledged is in the bucket in the end, once and in order.
+//! Rules 1, 2 and 8 under load: a process that ingests and streams is killed at random moments.
+//! Every event that it acknowledged is in the bucket in the end, once and in order.
 //!
-//! `AUDITSTREAM_KILLS` says how often, `AUDITSTREAM_SEED` from which seed the moments follow.
+//! `AUDITSTREAM_KILLS` is the number of kills, `AUDITSTREAM_SEED` the seed of the moments.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ use crate::child::{Inside, Process, patience, say};
 use crate::support::{House, On, connector, events};
 use auditstream_testkit::s3::{BUCKET, Store};
 
-/// The number of the first event that the process sends; none: it sends nothing, and ends when all has landed.
+/// The number of the first event that the process sends. Without it the process sends nothing and
+/// ends when everything is delivered.
 const FIRST: &str = "AUDITSTREAM_TEST_FIRST";
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -23,12 +24,12 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_at_random_moments_loses_and_doubles_nothing_on_sqlite() {
+async fn a_process_killed_at_random_loses_and_duplicates_nothing_on_sqlite() {
     killed(On::Sqlite, number("AUDITSTREAM_KILLS", 20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_at_random_moments_loses_and_doubles_nothing_on_postgres() {
+async fn a_process_killed_at_random_loses_and_duplicates_nothing_on_postgres() {
     killed(On::Postgres, number("AUDITSTREAM_KILLS", 20).div_ceil(5)).await;
 }
 
@@ -77,7 +78,7 @@ async fn killed(on: On, kills: u64) {
     ));
 }
 
-/// Answers how many events were acknowledged.
+/// Returns the number of acknowledged events.
 fn kill_often(house: &House, on: On, kills: u64, seed: u64) -> u64 {
     let mut random = StdRng::seed_from_u64(seed);
     let mut pick = |most: u64| random.random_range(0..most);
@@ -92,7 +93,7 @@ fn kill_often(house: &House, on: On, kills: u64, seed: u64) -> u64 {
     for kill in 0..kills {
         let mut process = Process::start("kills::the_process", house, &[(FIRST, acknowledged.to_string())]);
         let mut answers = pick(40);
-        // The first kills may come before anything is answered.
+        // The first kills may come before the first response.
         while answers > 0 {
             let line = process.line(patience(on));
             let line = line.unwrap_or_else(|| panic!("seed {seed}, kill {kill}: the process went away by itself"));
@@ -105,7 +106,7 @@ fn kill_often(house: &House, on: On, kills: u64, seed: u64) -> u64 {
         }
     }
     let mut last = Process::start("kills::the_process", house, &[]);
-    assert!(last.says("finished", patience(on)), "seed {seed}: it did not go on");
+    assert!(last.says("finished", patience(on)), "seed {seed}: it did not continue");
     assert!(last.ends_well(patience(on)));
     acknowledged
 }

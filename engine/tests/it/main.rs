@@ -1,5 +1,5 @@
-//! The engine against real parts: a SQLite file and a PostgreSQL server, each test on both, and an S3-compatible store behind
-//! a proxy that can misbehave.
+//! The engine against real parts: a SQLite file and a PostgreSQL server, each test on both, and an
+//! S3 stand-in behind a proxy that can misbehave.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod access;

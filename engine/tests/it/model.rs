@@ -1,8 +1,9 @@
-//! Rules 2 to 12, whatever happens in whatever order: random programs of what admins, senders, networks and power cuts do,
-//! against a model that fits on a page. Every acknowledged event lands once in each life of the destination that is
-//! entitled to it, in order and without gaps.
+//! Rules 2 to 12 under random programs: actions of admins, clients, networks and power cuts in any
+//! order, compared with a model that fits on a page. Every acknowledged event lands once in each
+//! life of the destination that is entitled to it, in order and without gaps.
 //!
-//! A program follows from its seed. `AUDITSTREAM_SEED` is the first one, `AUDITSTREAM_MODEL_PROGRAMS` how many there are.
+//! A program follows from its seed. `AUDITSTREAM_SEED` is the first seed,
+//! `AUDITSTREAM_MODEL_PROGRAMS` the number of programs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,24 +24,24 @@ use auditstream_testkit::s3::{NetworkFault as Fault, Proxy};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many new events in one request.
+    /// Sends this many new events in one request.
     Ingest(u8),
-    /// The newest event once more.
+    /// Sends the newest event again.
     Again,
     Active(bool),
-    /// The bucket's name is right, or mistyped.
+    /// Sets the right bucket name, or a mistyped one.
     Bucket(bool),
     Prefix(u8),
     StreamNow,
-    /// What becomes of a PUT that is yet to come.
+    /// Queues a fault for a later PUT.
     Next(Fault),
-    /// The server ends without a word after so many ms, and is started again.
+    /// Kills the server after this many ms and starts it again.
     Crash(u8),
-    /// The cursor goes to so many percent of the trail, by hand.
+    /// Moves the cursor to this percentage of the trail.
     Cursor(u8),
-    /// One more server starts, or ends without a word (PostgreSQL).
+    /// Starts a second server, or kills it (PostgreSQL).
     Other(bool),
-    /// All is mended, and the bucket looked at.
+    /// Repairs everything and checks the bucket.
     Settle,
 }
 
@@ -86,7 +87,7 @@ fn program() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// A server of its own threads, which can end between any two steps of its tasks.
+/// A server on separate threads, which can end between any two steps of its tasks.
 struct Server {
     runtime: Option<Runtime>,
     engine: Engine,
@@ -114,7 +115,7 @@ impl Server {
         }
     }
 
-    /// Does something with its engine, on its threads.
+    /// Runs a future with its engine, on its threads.
     async fn call<T, F>(&self, what: impl FnOnce(Engine) -> F + Send + 'static) -> T
     where
         T: Send + 'static,
@@ -127,7 +128,7 @@ impl Server {
 }
 
 impl Server {
-    /// Neither the database nor the store is told.
+    /// Ends it without notifying the database or the store.
     fn end(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -141,12 +142,12 @@ impl Drop for Server {
     }
 }
 
-/// From one setting of the cursor to the next.
+/// The time from one setting of the cursor to the next.
 #[derive(Debug)]
 struct Life {
-    /// The cursor at its beginning.
+    /// The cursor at its start.
     start: i64,
-    /// The last batch of the lives before it.
+    /// The number of the last batch before it.
     after: i64,
     /// The cursor at its end.
     end: Option<i64>,
@@ -162,7 +163,7 @@ struct Scene {
     prefix: u8,
     active: bool,
     sent: usize,
-    /// The ids that were acknowledged, by sequence.
+    /// The acknowledged ids, by sequence.
     acknowledged: BTreeMap<i64, String>,
     lives: Vec<Life>,
     prefixes_changed: bool,
@@ -258,7 +259,7 @@ impl Scene {
             Step::Crash(after) => {
                 tokio::time::sleep(Duration::from_millis(after.into())).await;
                 let config = self.house.config.clone();
-                // On one SQLite file there are never two.
+                // A SQLite file has one server.
                 self.server.end();
                 self.server = Server::start(&config).await;
             }
@@ -339,9 +340,9 @@ impl Scene {
         });
     }
 
-    /// Mends everything, waits until all has landed, and compares with the model.
+    /// Repairs everything, waits until all is delivered, and compares with the model.
     async fn settle(&mut self) {
-        // Faults that are yet to come are met on the way.
+        // The faults still queued are met on the way.
         self.proxy.state.lock().unwrap().denied.clear();
         self.bucket = true;
         self.edit().await;
@@ -365,7 +366,7 @@ impl Scene {
                 && let Some(number) = batches.first().map(|batch| batch.number)
             {
                 self.admin(move |engine, admin| async move {
-                    // Refused when a run has just begun again: then it is blocked again in a moment.
+                    // Refused while a run is in progress, which blocks again in a moment.
                     let _ = destinations::rename_batch(&engine, &admin, "siem", number).await;
                 })
                 .await;
@@ -380,7 +381,7 @@ impl Scene {
         let trail = self.number("SELECT last_sequence FROM account").await;
         let mut batches: BTreeMap<i64, Vec<serde_json::Value>> = BTreeMap::new();
         for (key, bytes) in self.store.objects(BUCKET) {
-            if bytes == b"somebody else's" {
+            if bytes == b"another writer's" {
                 continue;
             }
             let name = key.rsplit('/').next().unwrap();
@@ -406,7 +407,7 @@ impl Scene {
                     assert_eq!(event["auditEventId"], *id.as_str(), "{life:?}");
                 }
             }
-            // One of a life that was ended may be there although nobody was told.
+            // An object of an ended life may exist although its response was lost.
             assert!(
                 expected >= life.end.unwrap_or(trail),
                 "{life:?} ends at {expected} of {trail}"
@@ -416,7 +417,7 @@ impl Scene {
     }
 }
 
-/// A whole program, from an empty database to the last look at the bucket.
+/// Runs a program from an empty database to the final check of the bucket.
 fn run(on: On, program: &[Step]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -429,7 +430,7 @@ fn run(on: On, program: &[Step]) {
     runtime.block_on(async {
         let mut scene = Scene::open(on).await;
         for step in program {
-            // Whose an object is that may not be read, nobody can tell.
+            // The owner of an unreadable object is unknown.
             let blind = matches!(step, Step::Next(Fault::LostAndUnreadable));
             if !(blind && found) {
                 scene.do_step(step).await;
@@ -484,11 +485,11 @@ fn programs(on: On, count: u64, at_once: usize) {
 }
 
 #[test]
-fn whatever_happens_every_event_lands_once_in_order_on_sqlite() {
+fn in_any_program_every_event_lands_once_in_order_on_sqlite() {
     programs(On::Sqlite, number("AUDITSTREAM_MODEL_PROGRAMS", 200), 4);
 }
 
 #[test]
-fn whatever_happens_every_event_lands_once_in_order_on_postgres() {
+fn in_any_program_every_event_lands_once_in_order_on_postgres() {
     programs(On::Postgres, number("AUDITSTREAM_MODEL_PROGRAMS", 200).div_ceil(8), 8);
 }

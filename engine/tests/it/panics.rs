@@ -1,4 +1,4 @@
-//! Rules 10 and 11: a mistake in the program itself is a failure like any other.
+//! Rules 10 and 11: a panic is a failure like any other.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::on_both;
 use crate::support::{House, dense, events};
 use auditstream_testkit::s3::{BUCKET, Store};
 
-on_both![a_run_that_panics_fails_visibly_and_waits_for_its_next_time,];
+on_both![a_run_that_panics_fails_visibly_and_waits_for_the_next_tick,];
 
-async fn a_run_that_panics_fails_visibly_and_waits_for_its_next_time(mut house: House) {
+async fn a_run_that_panics_fails_visibly_and_waits_for_the_next_tick(mut house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination(BUCKET, json!({})).await;
@@ -64,7 +64,7 @@ async fn the_process() {
         .await
         .unwrap();
     failed(&inside, 1).await;
-    // Time for the scheduler to look several times.
+    // Long enough for several passes of the scheduler.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(only_batch(&inside).await.attempts, 1, "it waits for its next time");
     destinations::stream_now(engine, admin, "siem").await.unwrap();
@@ -82,7 +82,7 @@ async fn only_batch(inside: &Inside) -> Batch {
     batches.items.remove(0)
 }
 
-/// Waits until the destination and its batch have failed in so many attempts.
+/// Waits until the destination and its batch have failed in this many attempts.
 async fn failed(inside: &Inside, attempts: i64) {
     for _ in 0..400 {
         let list = destinations::aggregate(&inside.engine, &inside.admin, &ListQuery::default())
@@ -99,5 +99,5 @@ async fn failed(inside: &Inside, attempts: i64) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("the panic is not told");
+    panic!("the panic is not reported");
 }

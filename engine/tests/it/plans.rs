@@ -1,5 +1,5 @@
-//! What PostgreSQL reads for ingest and for streaming: what is needed, from the first request of a new database on, when it
-//! knows nothing yet of how large its tables are.
+//! The rows that PostgreSQL reads for ingest and streaming: only those that are needed, from the
+//! first request of a new database on, when it has no statistics.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const REQUESTS: usize = 4;
 on![
     postgres,
     Postgres,
-    many_events_are_taken_in_and_streamed_without_reading_the_trail_again_and_again,
+    ingest_and_streaming_read_only_the_entries_that_they_need,
 ];
 
 fn request(number: usize) -> Vec<Value> {
@@ -29,7 +29,7 @@ fn request(number: usize) -> Vec<Value> {
     (0..EVENTS).map(numbered).collect()
 }
 
-/// Entries of an index that were read, when what was written before is counted, too.
+/// Returns the number of index entries read, once `written` entries are counted as well.
 async fn read_entries(house: &House, index: &str, written: i64) -> i64 {
     let mut connection = house.connection().await;
     for _ in 0..600 {
@@ -53,7 +53,7 @@ async fn read_entries(house: &House, index: &str, written: i64) -> i64 {
     panic!("PostgreSQL does not count what was written");
 }
 
-async fn many_events_are_taken_in_and_streamed_without_reading_the_trail_again_and_again(house: House) {
+async fn ingest_and_streaming_read_only_the_entries_that_they_need(house: House) {
     for number in 0..REQUESTS {
         assert_eq!(house.send(&request(number)).await.accepted, 10_000);
     }

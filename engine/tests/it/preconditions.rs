@@ -1,4 +1,4 @@
-//! Changes on condition that nobody else made one meanwhile.
+//! Changes with `If-Match`.
 
 use auditstream_engine::{Precondition, Version, alerts, connectors, destinations};
 use auditstream_model::{Code, Status, WebhookInput};
@@ -9,17 +9,17 @@ use crate::support::{House, connector, destination};
 use auditstream_testkit::s3::Store;
 
 on_both![
-    a_destination_is_changed_and_deleted_only_as_it_was_read,
-    a_connector_is_changed_and_deleted_only_as_it_was_read,
-    a_webhook_is_changed_and_removed_only_as_it_was_read,
-    of_two_changes_on_the_same_condition_one_is_made,
+    a_stale_precondition_refuses_changes_of_a_destination,
+    a_stale_precondition_refuses_changes_of_a_connector,
+    a_stale_precondition_refuses_changes_of_a_webhook,
+    of_two_changes_with_the_same_precondition_one_succeeds,
 ];
 
 fn only(view: &impl serde::Serialize) -> Precondition {
     Precondition::OneOf(vec![Version::of(view).unwrap().as_str().to_owned()])
 }
 
-async fn a_destination_is_changed_and_deleted_only_as_it_was_read(house: House) {
+async fn a_stale_precondition_refuses_changes_of_a_destination(house: House) {
     let (engine, admin) = (&house.engine, &house.admin);
     house.connect(&Store::start().await).await;
     let made = destinations::create(engine, admin, destination("logs", json!({})))
@@ -57,7 +57,7 @@ async fn a_destination_is_changed_and_deleted_only_as_it_was_read(house: House) 
         .unwrap();
     assert!(
         changed.updated < active.updated && active.updated < paused.updated,
-        "two changes are never told apart by the clock alone"
+        "two changes always have different times"
     );
     let moved = destinations::move_cursor_if(engine, admin, id, 0, &only(&paused))
         .await
@@ -70,13 +70,13 @@ async fn a_destination_is_changed_and_deleted_only_as_it_was_read(house: House) 
     assert_eq!(gone.problem().code, Code::NotFound);
 }
 
-async fn a_connector_is_changed_and_deleted_only_as_it_was_read(house: House) {
+async fn a_stale_precondition_refuses_changes_of_a_connector(house: House) {
     let (engine, admin) = (&house.engine, &house.admin);
     let first = connectors::create(engine, admin, connector("http://127.0.0.1:1"))
         .await
         .unwrap();
     let read = only(&first);
-    // The secret is sent alone: nothing else that is shown differs.
+    // Only the secret changes; nothing that is shown differs.
     let changed = connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
         .await
         .unwrap();
@@ -95,7 +95,7 @@ async fn a_connector_is_changed_and_deleted_only_as_it_was_read(house: House) {
         .unwrap();
 }
 
-async fn a_webhook_is_changed_and_removed_only_as_it_was_read(house: House) {
+async fn a_stale_precondition_refuses_changes_of_a_webhook(house: House) {
     let (engine, admin) = (&house.engine, &house.admin);
     let sent = |secret: &str| WebhookInput {
         url: "http://127.0.0.1:1/".into(),
@@ -120,7 +120,7 @@ async fn a_webhook_is_changed_and_removed_only_as_it_was_read(house: House) {
     alerts::remove_if(engine, admin, &only(&changed)).await.unwrap();
 }
 
-async fn of_two_changes_on_the_same_condition_one_is_made(house: House) {
+async fn of_two_changes_with_the_same_precondition_one_succeeds(house: House) {
     let (engine, admin) = (&house.engine, &house.admin);
     house.connect(&Store::start().await).await;
     destinations::create(engine, admin, destination("logs", json!({})))

@@ -1,5 +1,5 @@
-//! Rules 4, 5 and 6 for whatever is sent: how a trail is cut into batches, that a batch's bytes follow from it alone, and that
-//! no bytes at all bring the parsers down.
+//! Rules 4, 5 and 6 for random input: how a trail is cut into batches, that an object's bytes
+//! follow from its batch alone, and that no bytes crash the parsers.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::child::{Process, say};
 use crate::support::{House, On, events};
 use auditstream_testkit::s3::{BUCKET, Store, lines};
 
-/// The same cases each time, unless `AUDITSTREAM_SEED` says otherwise; `AUDITSTREAM_CASES_TIMES` has more.
+/// A runner with a fixed seed unless `AUDITSTREAM_SEED` is set; `AUDITSTREAM_CASES_TIMES`
+/// multiplies the cases.
 fn runner(cases: u32) -> TestRunner {
     let number = |variable, default| std::env::var(variable).map_or(default, |text| text.parse::<u64>().unwrap());
     let mut seed = [0; 32];
@@ -33,7 +34,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().unwrap()
 }
 
-/// An event of this id whose JSON has about so many bytes, and never more than an event may have.
+/// An event whose JSON has about `bytes` bytes, and never more than the limit.
 fn sized(id: &str, bytes: usize) -> serde_json::Value {
     let mut event = events().remove(0);
     event["auditEventId"] = id.into();
@@ -79,7 +80,7 @@ async fn cut(groups: &[(usize, usize)]) {
         assert_eq!(lines(&batch.key, object).len(), events, "{groups:?}: {batch:?}");
     }
     assert_eq!(objects.len(), batches.len());
-    // One is closed only when there is no room for the next event.
+    // A batch is closed only when the next event does not fit.
     for batch in &batches[..batches.len() - 1] {
         let full = usize::try_from(batch.events).unwrap() == BATCH_EVENTS;
         assert!(
@@ -95,7 +96,7 @@ fn ten_thousand_small_events_are_one_batch_and_large_ones_close_it_earlier() {
 }
 
 #[test]
-fn a_trail_of_any_sizes_is_cut_into_batches_that_keep_their_limits() {
+fn events_of_any_size_are_cut_into_batches_within_the_limits() {
     let groups = prop::collection::vec(
         (1_usize..40, prop_oneof![600_usize..3000, 200_000..EVENT_BYTES + 1]),
         1..4,
@@ -108,7 +109,7 @@ fn a_trail_of_any_sizes_is_cut_into_batches_that_keep_their_limits() {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What a batch of these payloads is sent as, in every format and compression.
+/// Returns the hash and bytes of a batch in every format and compression.
 fn bytes_of(payloads: &[String], first: i64) -> Vec<([u8; 32], Vec<u8>)> {
     let events: Vec<_> = (first..).zip(payloads.iter().cloned()).collect();
     let mut all = Vec::new();
@@ -138,7 +139,7 @@ fn any_batch_has_the_same_bytes_each_time() {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// One number for the bytes of a batch, in every format and compression.
+/// Returns one digest over the bytes of a batch in every format and compression.
 fn digest() -> String {
     let payloads: Vec<_> = events()
         .iter()
@@ -152,10 +153,10 @@ fn digest() -> String {
 }
 
 #[test]
-fn another_process_at_another_time_and_place_makes_the_same_bytes() {
+fn another_process_at_another_time_produces_the_same_bytes() {
     let house = runtime().block_on(House::open(On::Sqlite));
     let here = digest();
-    // The header of gzip has whole seconds.
+    // The gzip header has a resolution of one second.
     std::thread::sleep(Duration::from_millis(1100));
     for zone in ["Pacific/Kiritimati", "America/Los_Angeles"] {
         let process = Process::start("properties::the_process", &house, &[("TZ", zone.into())]);
@@ -169,7 +170,7 @@ fn the_process() {
     say(&digest());
 }
 
-/// Bytes of every kind: any at all, almost JSON, and a real event with some of its bytes changed.
+/// Random bytes, almost JSON, and a recorded event with some bytes changed.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let damaged = (
         0_usize..120,
@@ -190,7 +191,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn bytes_that_are_refused_are_never_stored_and_none_bring_the_server_down() {
+fn refused_bytes_are_never_stored_and_no_bytes_crash_the_server() {
     let runtime = runtime();
     let house = runtime.block_on(House::open(On::Sqlite));
     let last = || {
@@ -205,7 +206,7 @@ fn bytes_that_are_refused_are_never_stored_and_none_bring_the_server_down() {
             let format = if ndjson { BodyFormat::Ndjson } else { BodyFormat::Json };
             let before = last();
             match runtime.block_on(ingest(&house.engine, &house.ingester, format, body.into())) {
-                // A changed byte may well make another good event.
+                // A changed byte may produce another valid event.
                 Ok(outcome) => prop_assert_eq!(last(), before + i64::from(outcome.accepted)),
                 Err(Error::Refused(_)) => prop_assert_eq!(last(), before),
                 Err(other) => panic!("{other}"),
@@ -216,7 +217,7 @@ fn bytes_that_are_refused_are_never_stored_and_none_bring_the_server_down() {
 }
 
 #[test]
-fn no_bytes_bring_a_parser_down() {
+fn no_bytes_crash_a_parser() {
     runner(3000)
         .run(&bodies(), |bytes| {
             for format in [BodyFormat::Json, BodyFormat::Ndjson] {

@@ -1,4 +1,4 @@
-//! One more server on a database, which may die or freeze at any moment, as a process does.
+//! Another server on a database, which can be killed or frozen at any moment, as a process can.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -7,19 +7,19 @@ use auditstream_engine::{Config, Engine};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 enum Order {
-    /// Do nothing at all until this is sent.
+    /// Does nothing until this is sent.
     Freeze(Receiver<()>),
     Die,
 }
 
-/// It has one thread, on which all its tasks run: when this does nothing, nothing of it does.
+/// All its tasks run on one thread, which can be stopped.
 pub struct Replica {
     orders: UnboundedSender<Order>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Replica {
-    /// Starts it, and returns when its scheduler runs.
+    /// Starts it and returns once its scheduler runs.
     pub async fn start(config: Config) -> Self {
         let (orders, mut received) = unbounded_channel();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
@@ -33,11 +33,11 @@ impl Replica {
                 let _background = engine.start();
                 ready.send(()).unwrap();
                 while let Some(Order::Freeze(thaw)) = received.recv().await {
-                    // Also when the test has ended.
+                    // Fails when the test has ended.
                     let _ = thaw.recv();
                 }
             });
-            // Without a word to anybody: neither the database nor the store is told.
+            // Ends without notifying the database or the store.
             runtime.shutdown_background();
         });
         is_ready.await.unwrap();
@@ -52,7 +52,7 @@ impl Replica {
         self.end();
     }
 
-    /// Keeps it from doing anything until the sender is used.
+    /// Freezes it until the sender is used.
     pub fn freeze(&self) -> Sender<()> {
         let (thaw, until) = channel();
         self.orders.send(Order::Freeze(until)).ok().unwrap();
@@ -62,7 +62,7 @@ impl Replica {
     fn end(&mut self) {
         let _ = self.orders.send(Order::Die);
         if let Some(thread) = self.thread.take() {
-            // A test that fails has said why already.
+            // A failed test has already reported why.
             let _ = thread.join();
         }
     }

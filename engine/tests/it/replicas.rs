@@ -15,14 +15,14 @@ use auditstream_testkit::s3::{BUCKET, Fault, Store};
 on![
     postgres,
     Postgres,
-    a_reader_that_follows_the_sequence_misses_no_event_however_late_commits_are,
+    a_reader_that_follows_the_sequence_misses_no_late_commit,
     two_servers_share_the_destinations_and_every_event_lands_once_in_order,
-    a_tick_is_run_once_however_many_servers_there_are,
-    a_server_that_dies_in_the_middle_of_a_put_is_replaced_within_seconds,
-    a_server_that_was_frozen_and_wakes_up_changes_nothing,
-    a_server_that_stops_leaves_its_work_to_the_others_at_once,
-    a_server_that_loses_its_connections_goes_on,
-    a_pause_on_one_server_holds_for_all,
+    a_tick_runs_once_for_any_number_of_servers,
+    a_server_that_dies_during_a_put_is_replaced_within_seconds,
+    a_frozen_server_that_wakes_up_changes_nothing,
+    a_server_that_stops_hands_its_work_over_at_once,
+    a_server_that_loses_its_connections_continues,
+    a_pause_on_one_server_applies_to_all,
 ];
 
 /// Another engine on the same database, as ingest of another server.
@@ -40,10 +40,10 @@ fn numbered(number: usize) -> serde_json::Value {
     event
 }
 
-async fn a_reader_that_follows_the_sequence_misses_no_event_however_late_commits_are(house: House) {
+async fn a_reader_that_follows_the_sequence_misses_no_late_commit(house: House) {
     const WRITERS: usize = 6;
     const EVENTS: usize = 40;
-    // Every commit takes a while between the events' insertion and the moment at which others see them.
+    // Each commit is delayed between the insertion of its events and their visibility.
     house
         .sql(
             "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS \
@@ -134,7 +134,7 @@ async fn two_servers_share_the_destinations_and_every_event_lands_once_in_order(
     }
 }
 
-async fn a_tick_is_run_once_however_many_servers_there_are(house: House) {
+async fn a_tick_runs_once_for_any_number_of_servers(house: House) {
     const INTERVAL: i64 = 2000;
     let mut house = house;
     house.stop_streaming().await;
@@ -147,7 +147,7 @@ async fn a_tick_is_run_once_however_many_servers_there_are(house: House) {
         "SELECT CAST(sum(last_tick) AS BIGINT) FROM streaming_destination",
         "SELECT CAST(sum(epoch) AS BIGINT) FROM streaming_destination",
     );
-    // Until the runs that were asked for are over.
+    // Until the requested runs have ended.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = (number(&house, ticks).await, number(&house, runs).await);
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -155,11 +155,11 @@ async fn a_tick_is_run_once_however_many_servers_there_are(house: House) {
     let ticks = (after.0 - before.0) / INTERVAL;
     let runs = after.1 - before.1;
     assert!(ticks >= 6, "{ticks}");
-    // The two are not read in one moment.
+    // The two are not read at the same moment.
     assert!(runs <= ticks + 6, "{runs} runs in {ticks} ticks of six destinations");
 }
 
-async fn a_server_that_dies_in_the_middle_of_a_put_is_replaced_within_seconds(house: House) {
+async fn a_server_that_dies_during_a_put_is_replaced_within_seconds(house: House) {
     let mut house = house;
     house.stop_streaming().await;
     let store = Store::start().await;
@@ -167,7 +167,7 @@ async fn a_server_that_dies_in_the_middle_of_a_put_is_replaced_within_seconds(ho
     house.destination(BUCKET, json!({})).await;
     house.toggle(Status::Active).await;
     house.send(&events()).await;
-    // The object is there, and whoever sent it will never know.
+    // The object is stored, and its sender never learns of it.
     store.next(&[Fault::HoldAnswer]);
     let first = Replica::start(house.config.clone()).await;
     store.reached(1).await;
@@ -186,7 +186,7 @@ async fn a_server_that_dies_in_the_middle_of_a_put_is_replaced_within_seconds(ho
     assert_eq!(number(&house, "SELECT attempts FROM streaming_batch").await, 2);
 }
 
-/// All that streaming keeps, in words.
+/// Returns the state of streaming as text.
 async fn kept(house: &House) -> Vec<String> {
     let mut connection = house.connection().await;
     let query = "SELECT CAST(row_to_json(d) AS TEXT) FROM streaming_destination d \
@@ -195,7 +195,7 @@ async fn kept(house: &House) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap()
 }
 
-async fn a_server_that_was_frozen_and_wakes_up_changes_nothing(house: House) {
+async fn a_frozen_server_that_wakes_up_changes_nothing(house: House) {
     let mut house = house;
     house.stop_streaming().await;
     let store = Store::start().await;
@@ -211,7 +211,7 @@ async fn a_server_that_was_frozen_and_wakes_up_changes_nothing(house: House) {
         let thaw = first.freeze();
         let second = Replica::start(house.config.clone()).await;
         house.all_caught_up().await;
-        // It has found nothing more to send, and gives the lease back.
+        // It finds nothing to send and releases its lease.
         while number(
             &house,
             "SELECT count(*) FROM streaming_destination WHERE lease_replica IS NOT NULL",
@@ -234,7 +234,7 @@ async fn a_server_that_was_frozen_and_wakes_up_changes_nothing(house: House) {
     assert_eq!(landed, (1..=landed.len() as i64).collect::<Vec<_>>());
 }
 
-async fn a_server_that_stops_leaves_its_work_to_the_others_at_once(house: House) {
+async fn a_server_that_stops_hands_its_work_over_at_once(house: House) {
     let mut house = house;
     let store = Store::start().await;
     house.connect(&store).await;
@@ -253,7 +253,7 @@ async fn a_server_that_stops_leaves_its_work_to_the_others_at_once(house: House)
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }
 
-async fn a_server_that_loses_its_connections_goes_on(house: House) {
+async fn a_server_that_loses_its_connections_continues(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination(BUCKET, json!({})).await;
@@ -262,7 +262,7 @@ async fn a_server_that_loses_its_connections_goes_on(house: House) {
         house.send(&[numbered(round)]).await;
         store.next(&[Fault::Hold]);
         let begun = store.puts.load(std::sync::atomic::Ordering::SeqCst);
-        // Whatever it is doing then, and again while the PUT is under way.
+        // At an arbitrary moment, and again during the PUT.
         auditstream_engine::destinations::stream_now(&house.engine, &house.admin, "siem")
             .await
             .unwrap();
@@ -281,7 +281,7 @@ async fn a_server_that_loses_its_connections_goes_on(house: House) {
     assert_eq!(store.sequences(BUCKET), (1..=last).collect::<Vec<_>>());
 }
 
-async fn a_pause_on_one_server_holds_for_all(house: House) {
+async fn a_pause_on_one_server_applies_to_all(house: House) {
     let mut house = house;
     house.stop_streaming().await;
     let store = Store::start().await;

@@ -1,4 +1,4 @@
-//! Rule 13: retention never removes what a destination has yet to receive, and of the rest the oldest first.
+//! Rule 13: retention never removes undelivered events, and removes the oldest of the others first.
 
 use std::time::Duration;
 
@@ -13,16 +13,17 @@ use crate::{on, on_both};
 use auditstream_testkit::s3::{BUCKET, Store};
 
 on_both![
-    what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it,
-    an_inactive_destination_that_was_active_holds_and_one_that_never_was_does_not,
-    the_oldest_go_first_while_ingest_goes_on,
-    a_replay_begins_at_the_oldest_that_is_kept,
-    receipt_never_goes_back_whatever_the_clock_says,
-    an_account_whose_events_cannot_be_removed_leaves_the_others_theirs,
+    undelivered_events_are_retained_until_they_are_delivered,
+    a_paused_destination_retains_events_and_a_new_one_does_not,
+    the_oldest_events_are_removed_first_during_ingest,
+    a_replay_begins_at_the_oldest_retained_event,
+    the_time_of_receipt_never_decreases,
+    an_account_whose_sweep_fails_does_not_stop_the_others,
 ];
-on!(postgres_servers, Postgres, two_servers_remove_without_a_hole,);
+on!(postgres_servers, Postgres, two_servers_remove_events_without_a_gap,);
 
-/// Everything that was received on the first day of 1970 is old enough; steps are small, and follow each other at once.
+/// Events received on the first day of 1970 have expired; steps are small and follow each other at
+/// once.
 async fn short(mut house: House) -> House {
     house.config.retention = Retention {
         keep: Duration::from_secs(86_400),
@@ -53,7 +54,7 @@ async fn last(house: &House) -> i64 {
     last
 }
 
-/// Waits until so many are kept, and says which is the first.
+/// Waits until `events` events remain and returns the sequence of the first.
 async fn comes_down_to(house: &House, events: i64) -> Option<i64> {
     let mut seen = (None, 0);
     for _ in 0..400 {
@@ -80,7 +81,7 @@ fn many(name: &str, count: usize) -> Vec<Value> {
     (0..count).map(one).collect()
 }
 
-async fn what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it(house: House) {
+async fn undelivered_events_are_retained_until_they_are_delivered(house: House) {
     let house = short(house).await;
     let store = Store::start().await;
     house.connect(&store).await;
@@ -106,9 +107,9 @@ async fn what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it(hou
     let shown = house.settled(|_| true).await.streaming_details.held_back;
     assert_eq!(shown, Some(holder.held_back), "the console's table shows it");
 
-    let mut mended = destination(BUCKET, json!({}));
-    mended.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", mended)
+    let mut corrected = destination(BUCKET, json!({}));
+    corrected.status = Some(Status::Active);
+    destinations::replace(&house.engine, &house.admin, "siem", corrected)
         .await
         .unwrap();
     house.streamed().await;
@@ -122,7 +123,7 @@ async fn what_a_destination_has_yet_to_receive_stays_and_goes_once_it_has_it(hou
     assert_eq!(house.settled(|_| true).await.streaming_details.held_back, None);
 }
 
-async fn an_inactive_destination_that_was_active_holds_and_one_that_never_was_does_not(house: House) {
+async fn a_paused_destination_retains_events_and_a_new_one_does_not(house: House) {
     let house = short(house).await;
     let store = Store::start().await;
     house.connect(&store).await;
@@ -158,7 +159,7 @@ async fn an_inactive_destination_that_was_active_holds_and_one_that_never_was_do
     );
 }
 
-async fn the_oldest_go_first_while_ingest_goes_on(house: House) {
+async fn the_oldest_events_are_removed_first_during_ingest(house: House) {
     let house = short(house).await;
     house.send(&many("old", 600)).await;
     let old = last(&house).await;
@@ -191,7 +192,7 @@ async fn the_oldest_go_first_while_ingest_goes_on(house: House) {
     assert_eq!(house.send(&many("old", 1)).await.accepted, 1, "gone, and so new");
 }
 
-async fn a_replay_begins_at_the_oldest_that_is_kept(house: House) {
+async fn a_replay_begins_at_the_oldest_retained_event(house: House) {
     let house = short(house).await;
     let store = Store::start().await;
     house.connect(&store).await;
@@ -223,7 +224,7 @@ async fn a_replay_begins_at_the_oldest_that_is_kept(house: House) {
     assert_eq!(sequences.iter().filter(|sequence| **sequence == gone + 1).count(), 2);
 }
 
-async fn receipt_never_goes_back_whatever_the_clock_says(house: House) {
+async fn the_time_of_receipt_never_decreases(house: House) {
     house.sql("UPDATE account SET last_received = 4000000000000").await;
     house.send(&many("later", 2)).await;
     let mut connection = house.connection().await;
@@ -236,8 +237,9 @@ async fn receipt_never_goes_back_whatever_the_clock_says(house: House) {
     assert!(received.is_sorted());
 }
 
-/// The first account's events cannot be removed: of the second all goes, and the operators are told.
-async fn an_account_whose_events_cannot_be_removed_leaves_the_others_theirs(house: House) {
+/// The events of the first account cannot be removed: those of the second are, and the failure is
+/// logged.
+async fn an_account_whose_sweep_fails_does_not_stop_the_others(house: House) {
     let house = short(house).await;
     let name: AccountName = "other".to_owned().try_into().unwrap();
     access::create_account(&house.engine, &name).await.unwrap();
@@ -275,10 +277,10 @@ async fn an_account_whose_events_cannot_be_removed_leaves_the_others_theirs(hous
     connection.close().await.unwrap();
     house.sql("UPDATE audit_event SET received = 1").await;
     comes_down_to(&house, of_default).await;
-    // The others may have been looked at first when the events became old.
+    // The other account may be swept first.
     for _ in 0..400 {
-        let told = metrics::render(&house.engine).await;
-        let failures = told
+        let rendered = metrics::render(&house.engine).await;
+        let failures = rendered
             .lines()
             .find_map(|line| line.strip_prefix("auditstream_retention_failures_total "));
         if failures.is_some_and(|failures| failures != "0") {
@@ -286,10 +288,10 @@ async fn an_account_whose_events_cannot_be_removed_leaves_the_others_theirs(hous
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("nobody is told that events could not be removed");
+    panic!("the failed sweep is not reported");
 }
 
-async fn two_servers_remove_without_a_hole(house: House) {
+async fn two_servers_remove_events_without_a_gap(house: House) {
     let house = short(house).await;
     let other = auditstream_engine::Engine::open(house.config.clone()).await.unwrap();
     let background = other.start();

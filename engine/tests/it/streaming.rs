@@ -29,22 +29,22 @@ fn later_event() -> serde_json::Value {
 on_both![
     every_event_lands_once_valid_and_in_order,
     streaming_from_now_begins_with_the_activation_itself,
-    a_paused_destination_continues_where_it_stopped,
-    a_pause_never_waits_for_the_store_and_nothing_begins_after_it,
-    a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers,
-    an_object_that_is_there_with_our_content_is_delivered_once,
-    an_object_that_is_there_with_other_content_blocks_visibly,
-    a_mistyped_bucket_is_mended_by_editing_it,
-    a_cursor_moved_meanwhile_is_not_moved_again,
-    formats_and_compressions_are_told_by_the_key,
-    a_batch_closes_at_its_bytes,
+    a_paused_destination_resumes_where_it_stopped,
+    a_pause_never_waits_for_the_store_and_no_put_starts_after_it,
+    a_failing_destination_keeps_its_events_and_shows_the_failure_until_it_recovers,
+    an_existing_object_with_our_content_counts_as_delivered,
+    an_existing_object_with_other_content_blocks_visibly,
+    a_mistyped_bucket_is_corrected_by_editing,
+    a_cursor_moved_by_another_writer_is_left_alone,
+    the_key_shows_format_and_compression,
+    a_batch_closes_at_its_byte_limit,
     every_change_is_an_audit_event,
-    the_same_identifier_made_again_starts_afresh,
-    switched_off_nothing_is_seen_and_nothing_is_sent,
-    a_run_that_a_stop_broke_off_goes_on_at_the_next_start,
-    a_skip_does_not_swallow_the_recovery,
-    an_event_that_is_missing_stops_its_destination_visibly,
-    a_stored_row_that_cannot_be_read_stops_its_destination_visibly,
+    a_recreated_identifier_starts_from_the_beginning,
+    with_streaming_disabled_nothing_is_shown_or_sent,
+    an_interrupted_run_resumes_at_the_next_start,
+    a_skip_still_reports_the_recovery,
+    a_missing_event_stops_its_destination_visibly,
+    an_unreadable_row_stops_its_destination_visibly,
     a_clock_that_is_set_back_does_not_stop_the_ticks,
 ];
 
@@ -100,7 +100,7 @@ async fn streaming_from_now_begins_with_the_activation_itself(house: House) {
     );
 }
 
-async fn a_paused_destination_continues_where_it_stopped(house: House) {
+async fn a_paused_destination_resumes_where_it_stopped(house: House) {
     let store = ready(&house, json!({})).await;
     house.send(&events()[..10]).await;
     house.toggle(Status::Active).await;
@@ -128,7 +128,7 @@ async fn a_paused_destination_continues_where_it_stopped(house: House) {
     );
 }
 
-async fn a_pause_never_waits_for_the_store_and_nothing_begins_after_it(house: House) {
+async fn a_pause_never_waits_for_the_store_and_no_put_starts_after_it(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::Hold]);
     house.send(&events()).await;
@@ -151,7 +151,7 @@ async fn a_pause_never_waits_for_the_store_and_nothing_begins_after_it(house: Ho
     assert!(dense(&store.sequences(BUCKET)));
 }
 
-async fn a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers(house: House) {
+async fn a_failing_destination_keeps_its_events_and_shows_the_failure_until_it_recovers(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::Deny]);
     house.send(&events()).await;
@@ -170,7 +170,7 @@ async fn a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers
     );
     assert!(store.objects(BUCKET).is_empty());
     house.streamed().await;
-    // The recovery's own event waits for the next run.
+    // The event of the recovery waits for the next run.
     house.streamed().await;
     assert!(dense(&store.sequences(BUCKET)));
     let actions: Vec<_> = store
@@ -183,7 +183,7 @@ async fn a_destination_that_fails_keeps_its_events_and_says_so_until_it_recovers
     }
 }
 
-async fn an_object_that_is_there_with_our_content_is_delivered_once(house: House) {
+async fn an_existing_object_with_our_content_counts_as_delivered(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::LoseAnswer, Fault::Refuse]);
     house.send(&events()).await;
@@ -198,7 +198,7 @@ async fn an_object_that_is_there_with_our_content_is_delivered_once(house: House
     assert!(dense(&store.sequences(BUCKET)));
 }
 
-async fn an_object_that_is_there_with_other_content_blocks_visibly(house: House) {
+async fn an_existing_object_with_other_content_blocks_visibly(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::Deny]);
     house.send(&events()).await;
@@ -212,7 +212,7 @@ async fn an_object_that_is_there_with_other_content_blocks_visibly(house: House)
         .clone();
     let path = store.path(BUCKET, &key);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, "somebody else's").unwrap();
+    std::fs::write(&path, "another writer's").unwrap();
     destinations::stream_now(&house.engine, &house.admin, "siem")
         .await
         .unwrap();
@@ -230,7 +230,7 @@ async fn an_object_that_is_there_with_other_content_blocks_visibly(house: House)
     );
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
-        "somebody else's",
+        "another writer's",
         "it was not overwritten"
     );
     std::fs::remove_file(&path).unwrap();
@@ -238,7 +238,7 @@ async fn an_object_that_is_there_with_other_content_blocks_visibly(house: House)
     assert!(dense(&store.sequences(BUCKET)));
 }
 
-async fn a_mistyped_bucket_is_mended_by_editing_it(house: House) {
+async fn a_mistyped_bucket_is_corrected_by_editing(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination("audit-lgos", json!({"prefix": "siem/"})).await;
@@ -249,9 +249,9 @@ async fn a_mistyped_bucket_is_mended_by_editing_it(house: House) {
         failing.streaming_details.failure.unwrap().code.as_str(),
         "no_such_bucket"
     );
-    let mut mended = destination(BUCKET, json!({}));
-    mended.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", mended)
+    let mut corrected = destination(BUCKET, json!({}));
+    corrected.status = Some(Status::Active);
+    destinations::replace(&house.engine, &house.admin, "siem", corrected)
         .await
         .unwrap();
     house.streamed().await;
@@ -265,7 +265,7 @@ async fn a_mistyped_bucket_is_mended_by_editing_it(house: House) {
     );
 }
 
-async fn a_cursor_moved_meanwhile_is_not_moved_again(house: House) {
+async fn a_cursor_moved_by_another_writer_is_left_alone(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::Hold]);
     house.send(&events()).await;
@@ -292,7 +292,7 @@ async fn a_cursor_moved_meanwhile_is_not_moved_again(house: House) {
             .collect::<Vec<_>>();
         lives.entry(uid).or_default().extend(sequences);
     }
-    assert_eq!(lives.len(), 2, "a replay has keys of its own");
+    assert_eq!(lives.len(), 2, "a replay has separate keys");
     let last = store.sequences(BUCKET).into_iter().max().unwrap();
     let whole: Vec<i64> = (1..=last).collect();
     assert!(
@@ -301,7 +301,7 @@ async fn a_cursor_moved_meanwhile_is_not_moved_again(house: House) {
     );
 }
 
-async fn formats_and_compressions_are_told_by_the_key(house: House) {
+async fn the_key_shows_format_and_compression(house: House) {
     for (format, compression, ending) in [
         ("ndjson", "zstd", ".ndjson.zst"),
         ("json_array", "none", ".json"),
@@ -321,7 +321,7 @@ async fn formats_and_compressions_are_told_by_the_key(house: House) {
     }
 }
 
-async fn a_batch_closes_at_its_bytes(house: House) {
+async fn a_batch_closes_at_its_byte_limit(house: House) {
     let store = ready(&house, json!({"compression": "none"})).await;
     for number in 0..20 {
         let mut event = later_event();
@@ -379,7 +379,7 @@ async fn every_change_is_an_audit_event(house: House) {
     drop(store);
 }
 
-async fn the_same_identifier_made_again_starts_afresh(house: House) {
+async fn a_recreated_identifier_starts_from_the_beginning(house: House) {
     let store = ready(&house, json!({})).await;
     house.send(&events()[..3]).await;
     house.toggle(Status::Active).await;
@@ -407,7 +407,7 @@ async fn the_same_identifier_made_again_starts_afresh(house: House) {
     drop(store);
 }
 
-async fn switched_off_nothing_is_seen_and_nothing_is_sent(house: House) {
+async fn with_streaming_disabled_nothing_is_shown_or_sent(house: House) {
     let store = ready(&house, json!({})).await;
     let mut house = house;
     house.stop().await;
@@ -431,8 +431,8 @@ async fn switched_off_nothing_is_seen_and_nothing_is_sent(house: House) {
     assert_eq!(store.puts.load(Ordering::SeqCst), 0);
 }
 
-/// Rule 10: a restart is no reason to wait for the next tick, an hour away here.
-async fn a_run_that_a_stop_broke_off_goes_on_at_the_next_start(house: House) {
+/// Rule 10: after a restart the run does not wait for the next tick, which is an hour away here.
+async fn an_interrupted_run_resumes_at_the_next_start(house: House) {
     let store = ready(&house, json!({})).await;
     let mut patient = connector(&store.endpoint);
     patient.spec.backoff = Backoff::FixedDelay {
@@ -454,8 +454,8 @@ async fn a_run_that_a_stop_broke_off_goes_on_at_the_next_start(house: House) {
     assert!(dense(&store.sequences(BUCKET)));
 }
 
-/// Rules 10 and 15: whoever was told of a failure is told of its end.
-async fn a_skip_does_not_swallow_the_recovery(house: House) {
+/// Rules 10 and 15: a reported failure is followed by a reported recovery.
+async fn a_skip_still_reports_the_recovery(house: House) {
     let store = ready(&house, json!({})).await;
     store.next(&[Fault::Deny]);
     let sent = house.send(&events()).await;
@@ -476,7 +476,7 @@ async fn a_skip_does_not_swallow_the_recovery(house: House) {
 }
 
 /// Rule 10: a batch that cannot be built stops its destination visibly.
-async fn an_event_that_is_missing_stops_its_destination_visibly(house: House) {
+async fn a_missing_event_stops_its_destination_visibly(house: House) {
     let store = ready(&house, json!({})).await;
     house.send(&events()).await;
     house.toggle(Status::Active).await;
@@ -500,7 +500,7 @@ async fn an_event_that_is_missing_stops_its_destination_visibly(house: House) {
     );
 }
 
-async fn a_stored_row_that_cannot_be_read_stops_its_destination_visibly(house: House) {
+async fn an_unreadable_row_stops_its_destination_visibly(house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination("no-such-bucket", json!({})).await;
@@ -523,7 +523,7 @@ async fn a_clock_that_is_set_back_does_not_stop_the_ticks(mut house: House) {
     let _store = ready(&house, json!({})).await;
     house.toggle(Status::Active).await;
     house.streamed().await;
-    // Its last run was four years ahead, and nobody has asked for another.
+    // Its last run was four years ahead, and no run is requested.
     house
         .sql("UPDATE streaming_destination SET last_tick = last_tick + 126230400000, runs_served = runs_requested")
         .await;

@@ -1,4 +1,4 @@
-//! A whole engine with data of its own, on either database.
+//! An engine with an empty database of either kind.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub enum On {
     Postgres,
 }
 
-/// Runs each of these functions on both databases, as the tests `sqlite::name` and `postgres::name`.
+/// Runs each of these functions on both databases, as the tests `sqlite::name` and
+/// `postgres::name`.
 #[macro_export]
 macro_rules! on_both {
     ($($name:ident,)*) => {
@@ -52,7 +53,7 @@ macro_rules! on {
     };
 }
 
-/// Whether sequences are 1, 2, 3 … each once.
+/// Returns whether the sequences are 1, 2, 3 … each once.
 pub fn dense(sequences: &[i64]) -> bool {
     let mut sorted = sequences.to_vec();
     sorted.sort_unstable();
@@ -63,7 +64,7 @@ pub struct House {
     pub on: On,
     pub folder: TempDir,
     pub config: Config,
-    /// Of its database.
+    /// The URL of its database.
     url: String,
     pub engine: Engine,
     pub admin: Actor,
@@ -99,7 +100,7 @@ fn fresh_database(on: On, folder: &Path) -> (DatabaseUrl, String) {
     }
 }
 
-/// The holder of a new token that may send events in.
+/// Creates a token with the scope `ingest` and returns its actor.
 pub(crate) async fn ingester(engine: &Engine, admin: &Actor) -> Actor {
     let input = ApiTokenInput {
         name: format!("ingest {}", rand::random::<u64>()),
@@ -140,7 +141,7 @@ impl House {
         }
     }
 
-    /// Stops the scheduler alone: others are to stream.
+    /// Stops the background tasks.
     pub async fn stop_streaming(&mut self) {
         self.background.take().unwrap().stop().await;
     }
@@ -153,7 +154,7 @@ impl House {
         self.engine.close().await;
     }
 
-    /// Stops everything and opens the same database again, as a restart does.
+    /// Stops everything and opens the same database again, like a restart.
     pub async fn restart(self) -> Self {
         let aws = self.config.aws.clone();
         self.restart_with(aws).await
@@ -164,7 +165,7 @@ impl House {
         self.reopen().await
     }
 
-    /// The same with whatever was changed in its configuration.
+    /// Restarts with a changed configuration.
     pub async fn reopen(mut self) -> Self {
         self.stop().await;
         self.engine = Engine::open(self.config.clone()).await.unwrap();
@@ -172,14 +173,14 @@ impl House {
         self
     }
 
-    /// Does something to the database behind the engine's back.
+    /// Executes a statement on the database, bypassing the engine.
     pub async fn sql(&self, statement: &'static str) {
         let mut connection = self.connection().await;
         connection.execute(statement).await.unwrap();
         connection.close().await.unwrap();
     }
 
-    /// The address of its database.
+    /// Returns the URL of its database.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -188,7 +189,7 @@ impl House {
         AnyConnection::connect(&self.url).await.unwrap()
     }
 
-    /// All that the database keeps, as it lies there. Closes it.
+    /// Closes the database and returns its content as stored.
     pub async fn whole_database(&mut self) -> Vec<u8> {
         self.stop().await;
         match self.on {
@@ -220,7 +221,7 @@ impl House {
             .unwrap();
     }
 
-    /// One more destination, active, under a prefix of its name.
+    /// Adds an active destination whose prefix is its name.
     pub async fn another_destination(&self, identifier: &str, connector: &str) {
         let mut input = destination(BUCKET, serde_json::json!({"prefix": format!("{identifier}/")}));
         input.identifier = identifier.into();
@@ -229,7 +230,7 @@ impl House {
         destinations::create(&self.engine, &self.admin, input).await.unwrap();
     }
 
-    /// What was streamed, newest first.
+    /// Returns the batches, newest first.
     pub async fn batches(&self) -> Vec<Batch> {
         destinations::batches(&self.engine, &self.admin, "siem", &ListQuery::default())
             .await
@@ -243,7 +244,7 @@ impl House {
             .unwrap();
     }
 
-    /// Waits until every destination has all that the trail has, without asking for a run.
+    /// Waits until every destination has caught up, without requesting a run.
     pub async fn all_caught_up(&self) {
         for _ in 0..1200 {
             let list = destinations::aggregate(&self.engine, &self.admin, &ListQuery::default())
@@ -260,7 +261,7 @@ impl House {
         panic!("some destinations are still behind");
     }
 
-    /// Waits until the destination is as wanted.
+    /// Waits until the destination satisfies `enough`.
     pub async fn settled(&self, enough: impl Fn(&AggregateItem) -> bool) -> AggregateItem {
         self.settled_by(enough, false).await
     }
@@ -291,7 +292,7 @@ impl House {
         panic!("the destination did not settle: {batches:#?}");
     }
 
-    /// Runs until nothing is behind and nothing fails: a recovery's own event takes one more run.
+    /// Runs until nothing lags and nothing fails: the event of a recovery takes one more run.
     pub async fn streamed(&self) {
         let done =
             |item: &AggregateItem| item.streaming_details.behind == Some(0) && item.streaming_details.failure.is_none();
@@ -303,7 +304,7 @@ impl House {
     }
 }
 
-/// All that a database holds, as text; bytes are in hexadecimal.
+/// Returns the content of a PostgreSQL database as text; bytes are in hexadecimal.
 fn dump(url: &str) -> Vec<u8> {
     let name = url.rsplit('/').next().unwrap();
     let dumped = postgres::program("pg_dump").arg(name).output().unwrap();
@@ -331,7 +332,7 @@ pub fn destination(bucket: &str, spec: serde_json::Value) -> DestinationInput {
     .unwrap()
 }
 
-/// Real events of the project's own copy.
+/// Returns the recorded events.
 pub fn events() -> Vec<serde_json::Value> {
     auditstream_testkit::events::NDJSON
         .lines()

@@ -13,21 +13,21 @@ use crate::on_both;
 use crate::support::{House, On, events};
 
 on_both![
-    sent_again_is_counted_not_stored,
-    the_order_of_members_makes_no_conflict_but_other_content_does,
-    an_id_that_comes_twice_in_one_request_is_stored_once_or_refuses_it,
+    a_duplicate_is_counted_and_not_stored,
+    member_order_is_no_conflict_and_other_content_is,
+    an_id_repeated_in_a_request_is_stored_once_or_refused,
     the_commit_that_stores_events_waits_for_the_disk,
     one_invalid_event_refuses_its_request_and_no_other,
-    requests_that_are_committed_together_do_not_fail_each_other,
+    requests_committed_together_do_not_fail_each_other,
     a_hundred_invalid_events_are_named_and_all_are_counted,
-    sequences_are_dense_whoever_writes,
-    bodies_that_cannot_be_read_say_where,
+    concurrent_writers_get_dense_sequences,
+    an_unreadable_body_is_refused_with_its_position,
     events_are_found_newest_first_page_by_page,
-    sign_ins_and_what_the_system_did_can_be_left_out,
-    what_came_after_a_page_was_read_is_counted,
+    sign_ins_and_system_events_can_be_hidden,
+    events_newer_than_a_page_are_counted,
 ];
 
-async fn sent_again_is_counted_not_stored(house: House) {
+async fn a_duplicate_is_counted_and_not_stored(house: House) {
     let events = events();
     let first = house.send(&events).await;
     assert_eq!((first.accepted as usize, first.duplicates), (events.len(), 0));
@@ -38,7 +38,7 @@ async fn sent_again_is_counted_not_stored(house: House) {
     assert_eq!(twice_in_one.duplicates, 2);
 }
 
-async fn the_order_of_members_makes_no_conflict_but_other_content_does(house: House) {
+async fn member_order_is_no_conflict_and_other_content_is(house: House) {
     let event = events().remove(0);
     house.send(std::slice::from_ref(&event)).await;
     let object = event.as_object().unwrap();
@@ -81,7 +81,7 @@ async fn try_to_send(house: &House, events: &[Value]) -> Result<IngestOutcome, P
 }
 
 /// Rules 3 and 4.
-async fn an_id_that_comes_twice_in_one_request_is_stored_once_or_refuses_it(house: House) {
+async fn an_id_repeated_in_a_request_is_stored_once_or_refused(house: House) {
     let outcome = house.send(&[renamed("a"), renamed("a"), renamed("b")]).await;
     assert_eq!((outcome.accepted, outcome.duplicates), (2, 1));
     let mut other = renamed("c");
@@ -97,7 +97,7 @@ async fn an_id_that_comes_twice_in_one_request_is_stored_once_or_refuses_it(hous
     );
 }
 
-/// Rule 1: whatever the database does unless it is told.
+/// Rule 1, despite the defaults of the database.
 async fn the_commit_that_stores_events_waits_for_the_disk(house: House) {
     house.sql("CREATE TABLE seen (setting TEXT NOT NULL)").await;
     house
@@ -128,12 +128,12 @@ async fn the_commit_that_stores_events_waits_for_the_disk(house: House) {
 }
 
 /// Rule 4.
-async fn requests_that_are_committed_together_do_not_fail_each_other(house: House) {
+async fn requests_committed_together_do_not_fail_each_other(house: House) {
     house.send(&[renamed("known")]).await;
     let commits = async || {
-        let told = metrics::render(&house.engine).await;
+        let rendered = metrics::render(&house.engine).await;
         let of = |name: &str| {
-            let line = told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let line = rendered.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().parse::<f64>().unwrap()
         };
         let name = "auditstream_ingest_commit_requests";
@@ -232,7 +232,7 @@ async fn one_invalid_event_refuses_its_request_and_no_other(house: House) {
     );
 }
 
-async fn sequences_are_dense_whoever_writes(house: House) {
+async fn concurrent_writers_get_dense_sequences(house: House) {
     let requests = events().into_iter().map(|event| {
         let (engine, actor) = (house.engine.clone(), house.ingester.clone());
         tokio::spawn(async move {
@@ -250,7 +250,7 @@ async fn sequences_are_dense_whoever_writes(house: House) {
     assert_eq!(sequences, (first..first + events().len() as i64).collect::<Vec<_>>());
 }
 
-async fn bodies_that_cannot_be_read_say_where(house: House) {
+async fn an_unreadable_body_is_refused_with_its_position(house: House) {
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let many = format!("[{}]", vec!["{}"; 10_001].join(","));
     let large = format!(r#"{{"auditEventId":"{}"}}"#, "x".repeat(1 << 20));
@@ -318,7 +318,7 @@ async fn events_are_found_newest_first_page_by_page(house: House) {
     }
 }
 
-async fn sign_ins_and_what_the_system_did_can_be_left_out(house: House) {
+async fn sign_ins_and_system_events_can_be_hidden(house: House) {
     let like = |id: &str, action: &str, kind: &str| {
         let mut event = events()[0].clone();
         event["auditEventId"] = id.into();
@@ -345,7 +345,7 @@ async fn sign_ins_and_what_the_system_did_can_be_left_out(house: House) {
     }
 }
 
-async fn what_came_after_a_page_was_read_is_counted(house: House) {
+async fn events_newer_than_a_page_are_counted(house: House) {
     house.send(&events()[..3]).await;
     let filter = EventFilter {
         module: Some("S3".into()),

@@ -1,5 +1,5 @@
-//! The account's webhook: told once each when a destination begins to fail, stays behind, recovers; signed, tried again,
-//! kept over a restart (rule 15 for its own changes, rule 14 for its secret).
+//! The webhook of an account: one message each when a destination fails, lags or recovers; signed,
+//! retried, and kept across a restart (rule 15 for its changes, rule 14 for its secret).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -24,18 +24,18 @@ use auditstream_testkit::s3::{BUCKET, Store};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 on_both![
-    a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each,
-    a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_caught_up,
-    a_message_that_is_not_taken_is_sent_again_also_after_a_restart,
-    a_message_that_is_never_taken_is_dropped_after_its_last_try,
-    its_secret_is_never_shown_and_its_changes_are_audit_events,
+    a_failure_and_a_recovery_are_each_reported_once,
+    a_lagging_destination_is_reported_once_and_again_when_it_has_caught_up,
+    a_refused_message_is_retried_even_after_a_restart,
+    a_message_is_dropped_after_its_last_attempt,
+    the_webhook_secret_is_never_shown_and_its_changes_are_audited,
     a_redirect_is_not_followed_and_metadata_addresses_are_refused,
 ];
 
-/// What came in: headers and body.
+/// A received request: headers and body.
 type Taken = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 
-/// Answers with what it is told, and then with 200.
+/// A receiver that responds with the given statuses, and then with 200.
 struct Receiver {
     url: String,
     taken: Taken,
@@ -95,7 +95,7 @@ impl Receiver {
         self.messages().iter().map(kind).collect()
     }
 
-    /// Waits until it has got so many, and a while longer for one that should not come.
+    /// Waits for `count` messages, and a while longer for one that should not come.
     async fn gets(&self, count: usize) -> Vec<String> {
         for _ in 0..400 {
             if self.taken.lock().unwrap().len() >= count {
@@ -113,7 +113,7 @@ impl Receiver {
         taken.iter().map(|(headers, _)| id(headers)).collect()
     }
 
-    /// Every message is signed as the specification says, and is of now.
+    /// Checks that every message is signed as Standard Webhooks requires, with a current timestamp.
     fn all_signed(&self) {
         let key = BASE64_STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
         for (headers, body) in self.taken.lock().unwrap().iter() {
@@ -136,7 +136,7 @@ fn input(url: &str, lag_limit_seconds: Option<u32>) -> WebhookInput {
     }
 }
 
-/// Everything that takes minutes takes moments.
+/// Shortens all delays.
 async fn quick(mut house: House) -> House {
     house.config.pacing = Pacing {
         every: Duration::from_millis(20),
@@ -146,7 +146,7 @@ async fn quick(mut house: House) -> House {
     house.reopen().await
 }
 
-async fn told(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
+async fn with_webhook(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
     let receiver = Receiver::start().await;
     alerts::put(&house.engine, &house.admin, input(&receiver.url, lag_limit_seconds))
         .await
@@ -154,15 +154,15 @@ async fn told(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
     receiver
 }
 
-async fn mend(house: &House) {
-    let mut mended = destination(BUCKET, json!({}));
-    mended.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", mended)
+async fn repair(house: &House) {
+    let mut corrected = destination(BUCKET, json!({}));
+    corrected.status = Some(Status::Active);
+    destinations::replace(&house.engine, &house.admin, "siem", corrected)
         .await
         .unwrap();
 }
 
-/// A destination whose bucket is not there.
+/// Adds a destination whose bucket does not exist.
 async fn failing(house: &House) -> Store {
     let store = Store::start().await;
     house.connect(&store).await;
@@ -172,9 +172,9 @@ async fn failing(house: &House) -> Store {
     store
 }
 
-async fn a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each(house: House) {
+async fn a_failure_and_a_recovery_are_each_reported_once(house: House) {
     let house = quick(house).await;
-    let receiver = told(&house, None).await;
+    let receiver = with_webhook(&house, None).await;
     let _store = failing(&house).await;
     for _ in 0..3 {
         destinations::stream_now(&house.engine, &house.admin, "siem")
@@ -191,15 +191,15 @@ async fn a_destination_that_begins_to_fail_and_recovers_is_told_of_once_each(hou
     assert_eq!(message["data"]["account"], "default");
     assert_eq!(message["data"]["destination"], "siem");
     assert!(message["data"]["failure"]["hint"].is_string() && message["timestamp"].is_string());
-    mend(&house).await;
+    repair(&house).await;
     house.streamed().await;
     assert_eq!(receiver.gets(2).await, ["failing", "recovered"]);
     receiver.all_signed();
 }
 
-async fn a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_caught_up(house: House) {
+async fn a_lagging_destination_is_reported_once_and_again_when_it_has_caught_up(house: House) {
     let house = quick(house).await;
-    let receiver = told(&house, Some(1)).await;
+    let receiver = with_webhook(&house, Some(1)).await;
     let _store = failing(&house).await;
     assert_eq!(receiver.gets(1).await, ["failing"]);
     house.send(&events()).await;
@@ -210,7 +210,7 @@ async fn a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_c
         (&json!("siem"), &json!(1))
     );
     assert!(behind["events"].as_u64().unwrap() >= events().len() as u64);
-    mend(&house).await;
+    repair(&house).await;
     house.streamed().await;
     assert_eq!(
         receiver.gets(3).await,
@@ -220,9 +220,9 @@ async fn a_destination_that_stays_behind_is_told_of_once_and_again_when_it_has_c
     receiver.all_signed();
 }
 
-async fn a_message_that_is_not_taken_is_sent_again_also_after_a_restart(house: House) {
+async fn a_refused_message_is_retried_even_after_a_restart(house: House) {
     let house = quick(house).await;
-    let receiver = told(&house, None).await;
+    let receiver = with_webhook(&house, None).await;
     receiver.answers(&[500, 500]);
     let _store = failing(&house).await;
     assert_eq!(receiver.gets(3).await, ["failing"; 3], "after 500 it is sent again");
@@ -230,11 +230,11 @@ async fn a_message_that_is_not_taken_is_sent_again_also_after_a_restart(house: H
     assert!(ids.iter().all(|id| *id == ids[0]), "the same message: {ids:?}");
     receiver.all_signed();
 
-    // Nobody sends: what a crash leaves behind.
+    // The state after a crash: the message is stored and not sent.
     let mut house = house;
     house.config.pacing.every = Duration::from_secs(3600);
     let mut house = house.reopen().await;
-    mend(&house).await;
+    repair(&house).await;
     house.streamed().await;
     assert_eq!(receiver.kinds().len(), 3);
     house.config.pacing.every = Duration::from_millis(20);
@@ -242,15 +242,15 @@ async fn a_message_that_is_not_taken_is_sent_again_also_after_a_restart(house: H
     assert_eq!(receiver.gets(4).await[3], "recovered");
 }
 
-async fn a_message_that_is_never_taken_is_dropped_after_its_last_try(house: House) {
+async fn a_message_is_dropped_after_its_last_attempt(house: House) {
     let mut house = quick(house).await;
     house.config.pacing.first_delay = Duration::from_millis(5);
     let house = house.reopen().await;
-    let receiver = told(&house, None).await;
+    let receiver = with_webhook(&house, None).await;
     receiver.answers(&[500; 20]);
     let _store = failing(&house).await;
     assert_eq!(receiver.gets(5).await, ["failing"; 5]);
-    mend(&house).await;
+    repair(&house).await;
     house.streamed().await;
     assert_eq!(
         receiver.gets(10).await[5..],
@@ -259,7 +259,7 @@ async fn a_message_that_is_never_taken_is_dropped_after_its_last_try(house: Hous
     );
 }
 
-async fn its_secret_is_never_shown_and_its_changes_are_audit_events(house: House) {
+async fn the_webhook_secret_is_never_shown_and_its_changes_are_audited(house: House) {
     let mut house = quick(house).await;
     let receiver = Receiver::start().await;
     let url = format!("{}/canary-path-77", receiver.url);
@@ -316,7 +316,7 @@ async fn its_secret_is_never_shown_and_its_changes_are_audit_events(house: House
 
 async fn a_redirect_is_not_followed_and_metadata_addresses_are_refused(house: House) {
     let house = quick(house).await;
-    let receiver = told(&house, None).await;
+    let receiver = with_webhook(&house, None).await;
     receiver.answers(&[302]);
     let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!((test.status, receiver.kinds().len()), (Outcome::Failure, 1), "{test:?}");

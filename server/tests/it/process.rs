@@ -130,7 +130,7 @@ fn a_wrong_master_key_is_refused() {
 }
 
 #[test]
-fn a_postgresql_that_is_not_there_is_one_clear_line_without_its_password() {
+fn an_unreachable_postgresql_is_reported_in_one_line_without_its_password() {
     let folder = TempDir::new().unwrap();
     let mut serve = auditstream(folder.path(), &["serve"]);
     serve.env("AUDITSTREAM_DATABASE_URL", "postgres://audit:hush@127.0.0.1:1/audit");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, EVENTS, connector, destination, refused};
 
 #[tokio::test]
-async fn a_destination_lives_and_its_objects_land() {
+async fn a_destination_streams_from_its_creation_to_its_deletion() {
     let app = App::start().await;
     let store = app.with_store().await;
     let sent = app
@@ -153,11 +153,11 @@ async fn a_list_is_an_array_with_totals_in_headers() {
         );
     }
     let empty = ask("status=&search_term=&page=&limit=2").await.unwrap();
-    assert_eq!(empty.status(), 200, "what is sent empty is not sent");
+    assert_eq!(empty.status(), 200, "an empty value counts as absent");
 }
 
 #[tokio::test]
-async fn a_replacement_without_a_status_leaves_it_as_it_is() {
+async fn a_replacement_without_a_status_keeps_it() {
     let app = App::start().await;
     app.with_store().await;
     let status = async |send: fn(&App, &str) -> RequestBuilder, path: &str, status: Option<&str>| {
@@ -180,7 +180,7 @@ async fn a_replacement_without_a_status_leaves_it_as_it_is() {
 }
 
 #[tokio::test]
-async fn people_and_tokens_are_listed_in_pages() {
+async fn users_and_tokens_are_listed_in_pages() {
     let app = App::start().await;
     for name in ["a", "b", "c", "d"] {
         let invitation = json!({"email": format!("{name}@example.com"), "role": "account_viewer"});
@@ -212,13 +212,13 @@ async fn people_and_tokens_are_listed_in_pages() {
             Vec::<String>::new(),
             "{path}"
         );
-        let bad = app
+        let too_many = app
             .get(&format!("{path}?limit=101"))
             .bearer_auth(&app.admin)
             .send()
             .await
             .unwrap();
-        refused(bad, 400, "invalid_parameter").await;
+        refused(too_many, 400, "invalid_parameter").await;
     }
 }
 
@@ -238,7 +238,7 @@ async fn a_whole_number_may_be_written_with_a_zero_fraction() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_usable_is_told_what_and_where() {
+async fn an_invalid_body_is_refused_with_the_field_and_the_reason() {
     let app = App::start().await;
     let send = |body: &str| {
         let request = app
@@ -250,9 +250,9 @@ async fn a_body_that_is_not_usable_is_told_what_and_where() {
     refused(send("{").await.unwrap(), 400, "malformed_body").await;
     refused(send("").await.unwrap(), 400, "malformed_body").await;
     refused(send("{} {}").await.unwrap(), 422, "invalid_fields").await;
-    let mut wrong = connector("http://127.0.0.1:1");
-    wrong["spec"]["path_style"] = "yes".into();
-    let problem = refused(send(&wrong.to_string()).await.unwrap(), 422, "invalid_fields").await;
+    let mut invalid = connector("http://127.0.0.1:1");
+    invalid["spec"]["path_style"] = "yes".into();
+    let problem = refused(send(&invalid.to_string()).await.unwrap(), 422, "invalid_fields").await;
     assert_eq!(problem["errors"][0]["field"], "spec.path_style");
     let mut unnamed = connector("http://127.0.0.1:1");
     unnamed["identifier"] = "1 2".into();
@@ -271,7 +271,7 @@ async fn a_body_that_is_not_usable_is_told_what_and_where() {
 }
 
 #[tokio::test]
-async fn a_secret_never_comes_back() {
+async fn a_response_never_contains_a_secret() {
     let app = App::start().await;
     app.with_store().await;
     for path in ["/v1/connectors", "/v1/connectors/aws", "/v1/audit-events?limit=100"] {
@@ -320,7 +320,7 @@ async fn unknown_addresses_and_methods_are_problems() {
 }
 
 #[tokio::test]
-async fn streaming_switched_off_answers_feature_disabled() {
+async fn disabled_streaming_is_refused_with_feature_disabled() {
     let app = App::start_with(false).await;
     for path in [
         "/v1/streaming-destinations",
@@ -346,14 +346,14 @@ async fn streaming_switched_off_answers_feature_disabled() {
 }
 
 #[tokio::test]
-async fn load_balancers_are_answered() {
+async fn health_checks_need_no_token() {
     let app = App::start().await;
     assert_eq!(app.get("/healthz").send().await.unwrap().status(), 200);
     assert_eq!(app.get("/readyz").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn a_bucket_is_checked_before_and_after_it_is_saved() {
+async fn a_bucket_can_be_checked_before_and_after_its_destination_is_saved() {
     let app = App::start().await;
     app.with_store().await;
     let shown = app
@@ -375,14 +375,14 @@ async fn a_bucket_is_checked_before_and_after_it_is_saved() {
         (Some("SUCCESS"), Some(true)),
         "{check}"
     );
-    let wrong = json!({"connector_ref": "aws", "spec": {"type": "AWS_S3", "bucket": "No"}});
-    let wrong = refused(
-        post("/check-bucket", &app.admin).json(&wrong).send().await.unwrap(),
+    let invalid = json!({"connector_ref": "aws", "spec": {"type": "AWS_S3", "bucket": "No"}});
+    let invalid = refused(
+        post("/check-bucket", &app.admin).json(&invalid).send().await.unwrap(),
         422,
         "invalid_fields",
     )
     .await;
-    assert_eq!(wrong["errors"][0]["field"], "spec.bucket");
+    assert_eq!(invalid["errors"][0]["field"], "spec.bucket");
     let made = post("", &app.admin)
         .json(&destination("siem", "INACTIVE"))
         .send()

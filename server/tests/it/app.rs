@@ -1,4 +1,4 @@
-//! A whole server with data of its own, and clients for it.
+//! A complete server with separate data, and clients for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use auditstream_testkit::s3::{ACCESS_KEY, SECRET, Store};
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const EMAIL: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
-/// Real events, one a line.
+/// Real events, one per line.
 pub(crate) const EVENTS: &str = auditstream_testkit::events::NDJSON;
 
 pub(crate) struct App {
@@ -71,12 +71,12 @@ impl App {
             state,
             std::future::pending(),
         ));
-        // It asks as pages of this server do; a request that says otherwise says it itself.
-        let mut from_here = HeaderMap::new();
-        from_here.insert("origin", address.parse().unwrap());
+        // Requests look like those of the server's pages unless they set another origin.
+        let mut own_origin = HeaderMap::new();
+        own_origin.insert("origin", address.parse().unwrap());
         let client = Client::builder()
             .redirect(redirect::Policy::none())
-            .default_headers(from_here)
+            .default_headers(own_origin)
             .build()
             .unwrap();
         let [ingest, read, admin] = tokens.try_into().unwrap();
@@ -114,7 +114,7 @@ impl App {
             .header("content-type", kind)
     }
 
-    /// The last sequence of the trail, by asking for its newest events.
+    /// The number of events on the newest page of the trail.
     pub(crate) async fn stored(&self) -> usize {
         let page: Value = self
             .get("/v1/audit-events?limit=100")
@@ -142,7 +142,7 @@ impl App {
         store
     }
 
-    /// The cookie of somebody who has signed in.
+    /// Signs in and returns the session cookie.
     pub(crate) async fn signed_in(&self) -> String {
         let answer = self
             .post("/sign-in")
@@ -176,7 +176,7 @@ pub(crate) fn destination(identifier: &str, status: &str) -> Value {
         "spec": {"type": "AWS_S3", "bucket": "logs", "start_at": "oldest"}})
 }
 
-/// The whole `Set-Cookie` of a name.
+/// The complete `Set-Cookie` header of a cookie.
 pub(crate) fn cookie(answer: &Response, name: &str) -> Option<String> {
     let cookies = answer.headers().get_all("set-cookie").into_iter();
     cookies
@@ -184,13 +184,14 @@ pub(crate) fn cookie(answer: &Response, name: &str) -> Option<String> {
         .find(|value| value.starts_with(&format!("{name}=")))
 }
 
-/// The word that a refused form leaves for the next page; the e-mail address that was typed comes behind it.
+/// The error code that a refused form leaves for the next page. The cookie may also carry an e-mail
+/// address.
 pub(crate) fn flash(answer: &Response) -> Option<String> {
     let cookie = cookie(answer, "auditstream_flash")?;
     cookie.split(['=', ';', '.']).nth(1).map(str::to_owned)
 }
 
-/// Checks the shape of a refusal.
+/// Checks a refusal and returns its problem.
 pub(crate) async fn refused(answer: Response, status: u16, code: &str) -> Value {
     let kind = answer
         .headers()

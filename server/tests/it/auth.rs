@@ -1,4 +1,4 @@
-//! Who may what: tokens, scopes, accounts.
+//! Authentication and authorisation: tokens, scopes, accounts.
 
 use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, Scope};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::{App, destination, event, refused, token};
 
 #[tokio::test]
-async fn without_a_token_that_is_known_nothing_is_told() {
+async fn requests_without_a_known_token_are_refused() {
     let app = App::start().await;
     for path in [
         "/v1/audit-events",
@@ -40,7 +40,7 @@ async fn without_a_token_that_is_known_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn a_token_may_what_its_scope_says() {
+async fn a_token_has_the_permissions_of_its_scope() {
     let app = App::start().await;
     app.with_store().await;
     for (token, ingest, read, change) in [

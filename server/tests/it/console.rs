@@ -1,4 +1,4 @@
-//! The console as a browser without scripts meets it.
+//! The console as a browser without scripts uses it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ fn goes_to(answer: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn a_page_asks_for_sign_in_and_comes_back() {
+async fn a_page_redirects_to_sign_in_and_back() {
     let app = App::start().await;
     assert_eq!(goes_to(&app.get("/").send().await.unwrap()), "/settings");
     let answer = app.get("/settings/audit-trail/streaming?page=2").send().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_page_asks_for_sign_in_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_leaves_a_word_and_no_session() {
+async fn a_wrong_password_leaves_an_error_code_and_no_session() {
     let app = App::start().await;
     let form = [("email", EMAIL), ("password", "wrong wrong wrong")];
     let answer = app.post("/sign-in").form(&form).send().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_wrong_password_leaves_a_word_and_no_session() {
     let page = page.text().await.unwrap();
     assert!(
         page.contains(&format!("value=\"{EMAIL}\"")),
-        "what was typed need not be typed again"
+        "the e-mail address is kept"
     );
     let script = "<script>alert(1)</script>";
     let planted = URL_SAFE_NO_PAD.encode(format!("\"></script>{script}@example.com"));
@@ -74,7 +74,7 @@ async fn a_wrong_password_leaves_a_word_and_no_session() {
 }
 
 #[tokio::test]
-async fn sign_in_goes_nowhere_else() {
+async fn sign_in_redirects_to_no_other_server() {
     let app = App::start().await;
     for next in ["//evil.example.com", "https://evil.example.com", "/\\evil.example.com"] {
         let form = [("email", EMAIL), ("password", PASSWORD), ("next", next)];
@@ -157,7 +157,7 @@ async fn a_form_toggles_a_destination() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_that_guard_browsers() {
+async fn every_response_has_security_headers() {
     let app = App::start().await;
     for path in ["/sign-in", "/v1/connectors", "/healthz", "/nothing-here"] {
         let answer = app.get(path).send().await.unwrap();
@@ -180,7 +180,7 @@ async fn an_unknown_page_is_not_found() {
 }
 
 #[tokio::test]
-async fn signing_in_over_the_page_sets_the_same_cookie() {
+async fn signing_in_by_server_function_sets_the_same_cookie() {
     let app = App::start().await;
     let attempt = async |password: &str| {
         let body = serde_json::json!({"email": EMAIL, "password": password});
@@ -202,7 +202,7 @@ async fn signing_in_over_the_page_sets_the_same_cookie() {
 }
 
 #[tokio::test]
-async fn what_is_filtered_can_be_exported_whole() {
+async fn all_events_that_match_a_filter_can_be_exported() {
     let app = App::start().await;
     let sent = app
         .send_events("application/x-ndjson")

@@ -1,4 +1,4 @@
-//! Events in: `POST /v1/audit-events`.
+//! Sending and searching events: `/v1/audit-events`.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn taken(answer: reqwest::Response) -> (u64, u64) {
+async fn accepted(answer: reqwest::Response) -> (u64, u64) {
     let status = answer.status();
     let text = answer.text().await.unwrap();
     assert_eq!(status, 200, "{text}");
@@ -29,16 +29,16 @@ async fn taken(answer: reqwest::Response) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn one_event_an_array_and_lines_are_taken_compressed_or_not() {
+async fn one_event_arrays_and_lines_are_accepted_compressed_or_not() {
     let app = App::start().await;
     let one = event("one").to_string();
     assert_eq!(
-        taken(app.send_events(JSON).body(one).send().await.unwrap()).await,
+        accepted(app.send_events(JSON).body(one).send().await.unwrap()).await,
         (1, 0)
     );
     let array = json!([event("two"), event("three")]).to_string();
     assert_eq!(
-        taken(
+        accepted(
             app.send_events("application/json; charset=utf-8")
                 .body(array)
                 .send()
@@ -49,7 +49,7 @@ async fn one_event_an_array_and_lines_are_taken_compressed_or_not() {
         (2, 0)
     );
     assert_eq!(
-        taken(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await,
+        accepted(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await,
         (200, 0)
     );
     let (first, second) = (event("four").to_string(), format!("\n{}\n", event("five")));
@@ -61,14 +61,14 @@ async fn one_event_an_array_and_lines_are_taken_compressed_or_not() {
         .send()
         .await
         .unwrap();
-    assert_eq!(taken(sent).await, (2, 0));
+    assert_eq!(accepted(sent).await, (2, 0));
 }
 
 #[tokio::test]
 async fn the_same_events_sent_again_are_duplicates() {
     let app = App::start().await;
     assert_eq!(
-        taken(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await,
+        accepted(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await,
         (200, 0)
     );
     let again = app
@@ -81,7 +81,7 @@ async fn the_same_events_sent_again_are_duplicates() {
         json!({"accepted": 0, "duplicates": 200, "first_sequence": null, "last_sequence": null})
     );
     let mut changed = event("x");
-    taken(app.send_events(JSON).body(changed.to_string()).send().await.unwrap()).await;
+    accepted(app.send_events(JSON).body(changed.to_string()).send().await.unwrap()).await;
     changed["auditAction"] = "DELETE".into();
     let problem = refused(
         app.send_events(JSON).body(changed.to_string()).send().await.unwrap(),
@@ -93,7 +93,7 @@ async fn the_same_events_sent_again_are_duplicates() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_nothing_is_stored() {
+async fn an_unreadable_request_is_refused_and_nothing_is_stored() {
     let app = App::start().await;
     let before = app.stored().await;
     let whole = gzip(EVENTS.as_bytes());
@@ -211,9 +211,9 @@ async fn what_cannot_be_read_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn what_came_in_comes_out_newest_first_page_by_page() {
+async fn stored_events_are_returned_newest_first_page_by_page() {
     let app = App::start().await;
-    taken(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await;
+    accepted(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await;
     let ask = async |query: &str| -> Value {
         let answer = app
             .get(&format!("/v1/audit-events?{query}"))

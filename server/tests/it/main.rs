@@ -1,14 +1,16 @@
-//! The whole server, as programs and browsers meet it.
+//! The complete server, as programs and browsers use it.
 //!
-//! - [`app`]: starts it on a free port with data of its own
+//! - [`app`]: starts a server on a free port with separate data
 //! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
-//! - [`matrix`]: everything, asked by everybody; [`sign_in`] against misuse
-//! - [`security`]: what other sites, proxies and attackers send; [`tls`] of its own
-//! - [`routes`], [`openapi`]: every route, and what is said of it
+//! - [`matrix`]: every route as every kind of caller
+//! - [`sign_in`], [`security`], [`pressure`]: misuse, attacks and overload
+//! - [`tls`]: built-in TLS
+//! - [`metrics`]: the metrics and their access control
+//! - [`routes`], [`openapi`]: every route and its description
 //! - [`docs`]: the documentation that is rendered from the command line
 //! - [`pages`]: rendering while other servers start
-//! - [`process`]: the binary itself
-//! - [`replicas`]: several of it on one PostgreSQL
+//! - [`process`]: the binary as a process
+//! - [`replicas`]: several servers with one PostgreSQL
 #![allow(
     clippy::unwrap_used,
     reason = "a test that panics has failed, which is what it is for"

@@ -1,6 +1,7 @@
-//! Who may what: every route of the server and every server function, asked by everybody. What is added has to get a row.
+//! The authorisation matrix: every route and every server function, called by every kind of caller.
+//! A new route or function needs a row.
 //!
-//! Each row has a server of its own, so that what one caller may do changes nothing for the next row.
+//! Each row has a separate server, so that rows do not influence each other.
 
 use std::collections::BTreeSet;
 
@@ -15,27 +16,27 @@ use crate::app::{App, PASSWORD, connector, destination, event, token};
 use crate::routes;
 use auditstream_testkit::s3::Store;
 
-/// Who asks.
+/// The kinds of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Nobody,
+enum Caller {
+    Anonymous,
     ExpiredSession,
     Viewer,
     Admin,
-    /// The admin of another account, in the console.
+    /// An admin of another account, in the console.
     OtherAdmin,
     IngestToken,
     ReadToken,
     AdminToken,
     ExpiredToken,
-    /// Of another account, with the scope admin.
+    /// A token of another account with the scope admin.
     OtherToken,
 }
 
-use Who::*;
+use Caller::*;
 
-const EVERYBODY: [Who; 10] = [
-    Nobody,
+const ALL_CALLERS: [Caller; 10] = [
+    Anonymous,
     ExpiredSession,
     Viewer,
     Admin,
@@ -47,7 +48,7 @@ const EVERYBODY: [Who; 10] = [
     OtherToken,
 ];
 
-/// What somebody has to have.
+/// The permission that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
     Ingest,
@@ -55,24 +56,24 @@ enum Needs {
     Change,
 }
 
-/// What is asked for, and what whom is answered.
+/// The kind of a route, with the expected outcomes: of permitted callers, and of other accounts.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// For everybody the same answer.
+    /// The same outcome for every caller.
     Open(&'static str),
-    /// Of the API: for tokens.
+    /// A route of the API, for tokens.
     Api(Needs, &'static str, &'static str),
-    /// A server function: for people who are signed in.
+    /// A server function, for signed-in users.
     Function(Needs, &'static str, &'static str),
-    /// A page: others are sent to sign in.
+    /// A page; callers without a session are redirected to sign in.
     Page(&'static str, &'static str),
-    /// A form that changes something.
+    /// The form that toggles a destination.
     Form,
 }
 
 struct Row {
     method: Method,
-    /// As the router has it.
+    /// The path pattern in the router.
     route: String,
     path: String,
     body: Body,
@@ -86,11 +87,11 @@ enum Body {
 }
 
 impl Row {
-    fn expected(&self, who: Who) -> &'static str {
-        let signed_in = matches!(who, Viewer | Admin | OtherAdmin);
+    fn expected(&self, caller: Caller) -> &'static str {
+        let signed_in = matches!(caller, Viewer | Admin | OtherAdmin);
         match self.kind {
             Kind::Open(answer) => answer,
-            Kind::Api(needs, answer, other) => match who {
+            Kind::Api(needs, answer, other) => match caller {
                 IngestToken if needs == Needs::Ingest => answer,
                 ReadToken if needs == Needs::View => answer,
                 AdminToken if needs != Needs::Ingest => answer,
@@ -98,18 +99,18 @@ impl Row {
                 IngestToken | ReadToken | AdminToken | OtherToken => "403",
                 _ => "401",
             },
-            Kind::Function(needs, answer, other) => match who {
+            Kind::Function(needs, answer, other) => match caller {
                 Viewer if needs != Needs::View => "403",
                 Viewer | Admin => answer,
                 OtherAdmin => other,
                 _ => "401",
             },
-            Kind::Page(answer, other) => match who {
+            Kind::Page(answer, other) => match caller {
                 OtherAdmin => other,
                 _ if signed_in => answer,
                 _ => "303 /sign-in",
             },
-            Kind::Form => match who {
+            Kind::Form => match caller {
                 Viewer => "303 /settings/audit-trail/streaming forbidden",
                 Admin => "303 /settings/audit-trail/streaming",
                 OtherAdmin => "303 /settings/audit-trail/streaming not_found",
@@ -189,7 +190,7 @@ fn rows() -> Vec<Row> {
         open(
             Method::POST,
             "/sign-in",
-            Body::Form(json!({"email": "{WHO}@example.com", "password": "wrong wrong wrong"})),
+            Body::Form(json!({"email": "{CALLER}@example.com", "password": "wrong wrong wrong"})),
             "303 /sign-in wrong_credentials",
         ),
         open(
@@ -228,7 +229,7 @@ fn rows() -> Vec<Row> {
         open(
             Method::POST,
             "/api/sign-in",
-            Body::Json(json!({"email": "{WHO}@example.com", "password": "wrong wrong wrong"})),
+            Body::Json(json!({"email": "{CALLER}@example.com", "password": "wrong wrong wrong"})),
             "401",
         ),
         open(
@@ -454,22 +455,22 @@ fn functions() -> Vec<Row> {
 const NOWHERE: &str = "http://127.0.0.1:9";
 const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-fn named(mut thing: Value, identifier: &str) -> Value {
-    thing["identifier"] = identifier.into();
-    thing
+fn named(mut resource: Value, identifier: &str) -> Value {
+    resource["identifier"] = identifier.into();
+    resource
 }
 
 fn invitation() -> Value {
     json!({"email": "new@example.com", "role": "account_viewer"})
 }
 
-/// A server with something of everything, and everybody who asks.
+/// A server with one of each resource, and the credentials of every caller.
 struct World {
     app: App,
     _store: Store,
-    /// What each sends: a header and its value.
-    keys: Vec<(Who, Option<(&'static str, String)>)>,
-    /// A token to be revoked.
+    /// The header that each caller sends.
+    keys: Vec<(Caller, Option<(&'static str, String)>)>,
+    /// The id of a token to revoke.
     revocable: String,
 }
 
@@ -539,7 +540,7 @@ impl World {
         };
         let revocable = access::create_token(engine, &ours, &revocable).await.unwrap();
         let keys = vec![
-            (Nobody, None),
+            (Anonymous, None),
             (ExpiredSession, expired_session),
             (Viewer, session("vic@example.com").await),
             (Admin, session(crate::app::EMAIL).await),
@@ -558,21 +559,21 @@ impl World {
         }
     }
 
-    fn fill(&self, text: &str, who: Who) -> String {
+    fn fill(&self, text: &str, caller: Caller) -> String {
         text.replace("{TOKEN}", &self.revocable)
-            .replace("{WHO}", &format!("{who:?}"))
+            .replace("{CALLER}", &format!("{caller:?}"))
     }
 
-    async fn ask(&self, row: &Row, who: Who) -> String {
-        let path = self.fill(&row.path, who);
+    async fn ask(&self, row: &Row, caller: Caller) -> String {
+        let path = self.fill(&row.path, caller);
         let request = match row.method {
-            // As browsers ask for pages.
+            // As browsers request pages.
             Method::GET => self.app.get(&path).header("accept", "text/html, */*"),
             Method::PUT => self.app.put(&path),
             Method::DELETE => self.app.delete(&path),
             _ => self.app.post(&path),
         };
-        let filled = |value: &Value| serde_json::from_str::<Value>(&self.fill(&value.to_string(), who)).unwrap();
+        let filled = |value: &Value| serde_json::from_str::<Value>(&self.fill(&value.to_string(), caller)).unwrap();
         let request = match &row.body {
             Body::None => request,
             Body::Json(body) => request.json(&filled(body)),
@@ -581,7 +582,7 @@ impl World {
         let key = self
             .keys
             .iter()
-            .find(|(whose, _)| *whose == who)
+            .find(|(owner, _)| *owner == caller)
             .and_then(|(_, key)| key.clone());
         let request: RequestBuilder = match key {
             Some((name, value)) => request.header(name, value),
@@ -591,7 +592,7 @@ impl World {
     }
 }
 
-/// The status; of a redirect where to, and the word that it leaves.
+/// The status; for a redirect also its target and the error code in the flash.
 fn outcome(answer: Response) -> String {
     let status = answer.status().as_u16();
     if !answer.status().is_redirection() {
@@ -599,60 +600,62 @@ fn outcome(answer: Response) -> String {
     }
     let to = answer.headers()["location"].to_str().unwrap();
     let to = to.split('?').next().unwrap();
-    let word = crate::app::flash(&answer).unwrap_or_default();
-    format!("{status} {to} {word}").trim_end().to_owned()
+    let code = crate::app::flash(&answer).unwrap_or_default();
+    format!("{status} {to} {code}").trim_end().to_owned()
 }
 
 #[expect(clippy::print_stdout, reason = "the size of the matrix is reported")]
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_gets_what_is_theirs_and_nothing_else() {
+async fn each_caller_gets_what_it_may_access_and_nothing_else() {
     sqlx::any::install_default_drivers();
     let rows = rows();
-    let (asked, wrong) = (
-        rows.len() * EVERYBODY.len(),
+    let (total, unexpected) = (
+        rows.len() * ALL_CALLERS.len(),
         stream::iter(&rows).map(check).buffer_unordered(4),
     );
-    let wrong: Vec<String> = wrong.flat_map(stream::iter).collect().await;
+    let unexpected: Vec<String> = unexpected.flat_map(stream::iter).collect().await;
     assert!(
-        wrong.is_empty(),
-        "{} of {asked} answers are not as expected:\n{}",
-        wrong.len(),
-        wrong.join("\n")
+        unexpected.is_empty(),
+        "{} of {total} outcomes differ from the expected ones:\n{}",
+        unexpected.len(),
+        unexpected.join("\n")
     );
     println!(
-        "{} routes and server functions × {} callers: {asked} answers",
+        "{} routes and server functions × {} callers: {total} outcomes",
         rows.len(),
-        EVERYBODY.len()
+        ALL_CALLERS.len()
     );
 }
 
 async fn check(row: &Row) -> Vec<String> {
     let world = World::build().await;
-    let mut wrong = Vec::new();
-    // Those who may do it come last: what they do, others would find done.
-    let (may, may_not): (Vec<Who>, Vec<Who>) = EVERYBODY.into_iter().partition(|who| matches!(who, Admin | AdminToken));
-    for who in may_not.into_iter().chain(may) {
-        let got = world.ask(row, who).await;
-        let expected = row.expected(who);
+    let mut unexpected = Vec::new();
+    // Permitted callers come last, because their changes affect the outcome.
+    let (permitted, others): (Vec<Caller>, Vec<Caller>) = ALL_CALLERS
+        .into_iter()
+        .partition(|caller| matches!(caller, Admin | AdminToken));
+    for caller in others.into_iter().chain(permitted) {
+        let got = world.ask(row, caller).await;
+        let expected = row.expected(caller);
         if got != expected {
-            wrong.push(format!(
-                "{} {} by {who:?}: {got}, expected {expected}",
+            unexpected.push(format!(
+                "{} {} by {caller:?}: {got}, expected {expected}",
                 row.method, row.route
             ));
         }
     }
-    wrong
+    unexpected
 }
 
 #[tokio::test]
-async fn every_route_and_server_function_has_its_row() {
+async fn every_route_and_server_function_has_a_row() {
     let app = App::start().await;
     let router = auditstream_server::router(auditstream_server::cli::serve::state(app.engine.clone(), &app.address));
-    let mut there = routes::of(&router);
-    // Stands for all server functions.
-    assert!(there.remove(&("POST".to_owned(), "/api/{*function}".to_owned())));
+    let mut existing = routes::of(&router);
+    // This route represents all server functions.
+    assert!(existing.remove(&("POST".to_owned(), "/api/{*function}".to_owned())));
     let functions = leptos::server_fn::axum::server_fn_paths();
-    there.extend(functions.map(|(path, method)| (method.to_string(), path.to_owned())));
+    existing.extend(functions.map(|(path, method)| (method.to_string(), path.to_owned())));
     let rows = rows().into_iter().map(|row| (row.method.to_string(), row.route));
-    assert_eq!(rows.collect::<BTreeSet<_>>(), there);
+    assert_eq!(rows.collect::<BTreeSet<_>>(), existing);
 }

@@ -1,4 +1,4 @@
-//! What Prometheus reads, and who may.
+//! `/metrics` and its access control.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn scrape(app: &App) -> String {
     answer.text().await.unwrap()
 }
 
-/// The value of a line, by what it begins with.
+/// The value of the line that starts with `line`.
 fn value(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
     found
@@ -29,7 +29,7 @@ fn value(text: &str, line: &str) -> f64 {
         .unwrap()
 }
 
-/// The same when it has become what it should be: destinations are read afresh after two seconds.
+/// Waits until a line has the expected value: metrics of destinations are cached for two seconds.
 async fn settled(app: &App, line: &str, expected: f64) -> String {
     for _ in 0..100 {
         let text = scrape(app).await;
@@ -123,7 +123,7 @@ async fn a_delivery_is_counted_from_its_events_to_its_object() {
 }
 
 #[tokio::test]
-async fn without_a_token_metrics_are_for_this_host_and_with_one_for_whoever_has_it() {
+async fn metrics_are_for_this_host_or_for_clients_with_the_token() {
     let app = App::start().await;
     let ask = async |token: Option<&str>, peer: &str, header: Option<(&str, &str)>| {
         let mut state = auditstream_server::cli::serve::state(app.engine.clone(), &app.address);

@@ -1,4 +1,4 @@
-//! The document that programs read, and the page for people.
+//! `/openapi.json` and `/docs/api`.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ async fn document(app: &App) -> Value {
     answer.json().await.unwrap()
 }
 
-/// Methods, in upper case, with paths.
+/// The operations of the document: methods in upper case, with paths.
 fn described(document: &Value) -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, item)| {
@@ -45,14 +45,14 @@ async fn the_document_describes_every_route_of_the_api_and_no_other() {
 }
 
 #[tokio::test]
-async fn every_operation_says_what_it_takes_and_answers() {
+async fn every_operation_describes_its_parameters_and_responses() {
     let app = App::start().await;
     let document = document(&app).await;
     let mut ids = BTreeSet::new();
     for (method, path) in described(&document) {
         let operation = &document["paths"][&path][method.to_lowercase()];
         let id = operation["operationId"].as_str().unwrap();
-        assert!(ids.insert(id.to_owned()), "{id} is there twice");
+        assert!(ids.insert(id.to_owned()), "{id} occurs twice");
         for text in ["summary", "operationId"] {
             assert!(
                 operation[text].as_str().is_some_and(|text| !text.is_empty()),
@@ -80,7 +80,7 @@ async fn every_operation_says_what_it_takes_and_answers() {
             assert!(answers.contains_key("412"), "{id} takes no If-Match");
         }
     }
-    // What only goes out always has all its members; what comes in may leave out what has a default.
+    // Responses have every field; requests may omit those with a default.
     let schemas = &document["components"]["schemas"];
     let required = |name: &str| {
         schemas[name]["required"]
@@ -100,7 +100,7 @@ async fn every_operation_says_what_it_takes_and_answers() {
 }
 
 #[tokio::test]
-async fn the_document_is_not_sent_twice_to_who_has_it() {
+async fn an_unchanged_document_is_not_sent_again() {
     let app = App::start().await;
     let first = app.get("/openapi.json").send().await.unwrap();
     let tag = first.headers()["etag"].to_str().unwrap().to_owned();
@@ -115,17 +115,17 @@ async fn the_document_is_not_sent_twice_to_who_has_it() {
         (304, tag.as_str())
     );
     assert_eq!(again.text().await.unwrap(), "");
-    let wrong = app
+    let invalid = app
         .get("/openapi.json")
         .header("if-none-match", "tag")
         .send()
         .await
         .unwrap();
-    refused(wrong, 400, "invalid_parameter").await;
+    refused(invalid, 400, "invalid_parameter").await;
 }
 
 #[tokio::test]
-async fn the_page_names_every_operation_and_needs_no_script() {
+async fn the_page_lists_every_operation_and_runs_no_script() {
     let app = App::start().await;
     let document = document(&app).await;
     let answer = app

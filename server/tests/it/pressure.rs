@@ -1,4 +1,4 @@
-//! More than there is room for, and clients that are too slow: refused with 503 or 408, and then all is as before.
+//! Overload and slow clients: refused with 503 or 408, after which the server works as before.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{App, event, refused};
 
-/// Events of about a megabyte each.
+/// `count` events of about a megabyte each.
 fn large(name: &str, count: usize) -> String {
     let one = |number| {
         let mut event = event(&format!("{name}-{number}"));
@@ -38,12 +38,12 @@ fn retry_after(answer: &Response) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_answers_503_and_takes_events_again_once_they_are_written() {
+async fn a_full_queue_refuses_events_with_503_until_it_has_been_written() {
     let app = App::start().await;
     let database = DatabaseUrl::Sqlite(app.folder.path().join("auditstream.db"));
     let foreign = Database::open(&database, &Limits::default()).await.unwrap();
     let lock = foreign.write().await.unwrap();
-    // Four of fifteen megabytes are in the queue's 64 MiB.
+    // The queue of 64 MiB has room for four requests of 15 MB.
     let sent = (0..6).map(|number| send(&app, &app.address, large(&format!("queued-{number}"), 15)));
     let mut sent: Vec<_> = sent.map(Box::pin).collect();
     let mut refusals = 0;
@@ -64,18 +64,18 @@ async fn a_full_queue_answers_503_and_takes_events_again_once_they_are_written()
     foreign.close().await;
 }
 
-/// One more server on the same engine, with little room and no patience.
-async fn narrow(app: &App, bytes: usize, patience: Duration) -> SocketAddr {
+/// Another server on the same engine, with a memory budget in bytes and a timeout.
+async fn constrained(app: &App, bytes: usize, timeout: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut state = serve::state(app.engine.clone(), &app.address);
-    state.body_reader = BodyReader::new(bytes, patience);
+    state.body_reader = BodyReader::new(bytes, timeout);
     let router = auditstream_server::router(state);
-    tokio::spawn(connections::serve(listener, router, patience, std::future::pending()));
+    tokio::spawn(connections::serve(listener, router, timeout, std::future::pending()));
     address
 }
 
-/// Begins a request of so many bytes and stops before its end.
+/// Sends all but the last byte of a request with `bytes` + 1 bytes.
 async fn stalled(app: &App, address: SocketAddr, bytes: usize) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
@@ -100,12 +100,12 @@ async fn answer(mut socket: TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_in_flight_are_bounded_by_their_bytes_and_slow_ones_are_given_up() {
+async fn bodies_in_flight_are_bounded_in_bytes_and_time() {
     let app = App::start().await;
-    let address = narrow(&app, 3 << 20, Duration::from_secs(5)).await;
+    let address = constrained(&app, 3 << 20, Duration::from_secs(5)).await;
     let slow = stalled(&app, address, 2 << 20).await;
     let url = format!("http://{address}");
-    // It takes a moment until the server has read what was sent.
+    // The server may not have read the stalled body yet.
     let mut full = send(&app, &url, large("full", 2)).await;
     for _ in 0..20 {
         if full.status() != 200 {
@@ -116,22 +116,22 @@ async fn bodies_in_flight_are_bounded_by_their_bytes_and_slow_ones_are_given_up(
     assert_eq!(retry_after(&full), 5);
     refused(full, 503, "unavailable").await;
     let small = send(&app, &url, event("small").to_string()).await;
-    assert_eq!(small.status(), 200, "there is room for a small one");
+    assert_eq!(small.status(), 200, "there is memory for a small request");
     let asked = Instant::now();
-    let given_up = answer(slow).await;
+    let timed_out = answer(slow).await;
     assert!(
-        given_up.starts_with("HTTP/1.1 408") && given_up.contains("request_timeout"),
-        "{given_up}"
+        timed_out.starts_with("HTTP/1.1 408") && timed_out.contains("request_timeout"),
+        "{timed_out}"
     );
     assert!(asked.elapsed() < Duration::from_secs(10));
     let again = send(&app, &url, large("again", 2)).await;
-    assert_eq!(again.status(), 200, "its room was given back");
+    assert_eq!(again.status(), 200, "its memory was released");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gzip_is_counted_by_what_it_becomes() {
+async fn gzip_is_counted_by_its_decompressed_size() {
     let app = App::start().await;
-    let address = narrow(&app, 3 << 20, Duration::from_secs(20)).await;
+    let address = constrained(&app, 3 << 20, Duration::from_secs(20)).await;
     let mut small = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut small, &vec![b' '; 8 << 20]).unwrap();
     let client = reqwest::Client::new();
@@ -146,9 +146,9 @@ async fn gzip_is_counted_by_what_it_becomes() {
 }
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_given_up() {
+async fn headers_that_never_end_are_abandoned() {
     let app = App::start().await;
-    let address = narrow(&app, 1 << 20, Duration::from_millis(500)).await;
+    let address = constrained(&app, 1 << 20, Duration::from_millis(500)).await;
     for begun in ["", "GET /healthz HTTP/1.1\r\nhost: a\r\nx-slow: "] {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(begun.as_bytes()).await.unwrap();

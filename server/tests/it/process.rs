@@ -1,4 +1,4 @@
-//! The binary itself: how it starts, refuses, and survives being killed.
+//! The binary as a process: starting, refusing to start, surviving a kill.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(crate) fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A server that is killed when the test ends.
+/// A server process that is killed when the test ends.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
@@ -53,7 +53,7 @@ impl Server {
             }
             server.printed.push(line);
         }
-        panic!("it ended before it was ready: {:?}", server.printed);
+        panic!("the server ended before it was ready: {:?}", server.printed);
     }
 
     /// SIGKILL.
@@ -74,12 +74,12 @@ pub(crate) fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap().trim().to_owned()
 }
 
-/// One clear line on standard error, and exit code 1.
-pub(crate) fn refused(output: &Output, words: &str) {
+/// Checks for exit code 1 and one line on standard error that contains `text`.
+pub(crate) fn refused(output: &Output, text: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     let line = errors.lines().last().unwrap_or_default();
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(line.starts_with("auditstream: ") && line.contains(words), "{errors}");
+    assert!(line.starts_with("auditstream: ") && line.contains(text), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
@@ -92,10 +92,10 @@ fn token(folder: &Path, scope: &str) -> String {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_line() {
+fn a_port_in_use_is_reported_in_one_line() {
     let folder = TempDir::new().unwrap();
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = holder.local_addr().unwrap().to_string();
+    let occupant = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupant.local_addr().unwrap().to_string();
     let output = auditstream(folder.path(), &["serve"])
         .env("AUDITSTREAM_LISTEN", address)
         .output()
@@ -142,7 +142,7 @@ fn an_unreachable_postgresql_is_reported_in_one_line_without_its_password() {
 }
 
 #[tokio::test]
-async fn keys_are_replaced_beside_a_running_server() {
+async fn keys_are_rotated_while_a_server_is_running() {
     const NEW: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
     let folder = TempDir::new().unwrap();
     let store = Store::start_in(folder.path(), "logs").await;
@@ -167,8 +167,8 @@ async fn keys_are_replaced_beside_a_running_server() {
         .bearer_auth(&admin)
         .json(&connector(&store.endpoint));
     assert_eq!(made.send().await.unwrap().status(), 201);
-    let said = printed(&run(&["key", "rotate"], KEY, None));
-    assert!(said.starts_with("1 secret(s)"), "{said}");
+    let printed_line = printed(&run(&["key", "rotate"], KEY, None));
+    assert!(printed_line.starts_with("1 secret(s)"), "{printed_line}");
     assert!(works(&server).await);
     printed(&run(&["key", "rotate"], KEY, Some(NEW)));
     assert!(works(&server).await);
@@ -218,7 +218,7 @@ fn the_demo_stays_on_loopback() {
 }
 
 #[test]
-fn without_a_user_a_link_is_printed_and_with_one_it_is_not() {
+fn a_set_up_link_is_printed_only_if_there_is_no_user() {
     let folder = TempDir::new().unwrap();
     let first = Server::start(folder.path());
     assert!(
@@ -246,10 +246,10 @@ fn without_a_user_a_link_is_printed_and_with_one_it_is_not() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill() {
+async fn acknowledged_events_survive_a_kill() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(folder.path());
-    // Commands work beside a running server.
+    // Commands work while a server is running.
     let (ingest, read) = (token(folder.path(), "ingest"), token(folder.path(), "read"));
     let client = reqwest::Client::new();
     let send = |address: &str| {
@@ -280,7 +280,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
+async fn a_kill_during_a_run_neither_loses_nor_duplicates_events() {
     let folder = TempDir::new().unwrap();
     let store = Store::start_in(folder.path(), "logs").await;
     let server = Server::start(folder.path());
@@ -296,11 +296,11 @@ async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     post(&server, "/v1/audit-events", &ingest, "application/x-ndjson", send("")).await;
     let connector = connector(&store.endpoint).to_string();
     post(&server, "/v1/connectors", &admin, kind, connector).await;
-    // The object is stored, but the server never hears of it.
+    // The object is stored, but the server never receives the response.
     store.silent.send(true).unwrap();
     let active = destination("siem", "ACTIVE").to_string();
     post(&server, "/v1/streaming-destinations", &admin, kind, active).await;
-    until("an object is there", || !store.objects("logs").is_empty()).await;
+    until("the store has an object", || !store.objects("logs").is_empty()).await;
     post(
         &server,
         "/v1/audit-events",
@@ -313,13 +313,13 @@ async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     store.silent.send(false).unwrap();
 
     let server = Server::start(folder.path());
-    until("the rest is there", || {
+    until("the rest has been streamed", || {
         store.sequences("logs").len() > EVENTS.lines().count()
     })
     .await;
     let path = "/v1/streaming-destinations/siem/stream-now";
     post(&server, path, &admin, kind, String::new()).await;
-    until("all is there", || {
+    until("everything has been streamed", || {
         store.sequences("logs").len() >= 2 * EVENTS.lines().count()
     })
     .await;
@@ -328,10 +328,10 @@ async fn a_kill_in_the_middle_of_a_run_loses_nothing_and_doubles_nothing() {
     assert_eq!(sequences, expected);
 }
 
-/// Asks until it is so.
-async fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until a condition holds.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..200 {
-        if so() {
+        if condition() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -340,7 +340,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn the_demo_starts_again_where_it_stopped() {
+fn the_demo_resumes_where_it_stopped() {
     let folder = TempDir::new().unwrap();
     let start = || Server::start_with(&mut auditstream(folder.path(), &["serve", "--demo"]));
     let password = |server: &Server| {
@@ -362,7 +362,7 @@ fn the_demo_starts_again_where_it_stopped() {
 
 #[cfg(unix)]
 #[test]
-fn a_server_that_is_asked_to_stop_ends_well() {
+fn a_server_that_receives_sigterm_exits_with_success() {
     let folder = TempDir::new().unwrap();
     let mut server = Server::start(folder.path());
     let asked = Command::new("kill")
@@ -374,7 +374,7 @@ fn a_server_that_is_asked_to_stop_ends_well() {
 }
 
 #[tokio::test]
-async fn the_hosts_own_identity_comes_from_its_environment_and_is_for_the_accounts_named() {
+async fn the_identity_of_the_host_comes_from_its_environment_for_listed_accounts() {
     let folder = TempDir::new().unwrap();
     let admin = token(folder.path(), "admin");
     let client = reqwest::Client::new();
@@ -415,7 +415,7 @@ async fn the_hosts_own_identity_comes_from_its_environment_and_is_for_the_accoun
         "{test}"
     );
     drop(server);
-    // The same of a pod: its token goes to the STS that the environment names.
+    // The same in a pod: its token is sent to the STS endpoint in the environment.
     std::fs::write(folder.path().join("token"), "the-pods-token").unwrap();
     let mut command = auditstream(folder.path(), &["serve"]);
     command

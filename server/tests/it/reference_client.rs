@@ -1,5 +1,6 @@
-//! A program that was written for the reference system's `/v1/streaming-destinations`, moved here: another host, another key.
-//! Its requests are the reference's to the letter; what it reads is all that the reference answers.
+//! A client that was written for the reference system's `/v1/streaming-destinations`. Its requests
+//! are exactly the reference's, apart from host and key, and it reads every field that the
+//! reference returns.
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use crate::app::{App, refused};
 struct Client<'a>(&'a App);
 
 impl Client<'_> {
-    /// Every call has the two headers of the reference.
+    /// Sends the two headers of the reference with every request.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let request = match method.as_str() {
             "GET" => self.0.get(path),
@@ -44,7 +45,7 @@ impl Client<'_> {
     }
 }
 
-/// As the reference's documentation has it; its clients send null for what is not set.
+/// The body in the reference's documentation; its clients send null for unset fields.
 fn body(identifier: &str, status: &str) -> Value {
     json!({
         "identifier": identifier, "name": format!("Destination {identifier}"), "description": null, "tags": null,
@@ -53,7 +54,7 @@ fn body(identifier: &str, status: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_of_the_reference_works_unchanged_but_for_host_and_key() {
+async fn a_client_of_the_reference_system_works_with_another_host_and_key() {
     let app = App::start().await;
     let _store = app.with_store().await;
     let client = Client(&app);
@@ -99,7 +100,7 @@ async fn a_client_of_the_reference_works_unchanged_but_for_host_and_key() {
         for time in ["created", "updated", "status_updated"] {
             assert!(made[time].as_i64().unwrap() > 1_700_000_000_000, "{time}");
         }
-        // The list is by milliseconds.
+        // The list is ordered by milliseconds.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     let taken = client
@@ -150,7 +151,7 @@ async fn a_client_of_the_reference_works_unchanged_but_for_host_and_key() {
     }
     let paged = client.get("?page=1&limit=2&sort=created&order=ASC").await;
     assert_eq!(paged, (ids(&["third"]), totals("3", "1", "2")));
-    for wrong in [
+    for invalid in [
         "?limit=0",
         "?limit=101",
         "?page=-1",
@@ -159,7 +160,7 @@ async fn a_client_of_the_reference_works_unchanged_but_for_host_and_key() {
         "?status=PAUSED",
     ] {
         let answer = client
-            .call(Method::GET, &format!("/v1/streaming-destinations{wrong}"), None)
+            .call(Method::GET, &format!("/v1/streaming-destinations{invalid}"), None)
             .await;
         refused(answer, 400, "invalid_parameter").await;
     }

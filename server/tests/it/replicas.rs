@@ -24,10 +24,10 @@ fn command(folder: &Path, database: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What every part of the test needs.
+/// The state that the parts of the test share.
 struct Site {
     client: Client,
-    /// Where the two servers are; a new one has a new port.
+    /// The addresses of the two servers; a replacement has a new port.
     addresses: Mutex<[String; 2]>,
     admin: String,
     ingest: String,
@@ -40,7 +40,8 @@ impl Site {
         Ok(answer.status())
     }
 
-    /// Sends until told to stop, each request until it is acknowledged; answers how many events were.
+    /// Sends events until `stop` is set, each request until it is acknowledged. Returns the number
+    /// of events.
     async fn send(&self, sender: usize, stop: &AtomicBool) -> usize {
         let mut acknowledged = 0;
         for request in 0.. {
@@ -65,7 +66,7 @@ impl Site {
         acknowledged
     }
 
-    /// How far each destination is behind.
+    /// The number of events that each destination has yet to receive.
     async fn behind(&self) -> Vec<i64> {
         let url = format!(
             "{}/v1/streaming-destinations/aggregate",
@@ -104,7 +105,7 @@ fn landed(folder: &Path) -> Vec<(i64, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_are_killed_in_turn_lose_and_double_nothing() {
+async fn servers_killed_in_turn_neither_lose_nor_duplicate_events() {
     const KILLS: usize = 6;
     const DESTINATIONS: [&str; 3] = ["a", "b", "c"];
     let folder = TempDir::new().unwrap();
@@ -142,7 +143,6 @@ async fn servers_that_are_killed_in_turn_lose_and_double_nothing() {
     for kill in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         let victim = kill % 2;
-        // In the middle of whatever it is doing; only then it is replaced.
         servers[victim].kill();
         servers[victim] = start();
         site.addresses.lock().unwrap()[victim] = servers[victim].address.clone();

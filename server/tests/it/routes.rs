@@ -1,17 +1,20 @@
-//! Every route of the server, as its router has it: for tests that must miss none.
+//! Every route of the router, for tests that must not miss one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a router answers: methods, in upper case, with paths.
+/// The routes of a router: methods in upper case, with paths.
 pub(crate) fn of(router: &axum::Router) -> BTreeSet<(String, String)> {
-    // The router tells what it has by its `Debug` alone: the paths of all routes, and of each what it does with a method.
+    // The router exposes its routes only in its `Debug` output: all paths, and the methods of each.
     let shown = format!("{router:?}");
     let routes = between(&shown, "path_router: PathRouter {", "node: Node {");
     let paths = between(&shown, "node: Node { paths: {", "fallback_router:");
     let paths: BTreeMap<&str, &str> = paths.split("RouteId(").filter_map(path).collect();
     let endpoints: BTreeMap<&str, &str> = routes.split("RouteId(").filter_map(endpoint).collect();
     let same = paths.keys().eq(endpoints.keys());
-    assert!(same && paths.len() > 20, "the router is shown in another way: {shown}");
+    assert!(
+        same && paths.len() > 20,
+        "the `Debug` output of the router has changed: {shown}"
+    );
     let mut found = BTreeSet::new();
     for (number, path) in paths {
         let methods = methods(endpoints[number]);
@@ -37,7 +40,7 @@ fn methods(endpoint: &str) -> Vec<String> {
     let has = |method: &&str| {
         let shown = endpoint.split_once(&format!("{method}: ")).map(|(_, shown)| shown);
         !shown
-            .unwrap_or_else(|| panic!("the router is shown in another way: {endpoint}"))
+            .unwrap_or_else(|| panic!("the `Debug` output of the router has changed: {endpoint}"))
             .starts_with("None")
     };
     known
@@ -52,6 +55,6 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
         .split_once(start)
         .unwrap_or_else(|| panic!("no “{start}” in {text}"));
     rest.split_once(end)
-        .unwrap_or_else(|| panic!("no “{end}” behind “{start}” in {text}"))
+        .unwrap_or_else(|| panic!("no “{end}” after “{start}” in {text}"))
         .0
 }

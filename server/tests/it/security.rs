@@ -1,6 +1,6 @@
-//! What other sites, proxies and attackers send (rule 14 for what they must not get, and the protection of browsers).
+//! Requests from other sites, proxies and attackers: the protection of browsers, and rule 14.
 //!
-//! Clients that are slow, and bodies in flight, are in [`pressure`](crate::pressure).
+//! Slow clients and bodies in flight are in [`pressure`](crate::pressure).
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ fn browser() -> Client {
     Client::builder().redirect(redirect::Policy::none()).build().unwrap()
 }
 
-/// One more server on the same engine, which is set up otherwise.
+/// Another server on the same engine, with a changed state.
 async fn server(app: &App, change: impl FnOnce(&mut AppState)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ async fn server(app: &App, change: impl FnOnce(&mut AppState)) -> String {
     address
 }
 
-/// As a proxy that speaks TLS to browsers would have it.
+/// The state of a server behind a proxy that terminates TLS.
 fn behind_tls(state: &mut AppState) {
     state.public_url = "https://audit.example.com".into();
     state.origins = Origins::of_public_url("https://audit.example.com");
@@ -53,7 +53,7 @@ fn is_cross_site(answer: &Response) -> bool {
     answer.status() == 403
 }
 
-/// Sends these bytes and reads all that comes back until the other end closes.
+/// Sends these bytes and reads until the server closes the connection.
 async fn raw(address: &str, request: impl AsRef<[u8]>) -> String {
     let mut socket = TcpStream::connect(address.trim_start_matches("http://")).await.unwrap();
     socket.write_all(request.as_ref()).await.unwrap();
@@ -85,10 +85,10 @@ async fn another_site_changes_nothing_by_form_or_server_function() {
         (&[("origin", "https://evil.example.com")], false),
         (&[("origin", "null")], false),
         (&[("origin", here), ("origin", rebound)], false),
-        // Whom it was sent to proves nothing.
+        // The host header proves nothing.
         (&[("origin", rebound), ("host", "evil.example.com")], false),
         (&[("origin", "https://127.0.0.1")], false),
-        // A browser too old to say whose page it is.
+        // A browser too old to send either header.
         (&[], false),
         (&[("origin", here)], true),
         (&[("sec-fetch-site", "same-origin"), ("origin", here)], true),
@@ -97,7 +97,7 @@ async fn another_site_changes_nothing_by_form_or_server_function() {
     let client = browser();
     for (headers, expected) in cases {
         for path in FORMS.into_iter().chain(functions.iter().copied()) {
-            // What is permitted is tried where it changes nothing.
+            // Permitted requests are only sent where they change nothing.
             if expected && !matches!(path, "/theme" | "/nothing-here" | "/api/session") {
                 continue;
             }
@@ -114,7 +114,7 @@ async fn another_site_changes_nothing_by_form_or_server_function() {
         }
     }
     let still = app.get("/settings").header("cookie", &cookie).send().await.unwrap();
-    assert_eq!(still.status(), 200, "the session goes on");
+    assert_eq!(still.status(), 200, "the session is still valid");
     let siem = app.get("/v1/streaming-destinations/siem").bearer_auth(&app.read);
     let siem: Value = siem.send().await.unwrap().json().await.unwrap();
     assert_eq!(siem["streaming_destination"]["status"], "INACTIVE");
@@ -135,12 +135,12 @@ async fn programs_without_cookies_need_no_origin() {
     assert_eq!(
         made.send().await.unwrap().status(),
         201,
-        "a token is nothing that a browser adds by itself"
+        "browsers do not send tokens by themselves"
     );
 }
 
 #[tokio::test]
-async fn server_functions_are_called_with_post_alone() {
+async fn server_functions_accept_post_only() {
     let app = App::start().await;
     let cookie = app.signed_in().await;
     for (path, method) in server_fn_paths() {
@@ -163,7 +163,7 @@ async fn server_functions_are_called_with_post_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_was_made_to_lead_to_this_host_reaches_no_page() {
+async fn a_rebound_host_name_reaches_no_page() {
     let folder = TempDir::new().unwrap();
     let server = Server::start_with(&mut auditstream(folder.path(), &["serve"]));
     let port = server.address.rsplit(':').next().unwrap();
@@ -197,7 +197,7 @@ async fn a_name_that_was_made_to_lead_to_this_host_reaches_no_page() {
 }
 
 #[tokio::test]
-async fn over_tls_a_session_is_bound_to_this_host_and_the_plain_name_is_not_read() {
+async fn over_tls_a_session_is_bound_to_this_host_and_the_plain_cookie_is_ignored() {
     let app = App::start().await;
     let form = [("email", EMAIL), ("password", PASSWORD)];
     let plain = app.post("/sign-in").form(&form).send().await.unwrap();
@@ -245,7 +245,7 @@ async fn over_tls_a_session_is_bound_to_this_host_and_the_plain_name_is_not_read
     assert_eq!(settings(format!("__Host-auditstream_session={token}")).await, 303);
 }
 
-/// The nonce that a policy names.
+/// The nonce in a policy.
 fn nonce_of(policy: &str) -> &str {
     policy
         .split("'nonce-")
@@ -255,7 +255,7 @@ fn nonce_of(policy: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_page_runs_the_scripts_with_its_own_fresh_nonce_and_no_other() {
+async fn a_page_runs_only_scripts_with_its_fresh_nonce() {
     let app = App::start().await;
     let session = app.signed_in().await;
     let mut nonces = HashSet::new();
@@ -304,7 +304,7 @@ async fn a_page_runs_the_scripts_with_its_own_fresh_nonce_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_no_page_loads_nothing_and_every_answer_is_guarded() {
+async fn only_pages_load_anything_and_every_response_has_security_headers() {
     let app = App::start().await;
     for path in [
         "/v1/connectors",
@@ -345,8 +345,8 @@ async fn what_is_no_page_loads_nothing_and_every_answer_is_guarded() {
     }
 }
 
-/// The address that the newest event of an action tells.
-async fn told(app: &App, action: &str) -> String {
+/// The client address in the newest event with an action.
+async fn recorded_address(app: &App, action: &str) -> String {
     let path = format!("/v1/audit-events?limit=1&action={action}");
     let found: Value = app
         .get(&path)
@@ -365,7 +365,7 @@ async fn told(app: &App, action: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_forwarded_address_is_believed_from_a_named_proxy_alone() {
+async fn a_forwarded_address_is_trusted_only_from_a_configured_proxy() {
     let app = App::start().await;
     let proxied = server(&app, |state| {
         state.proxies = Proxies::parse("127.0.0.0/8, 10.0.0.0/8").unwrap()
@@ -377,10 +377,10 @@ async fn a_forwarded_address_is_believed_from_a_named_proxy_alone() {
             let request = client.request(method, format!("{address}{path}"));
             request.header("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.1.1.1")
         };
-        // The console's forms and functions, and the API.
+        // The console's forms and server functions, and the API.
         let sent = ask(Method::POST, "/sign-in").form(&[("email", EMAIL), ("password", PASSWORD)]);
         assert_eq!(sent.send().await.unwrap().status(), 303);
-        assert_eq!(told(&app, "LOGIN").await, expected);
+        assert_eq!(recorded_address(&app, "LOGIN").await, expected);
         let sent = serde_json::json!({"email": EMAIL, "password": "wrong wrong wrong"});
         assert_eq!(
             ask(Method::POST, "/api/sign-in")
@@ -391,14 +391,14 @@ async fn a_forwarded_address_is_believed_from_a_named_proxy_alone() {
                 .status(),
             401
         );
-        assert_eq!(told(&app, "UNSUCCESSFUL_LOGIN").await, expected);
+        assert_eq!(recorded_address(&app, "UNSUCCESSFUL_LOGIN").await, expected);
         let made = ask(Method::POST, "/v1/connectors").bearer_auth(&app.admin);
         let made = made.json(&connector("http://127.0.0.1:9")).send().await.unwrap();
         assert_eq!(made.status(), 201);
-        assert_eq!(told(&app, "CREATE").await, expected);
+        assert_eq!(recorded_address(&app, "CREATE").await, expected);
         let gone = ask(Method::DELETE, "/v1/connectors/aws").bearer_auth(&app.admin);
         assert_eq!(gone.send().await.unwrap().status(), 204);
-        // Metrics without a token are for this host, and for nothing that comes through a proxy.
+        // Without a token, metrics are not available through a proxy.
         refused(ask(Method::GET, "/metrics").send().await.unwrap(), 403, "forbidden").await;
     }
     let direct = browser().get(format!("{}/metrics", app.address)).send().await.unwrap();
@@ -408,18 +408,21 @@ async fn a_forwarded_address_is_believed_from_a_named_proxy_alone() {
 }
 
 #[test]
-fn proxies_that_are_none_are_refused_at_the_start() {
+fn invalid_proxies_are_refused_at_the_start() {
     let folder = TempDir::new().unwrap();
     let output = auditstream(folder.path(), &["serve"])
         .env("AUDITSTREAM_TRUSTED_PROXIES", "10.0.0.1, proxy.example.com")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("proxy.example.com"), "{said}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && shown.contains("proxy.example.com"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
-async fn sign_in_goes_to_this_server_alone_whatever_it_is_told() {
+async fn sign_in_ignores_every_form_of_a_foreign_address() {
     let app = App::start().await;
     for next in [
         "//evil.example.com",
@@ -447,7 +450,7 @@ async fn sign_in_goes_to_this_server_alone_whatever_it_is_told() {
         let answer = app.post("/sign-in").form(&form).send().await.unwrap();
         assert_eq!(answer.headers()["location"], "/sign-in", "{next:?}");
     }
-    // The page's own form sends only what it was given back.
+    // Nor does the page inject it into its form.
     let page = app
         .get("/sign-in?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
         .send()
@@ -457,7 +460,7 @@ async fn sign_in_goes_to_this_server_alone_whatever_it_is_told() {
 }
 
 #[tokio::test]
-async fn line_ends_that_are_sent_end_no_line_of_an_answer() {
+async fn line_breaks_in_a_request_cannot_inject_headers() {
     let app = App::start().await;
     let session = app.signed_in().await;
     let evil = "x\r\nset-cookie: planted=1\r\n\r\n<script>";
@@ -531,9 +534,9 @@ async fn no_path_leads_out_of_the_site() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_bombs_at_once_are_refused_and_leave_the_server_as_it_was() {
+async fn many_gzip_bombs_at_once_are_refused_and_the_server_keeps_working() {
     let app = App::start().await;
-    // A quarter of a gigabyte each, of a few hundred kilobytes.
+    // A few hundred kilobytes that decompress to 256 MiB.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..256 {
         std::io::Write::write_all(&mut bomb, &vec![b' '; 1 << 20]).unwrap();
@@ -554,7 +557,7 @@ async fn many_bombs_at_once_are_refused_and_leave_the_server_as_it_was() {
             _ => drop(refused(answer, 503, "unavailable").await),
         }
     }
-    // Each is given up at its limit: the 6 GiB of all would take far longer.
+    // Each is abandoned at its limit: decompressing all 6 GiB would take far longer.
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let good = app.send_events("application/json").body(event("after").to_string());
     assert_eq!(good.send().await.unwrap().status(), 200);
@@ -572,7 +575,7 @@ async fn many_bombs_at_once_are_refused_and_leave_the_server_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_events_may_be_large() {
+async fn only_requests_with_events_may_be_large() {
     let app = App::start().await;
     let session = app.signed_in().await;
     let large = format!("{{\"email\":\"{}\",\"password\":\"x\"}}", "a".repeat(4 << 20));
@@ -590,25 +593,25 @@ async fn nothing_but_events_may_be_large() {
             "application/x-www-form-urlencoded"
         };
         let Ok(answer) = request.header("content-type", kind).body(large.clone()).send().await else {
-            continue; // Closed before all of it was sent.
+            continue; // The server closed the connection early.
         };
         assert!(
             answer.status().is_client_error() || answer.status().is_server_error(),
             "{path}"
         );
     }
-    // On a connection of its own: those that were refused are being closed.
+    // On a new connection, because those of the refused requests are being closed.
     let answer = reqwest::get(format!("{}/healthz", app.address)).await.unwrap();
     assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]
-async fn a_request_whose_end_is_told_twice_smuggles_no_other() {
+async fn an_ambiguous_length_cannot_smuggle_a_second_request() {
     let app = App::start().await;
     let smuggled = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
     let begin = "POST /sign-in HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
     let length = smuggled.len() + 5;
-    for (told, refused) in [
+    for (headers, refused) in [
         (
             format!("content-length: 5\r\ncontent-length: {length}\r\n\r\n0\r\n\r\n{smuggled}"),
             true,
@@ -624,7 +627,8 @@ async fn a_request_whose_end_is_told_twice_smuggles_no_other() {
             true,
         ),
         (format!("transfer-encoding : chunked\r\n\r\n0\r\n\r\n{smuggled}"), true),
-        // Read by its chunks alone, and then the connection ends: whoever is in between may have gone by the length.
+        // Only the chunks count, and the connection is closed, because a proxy may have used the
+        // length.
         (
             format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
             false,
@@ -634,9 +638,9 @@ async fn a_request_whose_end_is_told_twice_smuggles_no_other() {
             false,
         ),
     ] {
-        let answer = raw(&app.address, format!("{begin}{told}")).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{told:?}: {answer}");
-        assert_eq!(answer.starts_with("HTTP/1.1 400"), refused, "{told:?}: {answer}");
+        let answer = raw(&app.address, format!("{begin}{headers}")).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
+        assert_eq!(answer.starts_with("HTTP/1.1 400"), refused, "{headers:?}: {answer}");
     }
     let address: SocketAddr = app.address.trim_start_matches("http://").parse().unwrap();
     assert!(TcpStream::connect(address).await.is_ok());

@@ -1,4 +1,5 @@
-//! Sign-in against those who would misuse it. The engine's `it::access` has what needs no HTTP.
+//! Misuse of sign-in, sessions, links and tokens. Tests without HTTP are in the engine's
+//! `it::access`.
 
 use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, Role};
@@ -8,7 +9,7 @@ use crate::app::{App, EMAIL, PASSWORD, cookie, flash, refused};
 
 const SESSION: &str = "auditstream_session";
 
-/// Signs in as the page does, with a cookie that the browser already has.
+/// Signs in with the page's form and a cookie that the browser already has.
 async fn sign_in_with(app: &App, before: &str) -> String {
     let answer = app
         .post("/sign-in")
@@ -27,19 +28,19 @@ async fn is_signed_in(app: &App, cookie: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_session_that_somebody_planted_is_not_taken_over() {
+async fn a_planted_session_is_not_adopted() {
     let app = App::start().await;
     let planted = format!("{SESSION}=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let mine = sign_in_with(&app, &planted).await;
     assert_ne!(mine, planted);
     assert!(!is_signed_in(&app, &planted).await);
-    // Nor is one that was good: whoever has it is out when its browser signs in again.
+    // A valid session ends when its browser signs in again.
     let next = sign_in_with(&app, &mine).await;
     assert!(is_signed_in(&app, &next).await && !is_signed_in(&app, &mine).await);
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_used_again() {
+async fn ended_sessions_and_revoked_tokens_are_refused() {
     let app = App::start().await;
     let session = app.signed_in().await;
     app.post("/sign-out").header("cookie", &session).send().await.unwrap();
@@ -70,7 +71,7 @@ async fn what_has_ended_cannot_be_used_again() {
 }
 
 #[tokio::test]
-async fn guessing_ends_with_429_and_says_when_to_come_back() {
+async fn guessing_passwords_is_throttled_with_429() {
     let app = App::start().await;
     let guess = |password: &str| {
         let body = json!({"email": EMAIL, "password": password});
@@ -88,7 +89,7 @@ async fn guessing_ends_with_429_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn the_page_does_not_tell_who_exists() {
+async fn responses_do_not_reveal_which_users_exist() {
     let app = App::start().await;
     let mut answers = Vec::new();
     for email in [EMAIL, "nobody@example.com", "no address"] {
@@ -96,14 +97,14 @@ async fn the_page_does_not_tell_who_exists() {
         let answer = app.post("/sign-in").form(&form).send().await.unwrap();
         let body = json!({"email": email, "password": "wrong wrong wrong"});
         let call = app.post("/api/sign-in").json(&body).send().await.unwrap();
-        let said = (answer.status(), answer.headers()["location"].clone(), flash(&answer));
-        answers.push((said, call.status(), call.text().await.unwrap()));
+        let shown = (answer.status(), answer.headers()["location"].clone(), flash(&answer));
+        answers.push((shown, call.status(), call.text().await.unwrap()));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
 #[tokio::test]
-async fn a_link_is_looked_at_without_harm_and_used_once() {
+async fn a_link_can_be_opened_repeatedly_but_used_only_once() {
     let app = App::start().await;
     let invited: Value = app
         .post("/v1/users")
@@ -116,7 +117,7 @@ async fn a_link_is_looked_at_without_harm_and_used_once() {
         .await
         .unwrap();
     let link = invited["link"].as_str().unwrap().strip_prefix(&app.address).unwrap();
-    // As programs that look at links in mails do.
+    // As programs that preview links in e-mails do.
     for _ in 0..3 {
         assert_eq!(app.get(link).send().await.unwrap().status(), 200);
     }
@@ -154,9 +155,9 @@ async fn the_last_admin_cannot_be_removed_over_the_api() {
     assert_eq!(answer.status(), 204);
 }
 
-/// Who may what counts when the whole request is there, not when it was announced.
+/// Permissions are checked when the request is complete, not when it starts.
 #[tokio::test]
-async fn a_request_that_was_begun_before_its_token_was_revoked_does_nothing() {
+async fn a_request_started_before_its_token_was_revoked_has_no_effect() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let app = App::start().await;
     let session = app.signed_in().await;

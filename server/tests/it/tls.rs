@@ -1,4 +1,4 @@
-//! TLS of its own: what is served, what is refused, and a renewed certificate.
+//! Built-in TLS: serving, invalid files, renewed certificates, slow handshakes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,8 @@ impl Pair {
     }
 }
 
-/// Asks as somebody who trusts this certificate and no other; answers with the protocol agreed on and the answer.
+/// Sends a request as a client that only trusts this certificate. Returns the negotiated protocol
+/// and the response.
 async fn ask(address: &str, trusted: &Path, request: &str) -> std::io::Result<(Option<Vec<u8>>, String)> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -68,7 +69,7 @@ fn get(path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_certificate_all_is_served_over_tls() {
+async fn with_a_certificate_everything_is_served_over_tls() {
     let folder = TempDir::new().unwrap();
     let pair = Pair::make(folder.path(), "here");
     let mut command = auditstream(folder.path(), &["serve"]);
@@ -82,7 +83,8 @@ async fn with_a_certificate_all_is_served_over_tls() {
     let (protocol, page) = ask(&server.address, &pair.cert, &get("/sign-in")).await.unwrap();
     assert_eq!(protocol.as_deref(), Some(b"http/1.1".as_slice()));
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
-    // Its own address is the public one: cookies are bound to it, and its names on this host may ask for changes.
+    // Its listen address is the public one: cookies require TLS, and its loopback names may ask for
+    // changes.
     let body = format!("email=ada%40example.com&password={}", PASSWORD.replace(' ', "+"));
     let port = server.address.rsplit(':').next().unwrap();
     let sign_in = |origin: String| {
@@ -98,13 +100,13 @@ async fn with_a_certificate_all_is_served_over_tls() {
     let plain = sign_in(format!("http://localhost:{port}"));
     let (_, answer) = ask(&server.address, &pair.cert, &plain).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
-    // Plain HTTP is not answered.
+    // Plain HTTP fails.
     let plain = reqwest::get(server.address.replace("https://", "http://")).await;
     assert!(plain.is_err(), "{plain:?}");
 }
 
 #[test]
-fn certificates_and_keys_that_cannot_be_used_are_one_clear_line() {
+fn invalid_certificates_and_keys_are_reported_in_one_line() {
     let folder = TempDir::new().unwrap();
     let (one, other) = (Pair::make(folder.path(), "one"), Pair::make(folder.path(), "other"));
     let broken = folder.path().join("broken.pem");
@@ -114,7 +116,7 @@ fn certificates_and_keys_that_cannot_be_used_are_one_clear_line() {
     )
     .unwrap();
     let missing = folder.path().join("missing.pem");
-    for (cert, key, words) in [
+    for (cert, key, text) in [
         (Some(&one.cert), None, "set both, or neither"),
         (None, Some(&one.key), "set both, or neither"),
         (Some(&missing), Some(&one.key), "missing.pem cannot be read"),
@@ -131,12 +133,12 @@ fn certificates_and_keys_that_cannot_be_used_are_one_clear_line() {
                 command.env(name, file);
             }
         }
-        refused(&command.output().unwrap(), words);
+        refused(&command.output().unwrap(), text);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_taken_on_and_a_broken_one_is_not() {
+async fn a_renewed_certificate_is_loaded_and_an_invalid_one_is_not() {
     let app = App::start().await;
     let folder = TempDir::new().unwrap();
     let (served, renewed) = (
@@ -156,7 +158,7 @@ async fn a_renewed_certificate_is_taken_on_and_a_broken_one_is_not() {
 
     std::fs::copy(&renewed.cert, &served.cert).unwrap();
     tls.reload();
-    assert!(trusts(&first).await, "its key is not there yet");
+    assert!(trusts(&first).await, "its key has not been replaced yet");
     std::fs::copy(&renewed.key, &served.key).unwrap();
     tls.reload();
     assert!(trusts(&renewed.cert).await && !trusts(&first).await);
@@ -168,7 +170,7 @@ async fn a_renewed_certificate_is_taken_on_and_a_broken_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_never_ends_holds_up_nobody_and_is_given_up() {
+async fn an_endless_handshake_delays_no_other_connection_and_is_abandoned() {
     let app = App::start().await;
     let folder = TempDir::new().unwrap();
     let pair = Pair::make(folder.path(), "here");
@@ -195,7 +197,7 @@ async fn a_handshake_that_never_ends_holds_up_nobody_and_is_given_up() {
         let closed = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut [0; 64])).await;
         assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
     }
-    // Nor does it hold up the end.
+    // Nor does it delay the shutdown.
     let _silent = TcpStream::connect(address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let asked = Instant::now();

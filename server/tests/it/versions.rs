@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::app::{App, connector, destination, refused};
 
-/// Paths of things with versions, and what to send for another one.
-fn things() -> [(&'static str, Value); 3] {
+/// The paths of resources with versions, each with a change.
+fn resources() -> [(&'static str, Value); 3] {
     let mut named = connector("http://127.0.0.1:1");
     named["name"] = "Another".into();
     let mut moved = destination("siem", "INACTIVE");
@@ -20,7 +20,7 @@ fn things() -> [(&'static str, Value); 3] {
     ]
 }
 
-async fn with_things() -> App {
+async fn with_resources() -> App {
     let app = App::start().await;
     let made = [
         app.post("/v1/connectors").json(&connector("http://127.0.0.1:1")),
@@ -48,9 +48,9 @@ impl App {
 }
 
 #[tokio::test]
-async fn a_change_is_made_to_what_was_read_and_to_nothing_else() {
-    let app = with_things().await;
-    for (path, change) in things() {
+async fn a_change_applies_only_to_the_version_that_was_read() {
+    let app = with_resources().await;
+    for (path, change) in resources() {
         let read = app.as_admin(app.get(path)).await;
         let first = tag(&read);
         let changed = app
@@ -68,13 +68,13 @@ async fn a_change_is_made_to_what_was_read_and_to_nothing_else() {
             let answer = app.as_admin(app.delete(path).header("if-match", &stale)).await;
             refused(answer, 412, "precondition_failed").await;
         }
-        let wrong = app
+        let invalid = app
             .as_admin(app.put(path).header("if-match", "unquoted").json(&change))
             .await;
-        refused(wrong, 400, "invalid_parameter").await;
-        for good in [format!("\"x\", {second}"), "*".to_owned()] {
+        refused(invalid, 400, "invalid_parameter").await;
+        for matching in [format!("\"x\", {second}"), "*".to_owned()] {
             let now = tag(&app.as_admin(app.get(path)).await);
-            let sent = good.replace(&second, &now);
+            let sent = matching.replace(&second, &now);
             let answer = app.as_admin(app.put(path).header("if-match", sent).json(&change)).await;
             assert_eq!(answer.status(), 200, "{path}");
         }
@@ -88,9 +88,9 @@ async fn a_change_is_made_to_what_was_read_and_to_nothing_else() {
 }
 
 #[tokio::test]
-async fn of_two_changes_to_what_was_read_exactly_one_is_made() {
-    let app = with_things().await;
-    for (path, change) in things() {
+async fn of_two_changes_to_the_same_version_exactly_one_succeeds() {
+    let app = with_resources().await;
+    for (path, change) in resources() {
         for round in 0..10 {
             let read = tag(&app.as_admin(app.get(path)).await);
             let change = |who: &str| {
@@ -111,9 +111,9 @@ async fn of_two_changes_to_what_was_read_exactly_one_is_made() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_sent_again() {
-    let app = with_things().await;
-    for (path, change) in things() {
+async fn an_unchanged_resource_is_not_sent_again() {
+    let app = with_resources().await;
+    for (path, change) in resources() {
         let first = tag(&app.as_admin(app.get(path)).await);
         for known in [
             first.clone(),
@@ -132,8 +132,8 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_moved_only_as_it_was_read() {
-    let app = with_things().await;
+async fn a_cursor_moves_only_from_the_version_that_was_read() {
+    let app = with_resources().await;
     let path = "/v1/streaming-destinations/siem";
     for status in ["ACTIVE", "INACTIVE"] {
         assert_eq!(

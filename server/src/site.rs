@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::http::etag;
+
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
 struct Site;
@@ -51,9 +53,7 @@ fn accepts(accepted: &str, encoding: &str) -> bool {
 }
 
 fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, headers: &HeaderMap) -> Response {
-    let digest = file.metadata.sha256_hash();
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let etag = format!("\"{digest}\"");
+    let etag = format!("\"{}\"", etag::of_digest(&file.metadata.sha256_hash()));
     let known = headers
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())

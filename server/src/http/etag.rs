@@ -81,6 +81,12 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
     }
 }
 
+/// The text of a tag for content with this digest, without quotes.
+#[must_use]
+pub fn of_digest(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn headers(version: &Version) -> [(HeaderName, String); 2] {
     [
         (ETAG, format!("\"{}\"", version.as_str())),

@@ -23,61 +23,42 @@ pub enum TlsError {
     /// Only one of the two files is set.
     #[error("AUDITSTREAM_TLS_CERT and AUDITSTREAM_TLS_KEY belong together: set both, or neither")]
     Incomplete,
-    /// A file cannot be read.
-    #[error("{variable}: {} cannot be read: {source}", file.display())]
-    Unreadable {
-        /// The environment variable with the path.
-        variable: &'static str,
-        /// The path.
-        file: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
+    /// The file named by a variable cannot be read.
+    #[error("{0}: {path} cannot be read: {2}", path = .1.display())]
+    Unreadable(&'static str, PathBuf, #[source] std::io::Error),
     /// The certificate is not PEM.
-    #[error("AUDITSTREAM_TLS_CERT: {} is not PEM: {source}", file.display())]
-    NotPem {
-        /// The path.
-        file: PathBuf,
-        /// The reason.
-        source: pem::Error,
-    },
+    #[error("AUDITSTREAM_TLS_CERT: {path} is not PEM: {1}", path = .0.display())]
+    NotPem(PathBuf, #[source] pem::Error),
     /// The file contains no certificate.
     #[error(
-        "AUDITSTREAM_TLS_CERT: {} has no certificate in it; it must be PEM, with this server's own certificate first",
-        .0.display()
+        "AUDITSTREAM_TLS_CERT: {path} has no certificate in it; it must be PEM, with this server's own certificate first",
+        path = .0.display()
     )]
     NoCertificate(PathBuf),
-    /// The file contains no private key.
+    /// The file contains no readable private key.
     #[error(
-        "AUDITSTREAM_TLS_KEY: {} has no readable private key in it ({source}); it must be PEM, without a password",
-        file.display()
+        "AUDITSTREAM_TLS_KEY: {path} has no readable private key in it ({1}); it must be PEM, without a password",
+        path = .0.display()
     )]
-    NoKey {
-        /// The path.
-        file: PathBuf,
-        /// The reason.
-        source: pem::Error,
-    },
+    NoKey(PathBuf, #[source] pem::Error),
     /// The key belongs to another certificate.
     #[error(
-        "the key in {} (AUDITSTREAM_TLS_KEY) does not match the certificate in {} (AUDITSTREAM_TLS_CERT)",
-        key.display(),
-        chain.display()
+        "the key in {key} (AUDITSTREAM_TLS_KEY) does not match the certificate in {chain} (AUDITSTREAM_TLS_CERT)",
+        key = .key.display(),
+        chain = .chain.display()
     )]
-    KeyMismatch {
-        /// The path of the key.
-        key: PathBuf,
-        /// The path of the certificate.
-        chain: PathBuf,
-    },
-    /// The two cannot be used for another reason.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}", chain.display(), key.display())]
+    #[expect(missing_docs, reason = "the message names both")]
+    KeyMismatch { chain: PathBuf, key: PathBuf },
+    /// Certificate and key cannot be used for another reason.
+    #[error(
+        "the certificate in {chain} and the key in {key} cannot be used: {source}",
+        key = .key.display(),
+        chain = .chain.display()
+    )]
+    #[expect(missing_docs, reason = "the message names all")]
     Unusable {
-        /// The path of the certificate.
         chain: PathBuf,
-        /// The path of the key.
         key: PathBuf,
-        /// The reason.
         source: rustls::Error,
     },
     /// The TLS library refuses its configuration.
@@ -198,11 +179,7 @@ struct Content {
 impl Content {
     fn read(chain_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
         let read = |variable, file: &Path| {
-            std::fs::read(file).map_err(|source| TlsError::Unreadable {
-                variable,
-                file: file.to_owned(),
-                source,
-            })
+            std::fs::read(file).map_err(|error| TlsError::Unreadable(variable, file.to_owned(), error))
         };
         Ok(Self {
             chain: read("AUDITSTREAM_TLS_CERT", chain_file)?,
@@ -220,17 +197,11 @@ impl Content {
         let (chain_path, key_path) = (|| chain_file.to_owned(), || key_file.to_owned());
         let chain = CertificateDer::pem_slice_iter(&self.chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| TlsError::NotPem {
-                file: chain_path(),
-                source,
-            })?;
+            .map_err(|error| TlsError::NotPem(chain_path(), error))?;
         if chain.is_empty() {
             return Err(TlsError::NoCertificate(chain_path()));
         }
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| TlsError::NoKey {
-            file: key_path(),
-            source,
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::NoKey(key_path(), error))?;
         CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch {
                 key: key_path(),

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi;
 
 use crate::console::cookies;
-use crate::http::etag::IfNoneMatch;
+use crate::http::etag::{self, IfNoneMatch};
 use crate::state::AppState;
 
 const STYLE: &str = include_str!("../../../style/reference.css");
@@ -40,9 +40,8 @@ struct Rendered {
 pub fn router(document: OpenApi) -> Router<AppState> {
     let document = document::complete(document);
     let json = format!("{document:#}");
-    let digest = Sha256::digest(json.as_bytes());
     let rendered = Rendered {
-        etag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+        etag: etag::of_digest(&Sha256::digest(json.as_bytes())),
         page: html::Page::of(&document),
         json,
     };

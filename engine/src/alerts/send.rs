@@ -56,7 +56,7 @@ impl Client {
         let mut http = HttpConnector::new_with_resolver(Resolver(egress_policy));
         http.enforce_http(false);
         http.set_connect_timeout(Some(PATIENCE));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots = rustls_native_certs::load_native_certs();
         let mut store = rustls::RootCertStore::empty();
         store.add_parsable_certificates(roots.certs);

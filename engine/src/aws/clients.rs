@@ -26,8 +26,10 @@ use crate::egress_policy::EgressPolicy;
 #[derive(Debug)]
 pub(crate) struct Aws {
     settings: AwsSettings,
-    /// For endpoints that people typed.
+    /// For AWS itself.
     http_client: SharedHttpClient,
+    /// For the endpoints that users enter.
+    guarded_http_client: SharedHttpClient,
     known: Mutex<HashMap<(i64, String), Arc<Known>>>,
 }
 
@@ -81,13 +83,19 @@ impl Aws {
     pub(crate) fn new(settings: AwsSettings, egress_policy: EgressPolicy) -> Self {
         Self {
             settings,
-            http_client: http_client::client(egress_policy),
+            http_client: http_client::unguarded(),
+            guarded_http_client: http_client::guarded(egress_policy),
             known: Mutex::default(),
         }
     }
 
     pub(crate) fn settings(&self) -> &AwsSettings {
         &self.settings
+    }
+
+    /// The HTTP client for AWS itself.
+    pub(super) fn http_client(&self) -> &SharedHttpClient {
+        &self.http_client
     }
 
     /// Whether connectors of an account may use this host's own identity.
@@ -108,7 +116,7 @@ impl Aws {
             if let Some((_, cause)) = door.refused.as_ref().filter(|(at, _)| *at >= asked) {
                 return Err(cause.clone());
             }
-            match credentials::sign_in(&self.settings, self, unlocked).await {
+            match credentials::sign_in(self, unlocked).await {
                 Ok(credentials) => door.signed_in = Some(SignedIn::of(unlocked, credentials)),
                 // STS does not answer, and what there is is good for a while.
                 Err(cause) if cause.transient && door.signed_in.as_ref().is_some_and(SignedIn::is_good) => {
@@ -146,6 +154,7 @@ impl Aws {
         let spec = &unlocked.connector.spec;
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http_client.clone())
             .region(Region::new(region.to_owned()))
             .credentials_provider(lasting(credentials))
             .retry_config(RetryConfig::disabled())
@@ -154,9 +163,25 @@ impl Aws {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = &spec.endpoint {
-            config = config.endpoint_url(endpoint).http_client(self.http_client.clone());
+            config = config.endpoint_url(endpoint).http_client(self.guarded_http_client.clone());
         }
         Client::from_conf(config.build())
+    }
+
+    /// A client of STS; without credentials for the one call that needs none. Its address is AWS's, or the one that the
+    /// server's configuration names.
+    pub(crate) fn sts_client(&self, unlocked: &Unlocked, credentials: Option<&Credentials>) -> aws_sdk_sts::Client {
+        let mut config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http_client.clone())
+            .region(Region::new(unlocked.region().to_owned()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(self.settings.timeouts.config());
+        if let Some(credentials) = credentials {
+            config = config.credentials_provider(lasting(credentials));
+        }
+        config.set_endpoint_url(self.settings.sts_endpoint.clone());
+        aws_sdk_sts::Client::from_conf(config.build())
     }
 
     /// AWS refused the credentials: the next attempt signs in anew.
@@ -220,25 +245,6 @@ impl SignedIn {
             clients: HashMap::new(),
         }
     }
-}
-
-/// A client of STS; without credentials for the one call that needs none. Its address is AWS's, or the one that whoever
-/// runs this server has set.
-pub(crate) fn sts_client(
-    settings: &AwsSettings,
-    unlocked: &Unlocked,
-    credentials: Option<&Credentials>,
-) -> aws_sdk_sts::Client {
-    let mut config = aws_sdk_sts::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(unlocked.region().to_owned()))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(settings.timeouts.config());
-    if let Some(credentials) = credentials {
-        config = config.credentials_provider(lasting(credentials));
-    }
-    config.set_endpoint_url(settings.sts_endpoint.clone());
-    aws_sdk_sts::Client::from_conf(config.build())
 }
 
 /// The same without their end, which is watched here and not by each client.

@@ -6,21 +6,21 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use auditstream_model::Credentials as Kind;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
 
-use super::clients::{Aws, sts_client};
+use super::clients::Aws;
 use super::failure::{Cause, classify};
-use super::settings::AwsSettings;
 use crate::connectors::Unlocked;
 
 /// The name under which AWS's own trail knows us.
 const SESSION: &str = "auditstream";
 
 /// Signs in, and takes on the role where there is one.
-pub(crate) async fn sign_in(settings: &AwsSettings, aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
-    let own = own(settings, aws, unlocked).await?;
+pub(crate) async fn sign_in(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+    let own = own(aws, unlocked).await?;
     match role(unlocked) {
-        Some(role_arn) => assume(settings, unlocked, &own, role_arn).await,
+        Some(role_arn) => assume(aws, unlocked, &own, role_arn).await,
         None => Ok(own),
     }
 }
@@ -32,14 +32,14 @@ pub(crate) fn role(unlocked: &Unlocked) -> Option<&str> {
 }
 
 /// The credentials before any role of another account.
-pub(crate) async fn own(settings: &AwsSettings, aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+pub(crate) async fn own(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     if unlocked.uses_host() && !aws.permits_host(&unlocked.account) {
         return Err(not_permitted(&unlocked.account));
     }
     match &unlocked.connector.spec.credentials {
         Kind::Manual { access_key } => access_key_of(access_key, unlocked),
-        Kind::Inherit => inherited(settings, unlocked).await,
-        Kind::Irsa => web_identity(settings, unlocked).await,
+        Kind::Inherit => inherited(aws, unlocked).await,
+        Kind::Irsa => web_identity(aws, unlocked).await,
     }
 }
 
@@ -63,7 +63,7 @@ fn access_key_of(access_key: &str, unlocked: &Unlocked) -> Result<Credentials, C
 }
 
 /// The SDK's default chain: environment, shared files, web identity, container, instance profile.
-async fn inherited(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+async fn inherited(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     let refused = |message: String| {
         Cause::refused(
             FailureCode::Credentials,
@@ -73,8 +73,11 @@ async fn inherited(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Creden
             "The connector inherits this host's own AWS identity, and the host has none that can be used.",
         )
     };
-    let chain = DefaultCredentialsChain::builder().region(Region::new(unlocked.region().to_owned()));
-    let found = tokio::time::timeout(settings.timeouts.whole, async {
+    let configuration = ProviderConfig::default().with_http_client(aws.http_client().clone());
+    let chain = DefaultCredentialsChain::builder()
+        .configure(configuration)
+        .region(Region::new(unlocked.region().to_owned()));
+    let found = tokio::time::timeout(aws.settings().timeouts.whole, async {
         chain.build().await.provide_credentials().await
     });
     match found.await {
@@ -88,7 +91,7 @@ async fn inherited(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Creden
 }
 
 /// IRSA: the token in the pod's file for temporary credentials of its role.
-async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+async fn web_identity(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
     let refused = |message: String| {
         Cause::refused(
             FailureCode::Credentials,
@@ -98,7 +101,7 @@ async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Cre
             "The connector signs in as the pod's service account, which is not set up here.",
         )
     };
-    let Some(identity) = &settings.web_identity else {
+    let Some(identity) = &aws.settings().web_identity else {
         return Err(refused(
             "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN are not both set on this server.".to_owned(),
         ));
@@ -110,7 +113,8 @@ async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Cre
             file.display()
         ))
     })?;
-    let answer = sts_client(settings, unlocked, None)
+    let answer = aws
+        .sts_client(unlocked, None)
         .assume_role_with_web_identity()
         .role_arn(&identity.role_arn)
         .role_session_name(SESSION)
@@ -133,12 +137,13 @@ async fn web_identity(settings: &AwsSettings, unlocked: &Unlocked) -> Result<Cre
 
 /// The role of another account, with the external id that is the account's own.
 pub(crate) async fn assume(
-    settings: &AwsSettings,
+    aws: &Aws,
     unlocked: &Unlocked,
     own: &Credentials,
     role_arn: &str,
 ) -> Result<Credentials, Cause> {
-    let answer = sts_client(settings, unlocked, Some(own))
+    let answer = aws
+        .sts_client(unlocked, Some(own))
         .assume_role()
         .role_arn(role_arn)
         .role_session_name(SESSION)

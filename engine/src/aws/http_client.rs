@@ -1,5 +1,6 @@
-//! The HTTP client for endpoints that people typed: the SDK's own, which connects to nothing that is out of [`EgressPolicy`]. The
-//! SDK follows no redirect, so that each connection is to the endpoint itself.
+//! The HTTP clients of the SDK: one for AWS itself, and one for the endpoints that users enter, which
+//! connects to nothing that the [`EgressPolicy`] refuses. The SDK follows no redirects, so that each
+//! connection is to the endpoint itself.
 
 use std::net::IpAddr;
 
@@ -18,18 +19,34 @@ use http::Uri;
 
 use crate::egress_policy::EgressPolicy;
 
-/// Makes the client. Proxies of the environment are used, as the SDK does by itself; what a proxy connects to is its own affair.
-pub(super) fn client(egress_policy: EgressPolicy) -> SharedHttpClient {
+const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
+
+/// Creates the client for AWS itself: the SDK's default client, on ring instead of aws-lc.
+pub(super) fn unguarded() -> SharedHttpClient {
+    Builder::new()
+        .build_with_connector_fn(|settings, components| connector(settings, components).tls_provider(TLS).build())
+}
+
+/// Creates the client for the endpoints that users enter. The addresses to which a proxy connects are
+/// not checked.
+pub(super) fn guarded(egress_policy: EgressPolicy) -> SharedHttpClient {
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        connector.build_with_resolver(Resolver(egress_policy))
+        connector(settings, components)
+            .tls_provider(TLS)
+            .build_with_resolver(Resolver(egress_policy))
     });
     SharedHttpClient::new(Guarded { egress_policy, client })
+}
+
+/// Configures a connector that uses the proxies of the environment, as the SDK's default client does.
+fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>) -> ConnectorBuilder {
+    let mut connector = ConnectorBuilder::default();
+    connector.set_connector_settings(settings.cloned());
+    if let Some(components) = components {
+        connector.set_sleep_impl(components.sleep_impl());
+    }
+    connector.set_proxy_config(Some(ProxyConfig::from_env()));
+    connector
 }
 
 /// The system's resolver without the addresses that are refused.

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::secrets::Unlocked;
 use super::test_steps::Steps;
 use super::{rows, secrets};
+use crate::aws::credentials;
 use crate::aws::failure::{Cause, classify};
-use crate::aws::{clients, credentials};
 use crate::database::retried;
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
@@ -97,10 +97,10 @@ async fn take(engine: &Engine, unlocked: &Unlocked, mut steps: Steps) -> Connect
 }
 
 async fn sign_in(engine: &Engine, unlocked: &Unlocked, steps: &mut Steps) -> Option<Credentials> {
-    let settings = engine.aws().settings();
+    let aws = engine.aws();
     let role = credentials::role(unlocked);
     steps.begin(RESOLVE);
-    let own = match credentials::own(settings, engine.aws(), unlocked).await {
+    let own = match credentials::own(aws, unlocked).await {
         Ok(own) => own,
         Err(cause) => {
             steps.fail(RESOLVE, &cause);
@@ -121,7 +121,7 @@ async fn sign_in(engine: &Engine, unlocked: &Unlocked, steps: &mut Steps) -> Opt
     steps.pass(RESOLVE, found);
     let Some(role) = role else { return Some(own) };
     steps.begin(ROLE);
-    match credentials::assume(settings, unlocked, &own, role).await {
+    match credentials::assume(aws, unlocked, &own, role).await {
         Ok(assumed) => {
             steps.pass(ROLE, format!("AWS gave temporary credentials of {role}."));
             Some(assumed)
@@ -167,9 +167,9 @@ async fn ask(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials, st
 /// The one harmless call, and what it tells about the credentials.
 pub(crate) async fn who(engine: &Engine, unlocked: &Unlocked, credentials: &Credentials) -> Result<String, Cause> {
     if unlocked.connector.spec.endpoint.is_none() {
-        let settings = engine.aws().settings();
-        let sts = clients::sts_client(settings, unlocked, Some(credentials));
-        let answer = sts
+        let answer = engine
+            .aws()
+            .sts_client(unlocked, Some(credentials))
             .get_caller_identity()
             .send()
             .await

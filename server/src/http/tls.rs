@@ -104,7 +104,7 @@ impl Tls {
             (None, None) => return Ok(None),
             _ => return Err(TlsError::Incomplete),
         };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let content = Content::read(&chain_file, &key_file)?;
         let certificate = Arc::new(Certificate {
             current: RwLock::new(Arc::new(content.parse(&chain_file, &key_file, &provider)?)),

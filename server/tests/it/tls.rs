@@ -45,7 +45,7 @@ impl Pair {
 /// Sends a request as a client that only trusts this certificate. Returns the negotiated protocol
 /// and the response.
 async fn ask(address: &str, trusted: &Path, request: &str) -> std::io::Result<(Option<Vec<u8>>, String)> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider)

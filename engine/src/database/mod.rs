@@ -14,6 +14,7 @@ mod url;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
@@ -66,6 +67,15 @@ const TRIES: u32 = 5;
 /// Texts of every migration, part of the binary. The two folders are twins: same numbers, same names, same order.
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// Registers the drivers of both databases with sqlx; only the first call has an effect.
+fn install_drivers() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Fails only when drivers are registered already, and no other code registers any.
+        let _ = sqlx::any::install_drivers(&[sqlx_sqlite::any::DRIVER, sqlx_postgres::any::DRIVER]);
+    });
+}
 
 const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
     PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
@@ -147,7 +157,7 @@ impl Database {
     /// # Errors
     /// [`Error::Opening`] with what is wrong: not there, not a database, not ours, made by a newer version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
-        sqlx::any::install_default_drivers();
+        install_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
         let opened = match database {
             DatabaseUrl::Sqlite(file) => {

@@ -607,7 +607,6 @@ fn outcome(answer: Response) -> String {
 #[expect(clippy::print_stdout, reason = "the size of the matrix is reported")]
 #[tokio::test(flavor = "multi_thread")]
 async fn each_caller_gets_what_it_may_access_and_nothing_else() {
-    sqlx::any::install_default_drivers();
     let rows = rows();
     let (total, unexpected) = (
         rows.len() * ALL_CALLERS.len(),

@@ -13,6 +13,12 @@ use crate::http::etag;
 #[folder = "../target/site"]
 struct Site;
 
+/// Returns `true` if the binary contains the site, which plain `cargo build` does not build.
+#[must_use]
+pub fn is_embedded() -> bool {
+    Site::get("pkg/auditstream.wasm").is_some()
+}
+
 /// The response with the file at a path; `None` if no embedded file has this name.
 #[must_use]
 pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {

@@ -23,6 +23,7 @@ use crate::http::client_address::Proxies;
 use crate::http::connections::{self, Listener};
 use crate::http::origins::Origins;
 use crate::http::tls::Tls;
+use crate::site;
 use crate::state::AppState;
 
 /// How long requests in flight may take to finish after the server was asked to stop.
@@ -68,6 +69,9 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
         None => create_first_admin(&engine, &options, &public_url).await?,
     }
     warn_about_untrusted_proxy(&options, &public_url, address, tls.is_some());
+    if !site::is_embedded() {
+        tracing::warn!("the console's scripts and styles are not part of this binary: build it with `make build`");
+    }
     announce(&format!("listening on {own_url}"));
     let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
     let state = AppState {

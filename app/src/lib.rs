@@ -16,7 +16,18 @@
     unreachable_pub,
     reason = "the component macro makes the type of a private component's props public"
 )]
-#![recursion_limit = "512"]
+
+#[cfg(all(feature = "hydrate", feature = "ssr"))]
+compile_error!(
+    "the features `hydrate` (the browser's half) and `ssr` (the server's half) cannot be combined; build the server with \
+     `cargo build --bin auditstream`, and the browser's half with `cargo build -p frontend --target wasm32-unknown-unknown`"
+);
+
+#[cfg(not(any(erase_components, doc)))]
+compile_error!(
+    "the flag `--cfg=erase_components` is missing: RUSTFLAGS in the environment replaces the flags of .cargo/config.toml, \
+     so add it there"
+);
 
 pub mod components;
 pub mod error;

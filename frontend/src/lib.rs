@@ -1,7 +1,6 @@
 //! The console's entry point in the browser: the page that the server rendered is brought to life.
 
-// A page's type is as deep as its markup.
-#![recursion_limit = "512"]
+#![cfg(target_family = "wasm")]
 
 /// Called once by the page's own script as soon as the module has loaded.
 #[wasm_bindgen::prelude::wasm_bindgen]

@@ -163,7 +163,9 @@ impl Aws {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = &spec.endpoint {
-            config = config.endpoint_url(endpoint).http_client(self.guarded_http_client.clone());
+            config = config
+                .endpoint_url(endpoint)
+                .http_client(self.guarded_http_client.clone());
         }
         Client::from_conf(config.build())
     }

@@ -14,14 +14,14 @@ BINARY := target/release/auditstream
 BUILT := target/release/.auditstream-complete
 BUILT_BINARY := target/release/.auditstream-binary
 # Includes folders: removing a file makes its folder newer than the build.
-SOURCES := $(shell find Cargo.toml Cargo.lock model engine app frontend server style migrations \
+SOURCES := $(shell find .cargo Cargo.toml Cargo.lock rust-toolchain.toml model engine app frontend server style migrations \
 	-name tests -prune -o -name benches -prune -o -print 2>/dev/null)
 RESULTS := target/test-results
 
 # pipefail is set here because the make of macOS is too old for .SHELLFLAGS.
 tools := set -o pipefail && . scripts/env &&
-# The frontend compiles the browser's half of `app`, which cannot be combined with the server's.
-server_side := --workspace --exclude frontend
+# On this machine's platform the frontend is an empty crate.
+server_side := --workspace
 browser_side := --package frontend --target wasm32-unknown-unknown
 shell_scripts := scripts/setup scripts/setup.d/wasm-library scripts/env scripts/count fuzz/run .ci/run
 
@@ -39,7 +39,10 @@ build: setup-build $(BUILT) ## Build target/release/auditstream, a single self-c
 # A binary that plain `cargo build` has replaced since may contain an older site, or none.
 $(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo same),,another-binary)
 	@mkdir -p $(@D) && touch $@.new
-	$(tools) cargo leptos build --release --precompress
+	@echo "build: 1 of 2, the browser's half (WebAssembly, styles): about 5 minutes on two cores, or less if parts exist"
+	$(tools) cargo leptos build --release --precompress --frontend-only --cargo-locked
+	@echo "build: 2 of 2, the server, which embeds it: about 8 minutes on two cores, or less if parts exist"
+	$(tools) cargo build --release --locked --bin auditstream
 	@ln -f $(BINARY) $(BUILT_BINARY) && mv $@.new $@
 
 .PHONY: another-binary
@@ -55,7 +58,6 @@ format: setup-build
 
 .PHONY: lint
 lint: setup-test format ## Check style, spelling and dependencies
-	@mkdir -p target/site
 	$(tools) cargo clippy --locked $(server_side) --all-targets -- --deny warnings
 	$(tools) cargo clippy --locked $(browser_side) -- --deny warnings
 	$(tools) cargo deny --locked --log-level error check bans licenses sources
@@ -65,7 +67,7 @@ lint: setup-test format ## Check style, spelling and dependencies
 
 .PHONY: test-rust
 test-rust: setup-test ## Run the Rust tests
-	@mkdir -p $(RESULTS) target/site
+	@mkdir -p $(RESULTS)
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
 .PHONY: bench

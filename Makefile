@@ -57,10 +57,11 @@ format: setup-build
 	$(tools) cargo fmt --all --check
 
 .PHONY: lint
-lint: setup-test format ## Check style, spelling and dependencies
+lint: setup-test format ## Check style, wording, spelling and dependencies
 	$(tools) cargo clippy --locked $(server_side) --all-targets -- --deny warnings
 	$(tools) cargo clippy --locked $(browser_side) -- --deny warnings
 	$(tools) cargo deny --locked --log-level error check bans licenses sources
+	$(tools) ! cargo tree --locked --workspace --target all --invert aws-lc-sys 2>/dev/null
 	if [[ -f end2end/tsconfig.json ]]; then cd end2end && npx tsc --noEmit; fi
 	if command -v shellcheck >/dev/null; then shellcheck -x -a $(shell_scripts); fi
 	$(tools) typos

@@ -1,31 +1,32 @@
-//! Places at which a test can stop a process for good, or have it panic, to see what becomes of its work: before and after
-//! every change of state. With the feature `failpoints`, which the engine's own tests alone ask for, a process stops at the
-//! place that its environment names; without it nothing of this is compiled.
+//! Places at which a test can stop a process for good, or make it panic: before and after every change
+//! of state. Compiled only with the feature `failpoints`, which the engine's own tests enable; a process
+//! then stops at the point that its environment names.
 
-/// Has the name of the place at which this process stops; `name:3` is the third time that it is there, and at `name!` it
-/// panics, each time.
+/// The point at which this process stops: `name`, or `name:3` for the third time that it is reached.
+/// At `name!` the process panics, each time.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "AUDITSTREAM_FAILPOINT";
 
-/// Goes on at once, or, at the place that the environment names, says so on standard output and never goes on.
+/// Returns at once, except at the point that the environment names: prints its name to standard output
+/// and never returns.
 ///
 /// # Panics
 /// Where the environment says so.
 #[cfg(feature = "failpoints")]
-pub(crate) async fn reached(point: &'static str) {
+pub(crate) async fn reached(point: &str) {
     use std::io::Write as _;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// The place, and the time; none panics.
+    /// The point, and at which time to stop there; `None` panics.
     static STOP: OnceLock<Option<(String, Option<usize>)>> = OnceLock::new();
     static TIMES: AtomicUsize = AtomicUsize::new(0);
     let stop = STOP.get_or_init(|| {
-        let told = std::env::var(VARIABLE).ok()?;
-        if let Some(name) = told.strip_suffix('!') {
+        let setting = std::env::var(VARIABLE).ok()?;
+        if let Some(name) = setting.strip_suffix('!') {
             return Some((name.to_owned(), None));
         }
-        let (name, time) = told.split_once(':').unwrap_or((&told, "1"));
+        let (name, time) = setting.split_once(':').unwrap_or((&setting, "1"));
         Some((name.to_owned(), Some(time.parse().ok()?)))
     });
     let Some((_, time)) = stop.as_ref().filter(|(name, _)| name == point) else {
@@ -36,13 +37,28 @@ pub(crate) async fn reached(point: &'static str) {
         return;
     }
     let mut out = std::io::stdout();
-    // Whoever no longer listens has ended the test.
+    // Writing fails only when the test has ended.
     let _ = writeln!(out, "\nfailpoint {point}").and_then(|()| out.flush());
     std::future::pending::<()>().await;
 }
 
-/// Goes on at once.
+/// The point `NAME.committing`.
+#[cfg(feature = "failpoints")]
+pub(crate) async fn committing(transaction: &str) {
+    reached(&format!("{transaction}.committing")).await;
+}
+
+/// The point `NAME.committed`.
+#[cfg(feature = "failpoints")]
+pub(crate) async fn committed(transaction: &str) {
+    reached(&format!("{transaction}.committed")).await;
+}
+
+/// Returns at once.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn reached(_: &'static str) -> std::future::Ready<()> {
+pub(crate) fn reached(_: &str) -> std::future::Ready<()> {
     std::future::ready(())
 }
+
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use {reached as committed, reached as committing};

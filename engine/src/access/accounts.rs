@@ -2,7 +2,7 @@
 
 use auditstream_model::{AccountName, Code};
 
-use crate::database::{Database, now, retried};
+use crate::database::{Database, now};
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -12,21 +12,23 @@ use crate::{Actor, Engine};
 /// # Errors
 /// When there is one of this name.
 pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let id =
-            sqlx::query_scalar("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) RETURNING id")
-                .bind(name.as_str())
-                .bind(super::random_text())
-                .bind(now())
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
-        let actor = Actor::system(id, name.clone());
-        record(&mut tx, &actor, Change::of("ACCOUNT", name.as_str(), "CREATE", (), ())).await?;
-        tx.commit().await
-    })
-    .await
+    engine
+        .database()
+        .transaction("create_account", async |tx| {
+            let id =
+                sqlx::query_scalar("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) RETURNING id")
+                    .bind(name.as_str())
+                    .bind(super::random_text())
+                    .bind(now())
+                    .fetch_one(&mut **tx)
+                    .await
+                    .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
+            let actor = Actor::system(id, name.clone());
+            let change = Change::of("ACCOUNT", name.as_str(), "CREATE", (), ());
+            record(tx, &actor, change).await
+        })
+        .await?;
+    Ok(())
 }
 
 /// Makes the account that every installation starts with.

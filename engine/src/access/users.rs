@@ -88,26 +88,25 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
 pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -> Result<User> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let old = hold(&mut tx, actor, &email).await?;
+    let change_role = async |tx: &mut WriteTx| {
+        let old = hold(tx, actor, &email).await?;
         if old.role == role {
-            return Ok(());
+            return tx.roll_back(());
         }
         if role != Role::Admin {
             old.require_another_admin(&email)?;
-            super::links::forget_those_of(&mut tx, actor.account_id(), &email).await?;
+            super::links::forget_those_of(tx, actor.account_id(), &email).await?;
         }
         sqlx::query("UPDATE console_user SET role = $2 WHERE id = $1")
             .bind(old.id)
             .bind(role.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         let change = Change::of(KIND, &email, "UPDATE", json!({"role": old.role}), json!({"role": role}));
-        record(&mut tx, actor, change).await?;
-        tx.commit().await
-    })
-    .await?;
+        record(tx, actor, change).await?;
+        Ok(())
+    };
+    engine.database().transaction("set_role", change_role).await?;
     let found = users(engine, actor).await?.into_iter().find(|user| user.email == email);
     found.ok_or_else(|| Error::not_found("user", &email))
 }

@@ -10,9 +10,9 @@
 //! A transaction takes its locks in one order: other rows first, the account's row last (it is taken by
 //! [`append`](crate::trail)), so that two of them never wait for each other.
 
+mod transaction;
 mod url;
 
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,9 +20,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use auditstream_model::EpochMillis;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
 
-use crate::error::{Error, Result, is_lost_race};
+use crate::error::{Error, Result};
+pub use transaction::WriteTx;
+pub(crate) use transaction::retried;
 pub use url::{DatabaseUrl, PostgresUrl};
 
 /// What the database may take.
@@ -61,9 +63,6 @@ impl Limits {
 
 /// Connections of one server to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// How often a transaction that lost against another is made, at most.
-const TRIES: u32 = 5;
-
 /// Texts of every migration, part of the binary. The two folders are twins: same numbers, same names, same order.
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -102,42 +101,6 @@ impl Dialect {
             Self::Sqlite => sqlite,
             Self::Postgres => postgres,
         }
-    }
-}
-
-/// A transaction that may write. Dropped without [`commit`](Self::commit) it changes nothing.
-#[derive(Debug)]
-pub struct WriteTx {
-    transaction: Transaction<'static, Any>,
-    dialect: Dialect,
-}
-
-impl WriteTx {
-    /// Which database it is of.
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// Makes it last; on disk when this returns.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn commit(self) -> Result<()> {
-        Ok(self.transaction.commit().await?)
-    }
-}
-
-impl Deref for WriteTx {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.transaction
-    }
-}
-
-impl DerefMut for WriteTx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
     }
 }
 
@@ -208,46 +171,11 @@ impl Database {
         &self.pulse
     }
 
-    /// Begins a transaction. On SQLite it holds the one write lock from its start, so that it never fails half way for
-    /// a lock.
-    ///
-    /// # Errors
-    /// When the lock is not had in time.
-    pub async fn write(&self) -> Result<WriteTx> {
-        let begin = self.dialect.pick("BEGIN IMMEDIATE", "BEGIN");
-        Ok(WriteTx {
-            transaction: self.writers.begin_with(begin).await?,
-            dialect: self.dialect,
-        })
-    }
-
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.pulse.close().await;
         self.writers.close().await;
-    }
-}
-
-/// Makes a transaction, from its beginning to its commit, again when it lost against another: a serialization failure,
-/// or a deadlock, of which the database ends one.
-///
-/// # Errors
-/// What the transaction answers, or the last of the races that it lost.
-pub(crate) async fn retried<T, F>(mut transaction: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut tries = 1;
-    loop {
-        match transaction().await {
-            Err(Error::Database(error)) if is_lost_race(&error) && tries < TRIES => {
-                tracing::warn!(%error, tries, "a transaction lost against another and is made again");
-                tokio::time::sleep(Duration::from_millis(rand::random_range(0..20 << tries))).await;
-                tries += 1;
-            }
-            other => return other,
-        }
     }
 }
 

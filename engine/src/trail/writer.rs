@@ -11,9 +11,8 @@ use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
 use super::payload::Prepared;
-use crate::database::{Database, Dialect, now, retried};
+use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::metrics::Metrics;
 
 /// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
@@ -206,7 +205,7 @@ fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
 
 async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<AtomicI64>, group: Vec<Request>) {
     let began = Instant::now();
-    match retried(|| commit(&database, &group)).await {
+    match commit(&database, &group).await {
         Ok(results) => {
             failed_at.store(0, Ordering::Relaxed);
             metrics.committed(group.len(), began.elapsed());
@@ -233,13 +232,12 @@ async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<
 }
 
 async fn commit(database: &Database, group: &[Request]) -> Result<Vec<Appended>> {
-    let mut tx = database.write().await?;
-    let mut results = Vec::with_capacity(group.len());
-    for request in group {
-        results.push(append(&mut tx, request.account_id, &request.events).await?);
-    }
-    failpoint::reached("ingest.committing").await;
-    tx.commit().await?;
-    failpoint::reached("ingest.committed").await;
-    Ok(results)
+    let append_all = async |tx: &mut WriteTx| {
+        let mut results = Vec::with_capacity(group.len());
+        for request in group {
+            results.push(append(tx, request.account_id, &request.events).await?);
+        }
+        Ok(results)
+    };
+    database.transaction("ingest", append_all).await
 }

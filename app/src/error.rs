@@ -1,16 +1,16 @@
-//! The one error that server functions answer with.
+//! The error of all server functions.
 
 use auditstream_model::{Code, Problem};
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 
-/// A refusal on its way to the page: the same [`Problem`] that the API sends.
+/// A refusal, with the same [`Problem`] that the API sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleError(pub Problem);
 
 impl ConsoleError {
-    /// Whether the session has ended.
+    /// Returns whether the session has ended.
     #[must_use]
     pub fn is_signed_out(&self) -> bool {
         self.0.code == Code::Unauthenticated
@@ -33,16 +33,16 @@ impl FromServerFnError for ConsoleError {
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) | ServerFnErrorErr::Deserialization(_) => {
                 Problem::new(
                     Code::Unavailable,
-                    "The server did not answer. Check the connection, then try again.",
+                    "The server did not respond. Check your connection, then try again.",
                 )
             }
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Problem::new(
                 Code::MalformedBody,
-                "The server did not understand this page. Reload it, then try again.",
+                "The server did not understand the request from this page. Reload the page, then try again.",
             ),
             _ => Problem::new(
                 Code::Internal,
-                "Something went wrong on the server. Try again; its log has more.",
+                "Something went wrong on the server. Try again. The server log has the details.",
             ),
         };
         #[cfg(feature = "ssr")]
@@ -54,13 +54,13 @@ impl FromServerFnError for ConsoleError {
 
 #[cfg(feature = "ssr")]
 impl From<auditstream_engine::Error> for ConsoleError {
-    /// Gives the answer, or the page that is being rendered, the status of the problem.
+    /// Sets the status of the response, or of the page being rendered, to that of the problem.
     fn from(error: auditstream_engine::Error) -> Self {
         refuse(error.problem())
     }
 }
 
-/// The error of a problem; the answer gets its status.
+/// Returns the error of a problem and sets the status of the response.
 #[cfg(feature = "ssr")]
 pub(crate) fn refuse(problem: Problem) -> ConsoleError {
     if let (Some(response), Ok(status)) = (

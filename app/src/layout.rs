@@ -1,46 +1,27 @@
-//! Navigation, header and theme around every page but sign-in.
+//! The navigation, header and theme around every page of the console.
 
-use auditstream_model::{Permission, SignedIn};
 use leptos::prelude::*;
 use leptos_router::components::{A, Outlet};
 
-use crate::components::{Icon, SessionDialog, SessionEnded, Shape};
-use crate::error::ConsoleError;
+use crate::choice::{Choice, options};
+use crate::components::{Icon, Shape};
+use crate::features::SessionDialog;
+use crate::paths;
 use crate::server_functions::session::session;
-
-/// Who is signed in; every page under [`Layout`] has it as a context.
-#[derive(Clone, Copy, Debug)]
-pub struct Session(pub Resource<Result<SignedIn, ConsoleError>>);
-
-/// Who is signed in.
-///
-/// # Errors
-/// When nobody is, or the server does not answer.
-pub async fn signed_in() -> Result<SignedIn, ConsoleError> {
-    match use_context::<Session>() {
-        Some(found) => found.0.await,
-        None => session().await,
-    }
-}
-
-/// Why a control is disabled for somebody, if it is.
-#[must_use]
-pub fn denied(person: &SignedIn, permission: Permission) -> Option<&'static str> {
-    (!person.may(permission)).then_some("Your role, Account Viewer, can look but not change. Ask an account admin.")
-}
+use crate::session::{Session, SessionEnded};
 
 /// The frame of the console.
 #[component]
 pub fn Layout() -> impl IntoView {
     #[cfg(feature = "ssr")]
     send_to_sign_in();
-    let person = Resource::new(|| (), |()| session());
-    provide_context(Session(person));
+    let user = Resource::new(|| (), |()| session());
+    provide_context(Session(user));
     let ended = SessionEnded::default();
     Effect::new(move |_| {
-        // Loaded again, it would rebuild pages, and with them what was typed.
-        if ended.again.get() > 0 && person.with_untracked(|person| !matches!(person, Some(Ok(_)))) {
-            person.refetch();
+        // Loading a user who is known would rebuild the page and discard what was typed.
+        if ended.renewals.get() > 0 && user.with_untracked(|user| !matches!(user, Some(Ok(_)))) {
+            user.refetch();
         }
     });
     provide_context(ended);
@@ -57,7 +38,7 @@ pub fn Layout() -> impl IntoView {
                 <button type="button" class="button icon-button nav-button" popovertarget="nav" aria-label="Navigation">
                     <Icon shape=Shape::Menu />
                 </button>
-                <a class="brand" href="/settings">
+                <a class="brand" href=paths::SETTINGS>
                     <span class="brand-mark" aria-hidden="true"></span>
                     "Auditstream"
                 </a>
@@ -65,16 +46,16 @@ pub fn Layout() -> impl IntoView {
                     <ThemeSelect />
                     <Suspense fallback=|| ()>
                         {move || Suspend::new(async move {
-                            person
+                            user
                                 .await
                                 .ok()
-                                .map(|person| {
+                                .map(|user| {
                                     view! {
-                                        <a class="who" href="/settings/access/you" title="Your account">
-                                            <span class="who-email">{person.email.clone()}</span>
-                                            <span class="muted">{person.account.to_string()}</span>
+                                        <a class="who" href=paths::YOUR_ACCOUNT title="Your account">
+                                            <span class="who-email">{user.email.clone()}</span>
+                                            <span class="muted">{user.account.to_string()}</span>
                                         </a>
-                                        <form method="post" action="/sign-out">
+                                        <form method="post" action=paths::SIGN_OUT>
                                             <button type="submit" class="button">"Sign out"</button>
                                         </form>
                                     }
@@ -86,10 +67,10 @@ pub fn Layout() -> impl IntoView {
             <nav class="side" id="nav" popover="auto" aria-label="Console" node_ref=nav on:click=leave>
                 <p class="side-title">"Account Settings"</p>
                 <ul>
-                    <li><A href="/settings" exact=true><Icon shape=Shape::Settings />"Overview"</A></li>
-                    <li><A href="/settings/audit-trail"><Icon shape=Shape::List />"Audit Trail"</A></li>
-                    <li><A href="/settings/connectors"><Icon shape=Shape::Plug />"Connectors"</A></li>
-                    <li><A href="/settings/access"><Icon shape=Shape::Key />"Access"</A></li>
+                    <li><A href=paths::SETTINGS exact=true><Icon shape=Shape::Settings />"Overview"</A></li>
+                    <li><A href=paths::AUDIT_TRAIL><Icon shape=Shape::List />"Audit Trail"</A></li>
+                    <li><A href=paths::CONNECTORS><Icon shape=Shape::Plug />"Connectors"</A></li>
+                    <li><A href=paths::USERS><Icon shape=Shape::Key />"Access"</A></li>
                 </ul>
             </nav>
             <main id="main" tabindex="-1">
@@ -101,7 +82,7 @@ pub fn Layout() -> impl IntoView {
     .into_any()
 }
 
-/// Whoever is not signed in is sent to the sign-in page, and from there back to this one.
+/// Redirects a visitor without a session to the sign-in page, which leads back to this one.
 #[cfg(feature = "ssr")]
 fn send_to_sign_in() {
     use auditstream_engine::Actor;
@@ -114,33 +95,50 @@ fn send_to_sign_in() {
     let next = request
         .uri
         .path_and_query()
-        .map_or("/settings", http::uri::PathAndQuery::as_str);
-    let mut encoded = String::new();
-    for byte in next.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    leptos_axum::redirect(&format!("/sign-in?next={encoded}"));
+        .map_or(paths::SETTINGS, http::uri::PathAndQuery::as_str);
+    leptos_axum::redirect(&paths::sign_in_to(next));
 }
 
-const THEMES: [(&str, &str); 3] = [("system", "System"), ("light", "Light"), ("dark", "Dark")];
+/// The colours of the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// Those of the operating system.
+    #[default]
+    System,
+    Light,
+    Dark,
+}
 
-/// The theme that this browser wants: `system`, `light` or `dark`.
+impl Choice for Theme {
+    const ALL: &'static [Self] = &[Self::System, Self::Light, Self::Dark];
+
+    fn value(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    fn label(&self) -> &str {
+        match self {
+            Self::System => "System",
+            Self::Light => "Light",
+            Self::Dark => "Dark",
+        }
+    }
+}
+
+/// Returns the theme that this browser has chosen.
 #[must_use]
-pub fn theme() -> String {
-    let asked = wanted_theme().unwrap_or_default();
-    THEMES
-        .iter()
-        .find(|(word, _)| *word == asked)
-        .map_or("system", |(word, _)| word)
-        .to_owned()
+pub fn theme() -> Theme {
+    chosen_theme()
+        .and_then(|value| Theme::from_value(&value))
+        .unwrap_or_default()
 }
 
 #[cfg(feature = "ssr")]
-fn wanted_theme() -> Option<String> {
+fn chosen_theme() -> Option<String> {
     let request = use_context::<http::request::Parts>()?;
     let cookies = request.headers.get(http::header::COOKIE)?.to_str().ok()?;
     cookies
@@ -150,13 +148,12 @@ fn wanted_theme() -> Option<String> {
 }
 
 #[cfg(not(feature = "ssr"))]
-fn wanted_theme() -> Option<String> {
+fn chosen_theme() -> Option<String> {
     document().document_element()?.get_attribute("data-theme")
 }
 
 #[component]
 fn ThemeSelect() -> impl IntoView {
-    let start = theme();
     let choose = move |theme: String| {
         if let Some(root) = document().document_element() {
             drop(root.set_attribute("data-theme", &theme));
@@ -165,15 +162,12 @@ fn ThemeSelect() -> impl IntoView {
     };
     view! {
         <select class="theme" name="theme" aria-label="Theme" on:change:target=move |event| choose(event.target().value())>
-            {THEMES
-                .into_iter()
-                .map(|(word, shown)| view! { <option value=word selected=word == start>{shown}</option> })
-                .collect_view()}
+            {options(&theme())}
         </select>
     }
 }
 
-/// Kept for a year in a cookie, so that the server renders it.
+/// Stores the theme in a cookie for a year, so that the server renders it.
 fn remember_theme(theme: &str) {
     use wasm_bindgen::JsCast;
     let cookie = format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax");

@@ -1,13 +1,21 @@
-//! The console: what a person sees and does in a browser.
+//! The console: the pages that people see in a browser.
 //!
-//! A page calls a server function, and a server function calls one function of the engine. The server renders every
-//! page; the browser then brings it to life from the same code.
+//! ```text
+//! page ──► server function ──► one function of the engine
+//!  │
+//!  └─► features ──► components
+//! ```
+//!
+//! The server renders every page; the browser then hydrates it from the same code.
 //!
 //! - [`pages`]: one module for each screen
-//! - [`layout`]: navigation, header and theme around them
-//! - [`components`]: the parts that more than one page is made of
-//! - [`server_functions`]: what pages ask of the server
-//! - [`error`]: the one error that those answer with
+//! - [`layout`]: the navigation, header and theme around them
+//! - [`features`]: parts of pages that call the server themselves
+//! - [`components`]: plain controls; [`choice`]: the options of selects
+//! - [`paths`]: every address
+//! - [`session`]: the signed-in user and their permissions
+//! - [`server_functions`]: the calls from pages to the server
+//! - [`error`]: the error of all server functions
 #![allow(
     missing_docs,
     reason = "the component and server macros generate public builders without comments"
@@ -29,44 +37,30 @@ compile_error!(
      so add it there"
 );
 
+pub mod choice;
 pub mod components;
 pub mod error;
+pub mod features;
 pub mod layout;
 pub mod pages;
+pub mod paths;
+#[cfg(feature = "ssr")]
+mod server_context;
 pub mod server_functions;
+pub mod session;
 
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::components::{ParentRoute, Redirect, Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
-pub use error::ConsoleError;
-
-/// What became of a form that the server itself handles; a context of the page that it sends the browser back to.
+use choice::Choice;
+use paths::routes;
 #[cfg(feature = "ssr")]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flash {
-    /// Why it was refused, as a code word.
-    pub refused: Option<String>,
-    /// The e-mail address that was typed, so that it need not be typed again.
-    pub email: Option<String>,
-}
+pub use server_context::{Flash, Visit};
+pub use server_functions::client::POLL_HEADER;
 
-/// What the server knows of the request beside who makes it; a context of every server function.
-#[cfg(feature = "ssr")]
-#[derive(Clone)]
-pub struct Visit {
-    /// Where it came from.
-    pub client_ip: String,
-    /// The session that the browser has, if any; it ends when another begins.
-    pub session: Option<String>,
-    /// Makes the `Set-Cookie` of a session's token.
-    pub session_cookie: fn(&str) -> http::HeaderValue,
-    /// What browsers see in front of every path, for links that are sent to people.
-    pub public_url: std::sync::Arc<str>,
-}
-
-/// The icon of every page, as an address.
+/// The icon of every page, as a `data:` address.
 pub const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%233557d6'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5' stroke-linecap='round'/%3E%3C/svg%3E";
 
 /// The document around the console.
@@ -74,7 +68,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = layout::theme();
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme>
+        <html lang="en" data-theme=theme.value().to_owned()>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -99,7 +93,7 @@ pub fn App() -> impl IntoView {
     components::time::provide_now();
     Effect::new(|_| {
         if let Some(root) = document().document_element() {
-            // Tests and styles wait for it.
+            // Tests wait for it.
             drop(root.set_attribute("data-hydrated", ""));
         }
     });
@@ -107,41 +101,25 @@ pub fn App() -> impl IntoView {
         <Title formatter=|title: String| if title.is_empty() { "Auditstream".to_owned() } else { format!("{title} · Auditstream") } />
         <Router>
             <Routes fallback=pages::NotFound>
-                <Route path=path!("/sign-in") view=pages::SignIn ssr=SsrMode::Async />
-                <Route path=path!("/setup") view=pages::Setup ssr=SsrMode::Async />
-                <Route path=path!("/invitation") view=pages::Invitation ssr=SsrMode::Async />
-                <Route path=path!("/") view=|| view! { <Redirect path="/settings" /> } ssr=SsrMode::Async />
-                <ParentRoute path=path!("/settings") view=layout::Layout ssr=SsrMode::Async>
+                <Route path=routes::sign_in() view=pages::SignIn ssr=SsrMode::Async />
+                <Route path=routes::setup() view=pages::Setup ssr=SsrMode::Async />
+                <Route path=routes::invitation() view=pages::Invitation ssr=SsrMode::Async />
+                <Route path=path!("/") view=|| view! { <Redirect path=paths::SETTINGS /> } ssr=SsrMode::Async />
+                <ParentRoute path=routes::settings() view=layout::Layout ssr=SsrMode::Async>
                     <Route path=path!("") view=pages::Settings ssr=SsrMode::Async />
-                    <Route
-                        path=path!("audit-trail")
-                        view=|| view! { <Redirect path="/settings/audit-trail/logs" /> }
-                        ssr=SsrMode::Async
-                    />
-                    <Route path=path!("audit-trail/logs") view=pages::audit_trail::Logs ssr=SsrMode::Async />
-                    <Route path=path!("audit-trail/streaming") view=pages::audit_trail::Streaming ssr=SsrMode::Async />
-                    <Route
-                        path=path!("audit-trail/streaming/new")
-                        view=pages::audit_trail::NewDestination
-                        ssr=SsrMode::Async
-                    />
-                    <Route
-                        path=path!("audit-trail/streaming/:id")
-                        view=pages::audit_trail::DestinationPage
-                        ssr=SsrMode::Async
-                    />
-                    <Route
-                        path=path!("audit-trail/streaming/:id/edit")
-                        view=pages::audit_trail::EditDestination
-                        ssr=SsrMode::Async
-                    />
-                    <Route path=path!("connectors") view=pages::connectors::Connectors ssr=SsrMode::Async />
-                    <Route path=path!("connectors/new") view=pages::connectors::NewConnector ssr=SsrMode::Async />
-                    <Route path=path!("connectors/:id/edit") view=pages::connectors::EditConnector ssr=SsrMode::Async />
-                    <Route path=path!("access") view=pages::access::Users ssr=SsrMode::Async />
-                    <Route path=path!("access/tokens") view=pages::access::Tokens ssr=SsrMode::Async />
-                    <Route path=path!("access/sign-ins") view=pages::access::SignIns ssr=SsrMode::Async />
-                    <Route path=path!("access/you") view=pages::access::You ssr=SsrMode::Async />
+                    <Route path=routes::audit_trail() view=|| view! { <Redirect path=paths::LOGS /> } ssr=SsrMode::Async />
+                    <Route path=routes::logs() view=pages::audit_trail::Logs ssr=SsrMode::Async />
+                    <Route path=routes::streaming() view=pages::audit_trail::Streaming ssr=SsrMode::Async />
+                    <Route path=routes::new_destination() view=pages::audit_trail::NewDestination ssr=SsrMode::Async />
+                    <Route path=routes::destination() view=pages::audit_trail::DestinationPage ssr=SsrMode::Async />
+                    <Route path=routes::edit_destination() view=pages::audit_trail::EditDestination ssr=SsrMode::Async />
+                    <Route path=routes::connectors() view=pages::connectors::Connectors ssr=SsrMode::Async />
+                    <Route path=routes::new_connector() view=pages::connectors::NewConnector ssr=SsrMode::Async />
+                    <Route path=routes::edit_connector() view=pages::connectors::EditConnector ssr=SsrMode::Async />
+                    <Route path=routes::users() view=pages::access::Users ssr=SsrMode::Async />
+                    <Route path=routes::tokens() view=pages::access::Tokens ssr=SsrMode::Async />
+                    <Route path=routes::sign_ins() view=pages::access::SignIns ssr=SsrMode::Async />
+                    <Route path=routes::your_account() view=pages::access::YourAccount ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

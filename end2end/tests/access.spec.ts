@@ -23,8 +23,8 @@ async function choose(page: Page, email: string, action: string): Promise<void> 
 
 /** What the dialog shows once; it is closed. */
 async function shownOnce(page: Page): Promise<string> {
-  const dialog = page.getByRole('dialog').filter({ hasText: 'shown only' });
-  const secret = await dialog.locator('.secret code').innerText();
+  const dialog = page.getByRole('dialog').filter({ hasText: 'not shown again' });
+  const secret = await dialog.locator('.one-time-secret code').innerText();
   await page.keyboard.press('Escape');
   await dialog.getByRole('button', { name: 'Done' }).click();
   await expect(dialog).toBeHidden();
@@ -63,7 +63,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
   const link = await invite(page, ann.email, 'account_viewer');
   expect(link).toMatch(new RegExp(`^${demo.address}/invitation\\?token=[\\w-]{43}$`));
   await expect(row(page, ann.email)).toContainText('Invited');
-  await expect(row(page, ann.email)).toContainText('Link ends in 2 days');
+  await expect(row(page, ann.email)).toContainText('Link expires in 2 days');
 
   const other = await elsewhere(browser);
   await test.step('The link sets a password, once', async () => {
@@ -85,7 +85,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page.getByText(demo.email)).toHaveCount(0);
     await picture(other.page, 'access-viewer');
     await other.page.getByRole('link', { name: 'API tokens' }).click();
-    await expect(other.page.getByText('API tokens are shown to account admins')).toBeVisible();
+    await expect(other.page.getByText('Only account admins can see API tokens')).toBeVisible();
     await expect(other.page.getByRole('button', { name: 'New API token' })).toHaveCount(0);
     const refused = await other.page.evaluate(async () => {
       const ask = (path: string, body: unknown) =>
@@ -112,7 +112,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page).toHaveURL(/\/sign-in/);
     await choose(page, ann.email, 'New password link');
     const again = await shownOnce(page);
-    await expect(row(page, ann.email)).toContainText('Password link ends');
+    await expect(row(page, ann.email)).toContainText('Password link expires');
     await other.page.goto(again);
     await expect(other.page.getByRole('heading', { name: 'Set a new password' })).toBeVisible();
     await other.page.getByLabel('New password').fill(`${ann.password} again`);
@@ -193,7 +193,7 @@ test('a token is made, used, revoked and refused', async ({ page, demo }) => {
   await dialog.getByLabel('Name').fill('SIEM');
   await dialog.getByLabel('ingest').check();
   await dialog.getByLabel('read').check();
-  await expect(dialog.getByLabel('Ends')).toHaveValue('90');
+  await expect(dialog.getByLabel('Expires')).toHaveValue('90');
   await picture(page, 'access-new-token');
   await dialog.getByRole('button', { name: 'Create token' }).click();
   await expect(page.getByText(`curl ${demo.address}/v1/audit-events`)).toBeVisible();
@@ -313,7 +313,7 @@ test.describe('a connection test', () => {
     await expect(page.getByRole('button', { name: 'Testing…' })).toBeDisabled();
     await picture(page, 'test-running');
     await demo.end('SIGKILL');
-    await expect(page.getByText('broke off before the test had ended')).toBeVisible();
+    await expect(page.getByText('was lost before the test ended')).toBeVisible();
     await expect(steps).toContainText(['Passed', 'Unknown', 'Waiting']);
     await expect(page.getByRole('button', { name: 'Retry' })).toBeVisible();
     await picture(page, 'test-broken-off');

@@ -74,7 +74,7 @@ test.describe('without JavaScript', () => {
     await toggle.click();
     await expect(toggle).toHaveAttribute('aria-checked', 'false');
     await page.goto(`${streaming}/new`);
-    expect(await page.locator('noscript').innerHTML()).toContain('This wizard needs JavaScript.');
+    expect(await page.locator('noscript').innerHTML()).toContain('This wizard requires JavaScript.');
     await page.goto(logs);
     await page.getByLabel('Search').fill('demo_archive');
     await page.getByRole('button', { name: 'Apply' }).click();
@@ -82,10 +82,10 @@ test.describe('without JavaScript', () => {
     await expect(page.getByRole('region', { name: 'Audit events' }).getByText('demo_archive').first()).toBeVisible();
     await page.goto(connectors);
     await expect(page.getByText('Demo S3')).toBeVisible();
-    expect(await page.locator('noscript').innerHTML()).toContain('Testing and deleting a connector need JavaScript.');
+    expect(await page.locator('noscript').innerHTML()).toContain('Testing and deleting a connector require JavaScript.');
     for (const path of [`${connectors}/new`, `${connectors}/demo_s3/edit`]) {
       await page.goto(path);
-      expect(await page.locator('noscript').innerHTML()).toContain('This form needs JavaScript.');
+      expect(await page.locator('noscript').innerHTML()).toContain('This form requires JavaScript.');
     }
     await page.getByRole('button', { name: 'Sign out' }).click();
     await expect(page).toHaveURL('/sign-in');

@@ -252,7 +252,7 @@ test.describe('when there is nothing yet', () => {
     await expect(page.getByRole('main')).toBeFocused();
     await expect(page.locator('.card')).toHaveCount(0);
     await expect(page.getByRole('link', { name: 'New Streaming Destination' })).toHaveCount(1);
-    await expect(page.getByRole('link', { name: 'through the API' })).toHaveAttribute('href', '/docs/api');
+    await expect(page.getByRole('link', { name: 'with the API' })).toHaveAttribute('href', '/docs/api');
     await picture(page, 'no-destinations');
     await page.goto(connectors);
     await hydrated(page);
@@ -260,13 +260,13 @@ test.describe('when there is nothing yet', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
     await expect(page.getByRole('heading', { name: 'No connectors yet' })).toBeVisible();
     await expect(page.getByRole('link', { name: 'New AWS connector' })).toHaveCount(1);
-    await expect(page.getByRole('link', { name: 'through the API' })).toHaveAttribute('href', '/docs/api');
+    await expect(page.getByRole('link', { name: 'with the API' })).toHaveAttribute('href', '/docs/api');
     await page.goto(`${streaming}/new`);
     await hydrated(page);
     await page.getByLabel('Name', { exact: true }).fill('Third');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
     await page.getByRole('button', { name: 'Select Connector' }).click();
-    await expect(page.getByText('There is no connector yet.')).toBeVisible();
+    await expect(page.getByText('There are no connectors yet.')).toBeVisible();
   });
 });
 
@@ -338,9 +338,9 @@ test.describe('when the server is away', () => {
     await expect(page.getByText(/^Active\. First run started/)).toBeVisible();
     const host = new URL(demo.address).host;
     await demo.end();
-    await expect(page.getByText('The server does not answer. What you see may be old.')).toBeVisible();
+    await expect(page.getByText('The server does not respond. The data on this page may be out of date.')).toBeVisible();
     await demo.start({ AUDITSTREAM_LISTEN: host });
-    await expect(page.getByText('The server does not answer.')).toHaveCount(0, { timeout: 20_000 });
+    await expect(page.getByText('The server does not respond.')).toHaveCount(0, { timeout: 20_000 });
   });
 });
 

@@ -57,7 +57,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(id).toHaveValue('Demo_archive');
     await id.fill('demo_archive');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
-    await expect(page.getByText('There is already a destination with the id “demo_archive”')).toBeVisible();
+    await expect(page.getByText('A destination with the id “demo_archive” already exists')).toBeVisible();
     await name.fill('2nd SIEM');
     await expect(id).toHaveValue('demo_archive');
     await id.fill('');
@@ -167,7 +167,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     // What was found through the other connector says nothing about this one.
     await expect(page.getByText('The bucket check failed')).toHaveCount(0);
     await page.getByRole('button', { name: 'Check bucket access' }).click();
-    await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
+    await expect(page.getByText('Streaming to this bucket works')).toBeVisible();
     await picture(page, 'wizard-test');
     await page.getByRole('button', { name: 'Finish' }).click();
     await expect(page).toHaveURL(streaming);
@@ -204,7 +204,7 @@ test('configure audit streaming', async ({ page, demo }) => {
 
   await test.step('You can pause by setting the status to Inactive; reactivated, it goes on where it was paused', async () => {
     await toggle(page, '2nd SIEM').click();
-    await expect(row(page, '2nd SIEM').getByText('Inactive. Nothing more is streamed')).toBeVisible();
+    await expect(row(page, '2nd SIEM').getByText('Inactive. Streaming is paused')).toBeVisible();
     const paused = read(demo, 'siem/').sequences.length;
     const more = recorded.replaceAll(/"auditEventId":"/g, '"auditEventId":"paused-');
     expect((await send(demo, token, more)).accepted).toBe(200);
@@ -266,7 +266,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(entries.getByText('Active destinations cannot be deleted.')).toBeVisible();
     await page.keyboard.press('Escape');
     await toggle(page, 'EU SIEM').click();
-    await expect(row(page, 'EU SIEM').getByText('Inactive. Nothing more is streamed')).toBeVisible();
+    await expect(row(page, 'EU SIEM').getByText('Inactive. Streaming is paused')).toBeVisible();
     await (await menu(page, 'EU SIEM')).getByRole('menuitem', { name: 'Delete' }).click();
     const dialog = page.getByRole('dialog');
     await expect(dialog.getByRole('button', { name: 'Delete' })).toBeDisabled();
@@ -329,20 +329,20 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByText('Run started.')).toBeVisible();
     await page.getByText('Bucket access', { exact: true }).click();
     await page.getByRole('button', { name: 'Check bucket access' }).click();
-    await expect(page.getByText('The bucket can be streamed to')).toBeVisible();
+    await expect(page.getByText('Streaming to this bucket works')).toBeVisible();
     await expect(page.getByText('The store refuses to overwrite')).toBeVisible();
     await picture(page, 'destination');
     await page.getByText('Skip or replay').click();
     await expect(page.getByText('Set the status to Inactive first.')).toBeVisible();
     await toggle(page, 'Demo archive').click();
-    await expect(page.getByText('Inactive. Nothing more is streamed')).toBeVisible();
+    await expect(page.getByText('Inactive. Streaming is paused')).toBeVisible();
     const before = read(demo, 'account=').sequences.length;
-    const sequence = page.getByLabel('Last sequence to count as delivered');
+    const sequence = page.getByLabel('Last sequence to treat as delivered');
     await sequence.fill('ten');
     await page.getByRole('button', { name: 'Move the cursor' }).click();
-    await expect(page.getByText('A sequence is a whole number')).toBeVisible();
+    await expect(page.getByText('Enter a whole number, 0 or more')).toBeVisible();
     await sequence.fill('10');
-    await expect(page.getByText(/events will be sent again, in objects of new names/)).toBeVisible();
+    await expect(page.getByText(/events will be sent again under new object names/)).toBeVisible();
     await page.getByRole('button', { name: 'Move the cursor' }).click();
     await expect(page.locator('.card').filter({ hasText: 'Streamed up to' }).locator('.figure')).toHaveText('10');
     await toggle(page, 'Demo archive').click();
@@ -364,7 +364,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Test Demo S3' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await expect(page.getByRole('button', { name: 'Delete Demo S3' })).toBeDisabled();
-    await expect(page.getByText('In use by demo_archive: select another connector there first.')).toBeVisible();
+    await expect(page.getByText('In use by demo_archive. Point it to another connector first.')).toBeVisible();
     await page.getByRole('button', { name: 'Delete SIEM writer' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Delete SIEM writer' }).click();
@@ -407,7 +407,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     const dialog = page.getByRole('dialog', { name: 'New API token' });
     await dialog.getByLabel('Name').fill('SIEM');
     for (const scope of ['ingest', 'read', 'admin']) await dialog.getByLabel(scope).check();
-    await dialog.getByLabel('Ends').selectOption('30');
+    await dialog.getByLabel('Expires').selectOption('30');
     await page.getByRole('button', { name: 'Create token' }).click();
     await page.getByRole('button', { name: 'Copy token' }).click();
     await page.getByRole('button', { name: 'Copy command' }).click();

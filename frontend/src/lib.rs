@@ -1,4 +1,4 @@
-//! The console's entry point in the browser: the page that the server rendered is brought to life.
+//! The entry point of the console in the browser: hydrates the page that the server rendered.
 
 #![cfg(target_family = "wasm")]
 

@@ -1,14 +1,11 @@
-//! Copies a text.
+//! Copying a text.
 
 use leptos::prelude::*;
 
-/// A button that says how it went.
+/// A button that copies a text and reports whether it could.
 #[component]
 pub fn CopyButton(
-    /// What is copied.
-    #[prop(into)]
-    text: Signal<String>,
-    /// What the button says.
+    #[prop(into)] text: Signal<String>,
     label: &'static str,
     /// Whether it is the primary action.
     #[prop(optional)]
@@ -23,7 +20,7 @@ pub fn CopyButton(
         });
     };
     view! {
-        <span class="copy">
+        <span class="copy-button">
             <span class="muted" role="status">
                 {move || match copied.get() {
                     None => "",

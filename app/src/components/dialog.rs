@@ -4,10 +4,10 @@ use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-use super::{Icon, ProblemBox, Shape};
-use crate::ConsoleError;
+use super::{Icon, ProblemAlert, Shape};
+use crate::error::ConsoleError;
 
-/// Opens a dialog that is not open. One that asks for something has the focus where that is typed.
+/// Opens a dialog that is not open yet, and focuses its first input.
 pub fn open(node: NodeRef<leptos::html::Dialog>) {
     let Some(dialog) = node.get_untracked().filter(|dialog| !dialog.open()) else {
         return;
@@ -30,20 +30,16 @@ pub fn close(node: NodeRef<leptos::html::Dialog>) {
 /// A dialog with a title and a button that closes it.
 #[component]
 pub fn Dialog(
-    /// The dialog.
     node: NodeRef<leptos::html::Dialog>,
     /// The title's element id.
     id: String,
-    /// The title.
-    #[prop(into)]
-    title: Signal<String>,
-    /// Told that it was closed.
+    #[prop(into)] title: Signal<String>,
+    /// Called when the dialog closes.
     #[prop(optional, into)]
     on_close: Option<Callback<()>>,
-    /// Whether it stays open when Escape is pressed, because what it shows would be lost.
+    /// Whether Escape leaves it open, because its content is shown only once.
     #[prop(optional, into)]
-    stays: Signal<bool>,
-    /// What is in it.
+    ignores_escape: Signal<bool>,
     children: Children,
 ) -> impl IntoView {
     let closed = move |_| {
@@ -52,7 +48,7 @@ pub fn Dialog(
         }
     };
     let key = move |event: KeyboardEvent| {
-        if event.key() == "Escape" && stays.get_untracked() {
+        if event.key() == "Escape" && ignores_escape.get_untracked() {
             event.prevent_default();
         }
     };
@@ -70,36 +66,34 @@ pub fn Dialog(
     .into_any()
 }
 
-/// Asks for what something needs, and does it. It stays open while that runs and when it fails; who holds `node` closes it.
+/// A dialog with a form. It stays open while the action runs and if it fails; the owner of `node`
+/// closes it.
 #[component]
 pub fn FormDialog(
-    /// The dialog.
     node: NodeRef<leptos::html::Dialog>,
     /// The title's element id.
     id: String,
-    /// The title.
     title: &'static str,
-    /// What the button says that does it.
+    /// The label of the button that confirms.
     verb: &'static str,
-    /// What it says meanwhile.
+    /// The label while the action runs.
     running: &'static str,
-    /// Whether something is taken away.
+    /// Whether the action is destructive.
     #[prop(optional)]
     danger: bool,
-    /// Whether it can be done with what was entered.
+    /// Whether the entries are complete.
     #[prop(default = Signal::stored(true))]
     ready: Signal<bool>,
-    /// Whether it runs.
+    /// Whether the action is running.
     #[prop(into)]
     pending: Signal<bool>,
-    /// Why it failed.
+    /// Why the action failed.
     #[prop(into)]
     problem: Signal<Option<ConsoleError>>,
-    /// Told that it shall be done; never while it runs.
+    /// Called when the form is submitted, except while the action runs.
     on_submit: Callback<()>,
-    /// Told that the dialog was closed, whichever way.
+    /// Called when the dialog closes, confirmed or not.
     on_close: Callback<()>,
-    /// What is asked for.
     children: Children,
 ) -> impl IntoView {
     let submit = move |event: SubmitEvent| {
@@ -112,7 +106,7 @@ pub fn FormDialog(
         <Dialog node=node id=id title=Signal::stored(title.to_owned()) on_close=on_close>
             <form on:submit=submit novalidate>
                 <div class="dialog-body">
-                    {children()} {move || problem.get().map(|error| view! { <ProblemBox error=error /> })}
+                    {children()} {move || problem.get().map(|error| view! { <ProblemAlert error=error /> })}
                 </div>
                 <footer class="dialog-foot">
                     <button type="button" class="button" on:click=move |_| close(node)>"Cancel"</button>
@@ -132,26 +126,23 @@ pub fn FormDialog(
     .into_any()
 }
 
-/// Asks before something is done that cannot be taken back.
+/// A dialog that asks for confirmation before an action.
 #[component]
 pub fn ConfirmDialog(
-    /// The dialog.
     node: NodeRef<leptos::html::Dialog>,
     /// The title's element id.
     id: String,
-    /// The title.
     title: &'static str,
-    /// What the button says that does it.
+    /// The label of the button that confirms.
     verb: &'static str,
-    /// Whether something is taken away.
+    /// Whether the action is destructive.
     #[prop(optional)]
     danger: bool,
-    /// Told that it shall be done; the dialog is closed.
+    /// Called when the user confirms, after the dialog has closed.
     on_confirm: Callback<()>,
-    /// Told that the dialog was closed, whichever way.
+    /// Called when the dialog closes, confirmed or not.
     #[prop(optional, into)]
     on_close: Option<Callback<()>>,
-    /// What will be done.
     children: Children,
 ) -> impl IntoView {
     let confirm = move |_| {

@@ -1,75 +1,91 @@
-//! What is wrong with the fields of a form.
+//! The errors of a form.
 
 use auditstream_model::FieldErrors;
 use leptos::prelude::*;
 
 use crate::error::ConsoleError;
 
-/// A sentence for each field that is wrong, by the rules that the server has, too.
+/// The errors of a form: one message per field, and a refusal that concerns no field of the form.
 #[derive(Clone, Copy, Debug)]
-pub struct Wrong {
+pub struct FormErrors {
     errors: RwSignal<FieldErrors>,
-    /// Fields that the form shows the sentence of.
-    shown: StoredValue<Vec<&'static str>>,
+    problem: RwSignal<Option<ConsoleError>>,
+    /// The fields that have a place for their message.
+    fields: StoredValue<Vec<&'static str>>,
 }
 
-impl Wrong {
-    /// Nothing is.
+impl FormErrors {
+    /// Creates a form without errors.
     #[must_use]
     pub fn new() -> Self {
         Self {
             errors: RwSignal::new(FieldErrors::default()),
-            shown: StoredValue::new(Vec::new()),
+            problem: RwSignal::new(None),
+            fields: StoredValue::new(Vec::new()),
         }
     }
 
-    /// The sentence about a field that is shown beside it; it goes when the field is edited.
-    pub fn of<T: Send + Sync + 'static>(self, field: &'static str, value: RwSignal<T>) -> Signal<Option<String>> {
-        self.shown.update_value(|shown| shown.push(field));
+    /// Returns the message of a field, to be shown next to it. The message goes when `value`
+    /// changes.
+    pub fn field(self, field: &'static str, value: impl Track + Send + Sync + 'static) -> Signal<Option<String>> {
+        self.fields.update_value(|fields| fields.push(field));
         Effect::new(move |before: Option<()>| {
             value.track();
             if before.is_some() {
-                self.forget(field);
+                self.remove(field);
             }
         });
         Signal::derive(move || self.errors.with(|errors| errors.of(field).map(str::to_owned)))
     }
 
-    /// Takes what was found in place of what was known.
+    /// Returns the refusal without the messages that are shown next to fields.
+    #[must_use]
+    pub fn problem(self) -> Signal<Option<ConsoleError>> {
+        self.problem.into()
+    }
+
+    /// Removes all errors.
+    pub fn clear(self) {
+        self.set(FieldErrors::default());
+    }
+
+    /// Replaces all errors by those of fields.
     pub fn set(self, errors: FieldErrors) {
         self.errors.set(errors);
+        self.problem.set(None);
     }
 
-    /// Adds a field and its sentence.
-    pub fn add(self, field: &'static str, sentence: impl Into<String>) {
-        self.errors.update(|errors| errors.add(field, sentence));
+    /// Adds the message of a field.
+    pub fn add(self, field: &'static str, message: impl Into<String>) {
+        self.errors.update(|errors| errors.add(field, message));
     }
 
-    /// Whether one of these fields is wrong.
+    /// Replaces all errors by those of a refusal.
+    pub fn refuse(self, error: &ConsoleError) {
+        self.errors.set(FieldErrors(error.0.errors.clone()));
+        let mut rest = error.clone();
+        self.fields
+            .with_value(|fields| rest.0.errors.retain(|error| !fields.contains(&error.field.as_str())));
+        let is_shown = !error.0.errors.is_empty() && rest.0.errors.is_empty();
+        self.problem.set((!is_shown).then_some(rest));
+    }
+
+    /// Returns whether one of these fields has an error.
     #[must_use]
-    pub fn any(self, fields: &[&str]) -> bool {
+    pub fn has_any(self, fields: &[&str]) -> bool {
         self.errors
             .with(|errors| fields.iter().any(|field| errors.of(field).is_some()))
     }
 
-    /// What is left to say of a refusal beside the fields that the form shows; nothing when it was about those alone.
-    #[must_use]
-    pub fn elsewhere(self, error: &ConsoleError) -> Option<ConsoleError> {
-        let mut rest = error.clone();
-        self.shown
-            .with_value(|shown| rest.0.errors.retain(|wrong| !shown.contains(&wrong.field.as_str())));
-        (error.0.errors.is_empty() || !rest.0.errors.is_empty()).then_some(rest)
-    }
-
-    fn forget(self, field: &str) {
+    fn remove(self, field: &str) {
         if self.errors.with_untracked(|errors| errors.of(field).is_some()) {
             self.errors
-                .update(|errors| errors.0.retain(|wrong| wrong.field != field));
+                .update(|errors| errors.0.retain(|error| error.field != field));
         }
     }
 }
 
-impl Default for Wrong {
+impl Default for FormErrors {
     fn default() -> Self {
         Self::new()
     }
@@ -82,11 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_at_its_field_is_not_said_again() {
+    fn a_message_next_to_its_field_is_not_repeated() {
         let owner = Owner::new();
         owner.set();
-        let wrong = Wrong::new();
-        let name = wrong.of("name", RwSignal::new(String::new()));
+        let errors = FormErrors::new();
+        let name = errors.field("name", RwSignal::new(String::new()));
         let refusal = |fields: &[&str]| {
             let mut errors = FieldErrors::default();
             for field in fields {
@@ -94,13 +110,14 @@ mod tests {
             }
             ConsoleError(Problem::new(Code::InvalidFields, "…").with_errors(errors.0))
         };
-        wrong.set(FieldErrors(refusal(&["name"]).0.errors));
+        errors.refuse(&refusal(&["name"]));
         assert_eq!(name.get_untracked().as_deref(), Some("Wrong."));
-        assert_eq!(wrong.elsewhere(&refusal(&["name"])), None);
-        assert_eq!(
-            wrong.elsewhere(&refusal(&["name", "spec.kind"])),
-            Some(refusal(&["spec.kind"]))
-        );
-        assert_eq!(wrong.elsewhere(&refusal(&[])), Some(refusal(&[])));
+        assert_eq!(errors.problem().get_untracked(), None);
+        errors.refuse(&refusal(&["name", "spec.kind"]));
+        assert_eq!(errors.problem().get_untracked(), Some(refusal(&["spec.kind"])));
+        errors.refuse(&refusal(&[]));
+        assert_eq!(errors.problem().get_untracked(), Some(refusal(&[])));
+        errors.clear();
+        assert_eq!(errors.problem().get_untracked(), None);
     }
 }

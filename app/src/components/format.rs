@@ -2,7 +2,7 @@
 
 /// `1,204`
 #[must_use]
-pub fn grouped(number: i64) -> String {
+pub fn with_thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
@@ -16,9 +16,9 @@ pub fn grouped(number: i64) -> String {
 
 /// `1 event`, `1,204 events`
 #[must_use]
-pub fn counted(number: i64, one: &str) -> String {
+pub fn pluralise(number: i64, one: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
-    format!("{} {one}{s}", grouped(number))
+    format!("{} {one}{s}", with_thousands(number))
 }
 
 /// `940 B`, `3.2 kB`, `14.0 MB`
@@ -30,7 +30,7 @@ pub fn bytes(number: i64) -> String {
         1_000_000..1_000_000_000 => (number / 100_000, "MB"),
         _ => (number / 100_000_000, "GB"),
     };
-    format!("{}.{} {unit}", grouped(tenths / 10), tenths % 10)
+    format!("{}.{} {unit}", with_thousands(tenths / 10), tenths % 10)
 }
 
 /// `80 ms`, `1.4 s`, `3 min`, `2 h`
@@ -40,7 +40,7 @@ pub fn duration(millis: i64) -> String {
         ..1_000 => format!("{} ms", millis.max(0)),
         1_000..60_000 => format!("{} s", millis / 1_000),
         60_000..3_600_000 => format!("{} min", millis / 60_000),
-        _ => format!("{} h", grouped(millis / 3_600_000)),
+        _ => format!("{} h", with_thousands(millis / 3_600_000)),
     }
 }
 
@@ -49,12 +49,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_have_separators_and_units() {
         assert_eq!(
-            [grouped(0), grouped(1_204), grouped(-1_000_000)],
+            [with_thousands(0), with_thousands(1_204), with_thousands(-1_000_000)],
             ["0", "1,204", "-1,000,000"]
         );
-        assert_eq!([counted(1, "event"), counted(0, "event")], ["1 event", "0 events"]);
+        assert_eq!([pluralise(1, "event"), pluralise(0, "event")], ["1 event", "0 events"]);
         assert_eq!(
             [bytes(999), bytes(3_250), bytes(14_000_000), bytes(2_500_000_000_000)],
             ["999 B", "3.2 kB", "14.0 MB", "2,500.0 GB"]

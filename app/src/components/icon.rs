@@ -1,37 +1,23 @@
-//! Icons: 16 px outlines that take the text's colour.
+//! Icons: outlines of 16 px in the colour of the text.
 
 use leptos::prelude::*;
 
-/// What an icon shows.
+/// The picture of an icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A tick.
     Check,
-    /// An exclamation mark in a triangle.
     Warning,
-    /// A cross.
     Cross,
-    /// A pause sign.
     Pause,
-    /// A chevron that points right.
     Chevron,
-    /// Three dots.
     Dots,
-    /// Three lines.
     Menu,
-    /// A bucket.
     Bucket,
-    /// A list.
     List,
-    /// A plug.
     Plug,
-    /// A cog wheel.
     Settings,
-    /// An empty circle.
     Circle,
-    /// A key.
     Key,
-    /// An arrow into a tray.
     Download,
 }
 
@@ -56,12 +42,9 @@ impl Shape {
     }
 }
 
-/// An icon that says nothing to a screen reader: a word stands beside it.
+/// An icon that is hidden from screen readers; a label is always next to it.
 #[component]
-pub fn Icon(
-    /// What it shows.
-    shape: Shape,
-) -> impl IntoView {
+pub fn Icon(shape: Shape) -> impl IntoView {
     view! {
         <svg class="icon" width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
             <path d=shape.path()></path>

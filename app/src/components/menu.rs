@@ -1,4 +1,4 @@
-//! A menu behind three dots, by the ARIA menu-button pattern.
+//! A menu that opens from three dots, by the ARIA menu-button pattern.
 
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
@@ -9,15 +9,14 @@ use super::{Icon, Shape};
 #[derive(Clone, Copy)]
 struct Popover(NodeRef<leptos::html::Div>);
 
-/// The button with its menu; the items are its children.
+/// The button with its menu; the children are the items.
 #[component]
 pub fn Menu(
     /// The menu's element id.
     id: String,
-    /// What the actions are for.
+    /// The name of the thing that the actions change.
     #[prop(into)]
     of: Signal<String>,
-    /// The items.
     children: Children,
 ) -> impl IntoView {
     let node = NodeRef::<leptos::html::Div>::new();
@@ -39,22 +38,21 @@ pub fn Menu(
     .into_any()
 }
 
-/// An action of a menu, which it closes.
+/// An action of a menu. Choosing it closes the menu.
 #[component]
 pub fn MenuItem(
-    /// What it does.
     label: &'static str,
-    /// Told that it was chosen.
+    /// Called when the user chooses the item.
     on_choose: Callback<()>,
-    /// The element id of the reason that it is refused for.
+    /// The element id of the reason why the item is disabled.
     reason_id: String,
-    /// Why it cannot be chosen, if that is so.
+    /// Why the item is disabled, if it is.
     #[prop(optional, into)]
     refused: Signal<Option<&'static str>>,
-    /// Whether it takes something away.
+    /// Whether the action is destructive.
     #[prop(optional)]
     danger: bool,
-    /// Whether the menu opens on it.
+    /// Whether it has the focus when the menu opens.
     #[prop(optional)]
     first: bool,
 ) -> impl IntoView {
@@ -87,7 +85,7 @@ pub fn MenuItem(
     .into_any()
 }
 
-/// The arrow keys go through a menu.
+/// Moves the focus through the menu with the arrow keys.
 fn move_focus(event: KeyboardEvent) {
     let down = match event.key().as_str() {
         "ArrowDown" => true,

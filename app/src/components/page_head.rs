@@ -1,20 +1,18 @@
-//! The top of a page: where it is, what it is, and its one primary action.
+//! The head of a page: breadcrumbs, title and primary action.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-/// Breadcrumbs, title and, as children, the page's actions.
+use crate::paths::Breadcrumbs;
+
+/// The head of a page; the children are its actions.
 #[component]
 pub fn PageHead(
-    /// The page's title, also the browser tab's.
+    /// The title of the page and of the browser tab.
     #[prop(into)]
     title: String,
-    /// The pages above this one, outermost first: label and address.
-    #[prop(default = &[])]
-    crumbs: &'static [(&'static str, &'static str)],
-    /// The primary action.
-    #[prop(optional)]
-    children: Option<Children>,
+    #[prop(default = &[])] crumbs: Breadcrumbs,
+    #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     view! {
         <Title text=title.clone() />

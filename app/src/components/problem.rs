@@ -1,44 +1,40 @@
-//! What went wrong, where it went wrong.
+//! A refusal, shown where it happened.
 
 use leptos::prelude::*;
 
-use super::session_ended::SessionEnded;
 use super::{Icon, Shape};
 use crate::error::ConsoleError;
+use crate::session::SessionEnded;
 
-/// A refusal with its title and sentence. An ended session asks to sign in over the page.
+/// A refusal with its title and message. If the session has ended, it opens the sign-in dialog.
 #[component]
-pub fn ProblemBox(
-    /// What went wrong.
+pub fn ProblemAlert(
     error: ConsoleError,
-    /// What to do to try again.
+    /// Called to try again, also after signing in again.
     #[prop(optional, into)]
     retry: Option<Callback<()>>,
 ) -> impl IntoView {
     let signed_out = error.is_signed_out();
     let ended = use_context::<SessionEnded>();
-    let ask = move || {
+    let request_sign_in = move || {
         if let Some(ended) = ended {
-            ended.asked.set(true);
+            ended.requested.set(true);
         }
     };
-    let again = ended.filter(|_| signed_out).map(|ended| ended.again);
-    let over = Memo::new(move |before: Option<&(u32, bool)>| {
-        let times = again.map_or(0, |again| again.get());
-        let first = before.map_or(times, |before| before.0);
-        (first, times > first)
-    });
+    let renewals = ended.filter(|_| signed_out).map(|ended| ended.renewals);
+    let first = renewals.map_or(0, |renewals| renewals.get_untracked());
+    let is_renewed = Memo::new(move |_| renewals.is_some_and(|renewals| renewals.get() > first));
     Effect::new(move |_| {
-        if let (true, Some(retry)) = (over.get().1, retry) {
+        if let (true, Some(retry)) = (is_renewed.get(), retry) {
             retry.run(());
         }
     });
     Effect::new(move |_| {
         if signed_out {
-            ask();
+            request_sign_in();
         }
     });
-    // Sentences about fields are listed: the detail has the same, with the names that the API has for them.
+    // The detail repeats the messages of fields, with their names in the API.
     let detail = error.0.errors.is_empty().then_some(error.0.detail);
     let fields: Vec<_> = error
         .0
@@ -52,8 +48,8 @@ pub fn ProblemBox(
             <div>
                 <strong>{error.0.title}</strong>
                 {move || {
-                    let text = if over.get().1 {
-                        Some("You are signed in again: what was refused can be repeated.".to_owned())
+                    let text = if is_renewed.get() {
+                        Some("You are signed in again. Repeat the action.".to_owned())
                     } else {
                         detail.clone()
                     };
@@ -63,7 +59,7 @@ pub fn ProblemBox(
                 {signed_out
                     .then(|| {
                         view! {
-                            <button type="button" class="button" on:click=move |_| ask()>
+                            <button type="button" class="button" on:click=move |_| request_sign_in()>
                                 "Sign in"
                             </button>
                         }

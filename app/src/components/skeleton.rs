@@ -1,11 +1,11 @@
-//! What stands in place of a table while it is loaded.
+//! Placeholders while data is loading.
 
 use leptos::prelude::*;
 
-/// Rows without words; seen when loading takes longer than a second.
+/// Empty rows, visible once loading has taken a second.
 #[component]
 pub fn TableSkeleton(
-    /// What is loaded, for those who do not see it.
+    /// The text for screen readers.
     label: &'static str,
 ) -> impl IntoView {
     view! {

@@ -9,18 +9,17 @@ use super::{Icon, Shape};
 
 const HELP: &str = "Type key or key:value, then press Enter.";
 
-/// Tags, and what is being typed.
+/// The tags and the text being typed.
 #[derive(Clone, Copy, Debug)]
 pub struct TagsInput {
-    /// The tags.
     pub tags: RwSignal<BTreeMap<String, String>>,
     typed: NodeRef<leptos::html::Input>,
-    /// The tag that the latest one took the place of.
+    /// The tag that the latest one has replaced.
     replaced: RwSignal<Option<String>>,
 }
 
 impl TagsInput {
-    /// Starts with these.
+    /// Creates the input of a form that starts with `tags`.
     #[must_use]
     pub fn new(tags: BTreeMap<String, String>) -> Self {
         Self {
@@ -30,7 +29,7 @@ impl TagsInput {
         }
     }
 
-    /// Makes a tag of what stands in the input; whoever saves does so first.
+    /// Turns the text in the input into a tag. Called before saving.
     pub fn add_typed(self) {
         let Some(input) = self.typed.get_untracked() else {
             return;
@@ -43,7 +42,7 @@ impl TagsInput {
         }
         let known = self.tags.with_untracked(|tags| tags.get(&key).cloned());
         let replaced = known.filter(|known| *known != value);
-        self.replaced.set(replaced.map(|known| written(&key, &known)));
+        self.replaced.set(replaced.map(|known| tag_text(&key, &known)));
         self.tags.update(|tags| {
             tags.insert(key, value);
         });
@@ -52,7 +51,7 @@ impl TagsInput {
 }
 
 /// `key` or `key:value`
-fn written(key: &str, value: &str) -> String {
+fn tag_text(key: &str, value: &str) -> String {
     if value.is_empty() {
         key.to_owned()
     } else {
@@ -62,13 +61,7 @@ fn written(key: &str, value: &str) -> String {
 
 /// Tags: `key` or `key:value`, added with Enter or a comma.
 #[component]
-pub fn TagsField(
-    /// The tags.
-    input: TagsInput,
-    /// What is wrong.
-    #[prop(optional, into)]
-    error: Signal<Option<String>>,
-) -> impl IntoView {
+pub fn TagsField(input: TagsInput, #[prop(optional, into)] error: Signal<Option<String>>) -> impl IntoView {
     let TagsInput { tags, typed, replaced } = input;
     let on_key = move |event: KeyboardEvent| {
         if event.key() == "Enter" || event.key() == "," {
@@ -82,17 +75,17 @@ pub fn TagsField(
             .or_else(|| {
                 replaced
                     .get()
-                    .map(|tag| format!("A key has one value: it took the place of {tag}."))
+                    .map(|tag| format!("Each key has one value. This tag replaced {tag}."))
             })
             .unwrap_or_else(|| HELP.to_owned())
     };
     view! {
-        <div class="field" class:field-wrong=move || error.get().is_some()>
+        <div class="field" class:field-invalid=move || error.get().is_some()>
             <label for="field-tags">"Tags "<span class="muted">"(optional)"</span></label>
             <div class="chips">
                 <For each=move || tags.get() key=|(key, value)| format!("{key}:{value}") let((key, value))>
                     <span class="chip">
-                        {written(&key, &value)}
+                        {tag_text(&key, &value)}
                         <button
                             type="button"
                             aria-label=format!("Remove tag {key}")

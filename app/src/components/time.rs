@@ -1,14 +1,14 @@
-//! Times: absolute UTC from the server, relative once the page lives.
+//! Times: absolute UTC from the server, relative after hydration.
 
 use auditstream_model::EpochMillis;
 use leptos::prelude::*;
 
-/// The browser's clock, epoch ms, renewed every few seconds; none until the page lives, so that what the server rendered
-/// and what the browser hydrates are the same.
+/// The browser's clock, epoch ms, updated every few seconds. `None` until hydration, so that server
+/// and browser render the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Now(pub RwSignal<Option<EpochMillis>>);
 
-/// Provides [`Now`] and lets it run.
+/// Provides [`Now`] as a context and keeps it up to date.
 pub fn provide_now() {
     let now = RwSignal::new(None);
     provide_context(Now(now));
@@ -26,13 +26,15 @@ fn browser_clock() -> EpochMillis {
     web_sys::js_sys::Date::now() as EpochMillis
 }
 
-/// A moment: `2026-11-24 02:20:40 UTC`, and after hydration `3 minutes ago` with both times on hover.
+/// A time: `2026-11-24 02:20:40 UTC`, and after hydration `3 minutes ago` with UTC and local time
+/// on hover.
 #[component]
 pub fn TimeAgo(
     /// Epoch ms.
     #[prop(into)]
     at: Signal<EpochMillis>,
-    /// Whether it lies ahead. The browser's clock is read every few seconds: by it what just was may seem to be ahead.
+    /// Whether it may be in the future. Without it, a time that is ahead of the browser's clock,
+    /// which is read every few seconds, counts as now.
     #[prop(optional)]
     ahead: bool,
 ) -> impl IntoView {
@@ -58,7 +60,7 @@ fn local(at: EpochMillis) -> String {
     String::from(date.to_string())
 }
 
-/// `just now`, `3 minutes ago`, `in 5 minutes`, `2 days ago`; the date when it is further away than a month.
+/// Returns `just now`, `3 minutes ago`, `in 5 minutes` or `2 days ago`, and the date after a month.
 fn relative(at: EpochMillis, now: EpochMillis) -> String {
     let seconds = (now - at) / 1000;
     let size = seconds.abs();
@@ -101,7 +103,7 @@ fn iso(at: EpochMillis) -> String {
     )
 }
 
-/// Year, month, day, hour, minute and second in UTC, by Howard Hinnant's `civil_from_days`.
+/// Returns year, month, day, hour, minute and second in UTC, by Howard Hinnant's `civil_from_days`.
 fn parts(at: EpochMillis) -> (i64, i64, i64, i64, i64, i64) {
     let seconds = at.div_euclid(1000);
     let of_day = seconds.rem_euclid(86_400);
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_told_in_the_largest_unit() {
+    fn relative_times_use_the_largest_unit() {
         assert_eq!(relative(0, 9_000), "just now");
         assert_eq!(relative(9_000, 0), "in a moment");
         assert_eq!(relative(0, 60_000), "1 minute ago");

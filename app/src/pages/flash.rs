@@ -1,31 +1,32 @@
-//! Why the server refused a form and sent the browser back to it.
+//! The reason why the server refused a form and sent the browser back to its page.
 
+use auditstream_model::Code;
 use leptos::prelude::*;
 
 use crate::components::{Icon, Shape};
 
-/// The sentence for the code word that the server kept, if it kept one.
+/// The reason why the last form was refused, if it was.
 #[component]
-pub fn FlashBox() -> impl IntoView {
-    let word = SharedValue::new(word).into_inner();
-    word.map(|word| {
+pub fn FlashMessage() -> impl IntoView {
+    let code = SharedValue::new(refused).into_inner();
+    code.map(|code| {
         view! {
             <div class="banner banner-danger" role="alert">
                 <Icon shape=Shape::Warning />
-                <p>{sentence(&word)}</p>
+                <p>{message(code)}</p>
             </div>
         }
     })
 }
 
-/// The e-mail address that was typed into the form that was refused.
+/// Returns the e-mail address that was typed into the refused form.
 #[must_use]
 pub fn typed_email() -> Option<String> {
     SharedValue::new(email).into_inner()
 }
 
 #[cfg(feature = "ssr")]
-fn word() -> Option<String> {
+fn refused() -> Option<Code> {
     use_context::<crate::Flash>()?.refused
 }
 
@@ -34,33 +35,32 @@ fn email() -> Option<String> {
     use_context::<crate::Flash>()?.email
 }
 
-/// The server has told in the page.
+/// Never called: the page contains the server's value.
 #[cfg(not(feature = "ssr"))]
-fn word() -> Option<String> {
+fn refused() -> Option<Code> {
     None
 }
 
-/// The server has told in the page.
+/// Never called: the page contains the server's value.
 #[cfg(not(feature = "ssr"))]
 fn email() -> Option<String> {
     None
 }
 
-fn sentence(word: &str) -> &'static str {
-    match word {
-        "wrong_credentials" => "The e-mail or the password is wrong.",
-        "throttled" => "Too many attempts. Wait 15 minutes, then try again.",
-        "unavailable" => "The server cannot reach its database right now. Try again.",
-        "not_found" => "What you asked for is not there any more.",
-        "invalid_fields" => {
-            "Enter a password of 12 to 256 characters and, where it is asked for, an e-mail address like ann@example.com."
+fn message(code: Code) -> &'static str {
+    match code {
+        Code::WrongCredentials => "The e-mail or the password is wrong.",
+        Code::Throttled => "Too many attempts. Wait 15 minutes, then try again.",
+        Code::Unavailable => "The server cannot reach its database right now. Try again.",
+        Code::NotFound => "It no longer exists. Someone may have deleted it.",
+        Code::InvalidFields => {
+            "Enter a password of 12 to 256 characters and, if the form has a field for it, an e-mail address like ann@example.com."
         }
-        "forbidden" => "Your role can look but not change. Ask an account admin.",
-        "conflict" => "That cannot be done as things stand. Look at the page again, then decide.",
-        "duplicate_field" => "There is already a person with this e-mail address. Sign in instead.",
-        "cross_site" => "The form came from another site. Send it from this page.",
-        "signed_out" => "You are signed out.",
-        "unauthenticated" => "Your session has ended. Sign in again.",
-        _ => "Something went wrong. Try again; the server's log has more.",
+        Code::Forbidden => "Your role can look but not change. Ask an account admin.",
+        Code::Conflict => "That is not possible in the current state. Reload the page and try again.",
+        Code::DuplicateField => "A user with this e-mail address already exists. Sign in instead.",
+        Code::CrossSite => "The form came from another site. Send it from this page.",
+        Code::Unauthenticated => "Your session has ended. Sign in again.",
+        _ => "Something went wrong. Try again. The server log has the details.",
     }
 }

@@ -1,25 +1,27 @@
-//! One-time links: the first admin's, invitations, new passwords. Looking changes nothing; sending the form uses the link up.
-//! Plain forms that the server itself answers, so that they work without the page's program.
+//! One-time links for setting a password: first-run set-up, invitations and password resets.
+//! Opening one changes nothing; sending the form uses it up. Plain forms that work without
+//! JavaScript.
 
 use auditstream_model::{LinkKind, OneTimeLink, invalid_link};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
-use super::flash::FlashBox;
-use crate::components::ProblemBox;
-use crate::server_functions::access::look_at_link;
+use super::flash::FlashMessage;
+use crate::components::ProblemAlert;
+use crate::paths;
+use crate::server_functions::access::find_link;
 
-/// The first start: the link that the server printed.
+/// The page of the set-up link that the server prints at its first start.
 #[component]
 pub fn Setup() -> impl IntoView {
-    view! { <Link action="/setup" /> }
+    view! { <Link action=paths::SETUP /> }
 }
 
-/// An invitation, or a link for a new password.
+/// The page of an invitation or a password link.
 #[component]
 pub fn Invitation() -> impl IntoView {
-    view! { <Link action="/invitation" /> }
+    view! { <Link action=paths::INVITATION /> }
 }
 
 #[component]
@@ -27,20 +29,20 @@ fn Link(action: &'static str) -> impl IntoView {
     let token = use_query_map()
         .with_untracked(|query| query.get("token"))
         .unwrap_or_default();
-    let asked = token.clone();
-    let found = Resource::new(|| (), move |()| look_at_link(asked.clone()));
+    let requested = token.clone();
+    let found = Resource::new(|| (), move |()| find_link(requested.clone()));
     let retry = Callback::new(move |()| found.refetch());
     view! {
         <main class="gate">
             <p class="brand"><span class="brand-mark" aria-hidden="true"></span>"Auditstream"</p>
-            <Suspense fallback=|| view! { <p class="skeleton">"Looking at the link…"</p> }>
+            <Suspense fallback=|| view! { <p class="skeleton">"Checking the link…"</p> }>
                 {move || {
                     let token = token.clone();
                     Suspend::new(async move {
                         match found.await {
                             Ok(Some(link)) => view! { <PasswordForm link=link token=token action=action /> }.into_any(),
-                            Ok(None) => view! { <Dead /> }.into_any(),
-                            Err(error) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
+                            Ok(None) => view! { <InvalidLink /> }.into_any(),
+                            Err(error) => view! { <ProblemAlert error=error retry=retry /> }.into_any(),
                         }
                     })
                 }}
@@ -51,12 +53,12 @@ fn Link(action: &'static str) -> impl IntoView {
 }
 
 #[component]
-fn Dead() -> impl IntoView {
+fn InvalidLink() -> impl IntoView {
     view! {
-        <Title text="Link not usable" />
+        <Title text="Invalid link" />
         <h1>"This link cannot be used"</h1>
         <p>{invalid_link().detail}</p>
-        <a class="button" href="/sign-in">"Go to sign-in"</a>
+        <a class="button" href=paths::SIGN_IN>"Go to sign-in"</a>
     }
 }
 
@@ -64,20 +66,20 @@ fn Dead() -> impl IntoView {
 fn PasswordForm(link: OneTimeLink, token: String, action: &'static str) -> impl IntoView {
     let email = link.email.clone().unwrap_or_default();
     let account = link.account.to_string();
-    let (title, what, verb) = match link.kind {
+    let (title, explanation, verb) = match link.kind {
         LinkKind::Setup => (
             "Set up Auditstream",
-            format!("Make the first admin of the account {account}. This link works once, for an hour."),
+            format!("Create the first admin of the account {account}. This link works once and expires after an hour."),
             "Create admin",
         ),
         LinkKind::Invitation => (
             "Join Auditstream",
-            format!("You are invited to the account {account}. Set a password to sign in with; this link works once."),
+            format!("You are invited to the account {account}. Set a password to sign in. This link works once."),
             "Set password and sign in",
         ),
         LinkKind::Password => (
             "Set a new password",
-            format!("For the account {account}. Wherever you are signed in, you are signed out; this link works once."),
+            format!("For the account {account}. Setting it ends all your sessions. This link works once."),
             "Set password and sign in",
         ),
     };
@@ -85,8 +87,8 @@ fn PasswordForm(link: OneTimeLink, token: String, action: &'static str) -> impl 
     view! {
         <Title text=title />
         <h1>{title}</h1>
-        <p class="muted">{what}</p>
-        <FlashBox />
+        <p class="muted">{explanation}</p>
+        <FlashMessage />
         <form method="post" action=action class="stack">
             <input type="hidden" name="token" value=token />
             <div class="field">

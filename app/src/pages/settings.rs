@@ -1,31 +1,32 @@
-//! Account Settings: a tile for each thing that can be set up.
+//! Account Settings: a tile for each area of the console.
 
 use leptos::prelude::*;
 
 use crate::components::{Icon, PageHead, Shape};
+use crate::paths;
 
 const TILES: [(&str, &str, Shape, &str); 3] = [
     (
         "Audit Trail",
-        "/settings/audit-trail",
+        paths::AUDIT_TRAIL,
         Shape::List,
         "See who did what, and stream every event to Amazon S3.",
     ),
     (
         "Connectors",
-        "/settings/connectors",
+        paths::CONNECTORS,
         Shape::Plug,
         "How to reach AWS: credentials, region, retries.",
     ),
     (
         "Access",
-        "/settings/access",
+        paths::USERS,
         Shape::Key,
         "Users and their roles, API tokens, sign-ins, and your own account.",
     ),
 ];
 
-/// The tiles.
+/// The page.
 #[component]
 pub fn Settings() -> impl IntoView {
     view! {

@@ -1,12 +1,13 @@
-//! Sign-in: a plain form that the server itself answers, so that it works before and without the page's program.
+//! Sign-in: a plain form that works without (and before) JavaScript.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
-use super::flash::{FlashBox, typed_email};
+use super::flash::{FlashMessage, typed_email};
+use crate::paths;
 
-/// E-mail and password.
+/// The page with e-mail and password.
 #[component]
 pub fn SignIn() -> impl IntoView {
     let next = use_query_map()
@@ -19,8 +20,8 @@ pub fn SignIn() -> impl IntoView {
         <main class="gate">
             <p class="brand"><span class="brand-mark" aria-hidden="true"></span>"Auditstream"</p>
             <h1>"Sign in"</h1>
-            <FlashBox />
-            <form method="post" action="/sign-in" class="stack">
+            <FlashMessage />
+            <form method="post" action=paths::SIGN_IN class="stack">
                 <input type="hidden" name="next" value=next />
                 <div class="field">
                     <label for="email">"E-mail"</label>

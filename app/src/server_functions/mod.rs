@@ -1,6 +1,8 @@
-//! What pages ask of the server. Each function calls exactly one function of the engine, as whoever is signed in.
+//! The calls from pages to the server. Each calls one function of the engine on behalf of the
+//! signed-in user.
 
 pub mod access;
+pub mod client;
 pub mod connectors;
 pub mod destinations;
 pub mod session;
@@ -12,20 +14,20 @@ use auditstream_engine::{Actor, Engine};
 use auditstream_model::{Code, Problem};
 
 #[cfg(feature = "ssr")]
-use crate::Visit;
-#[cfg(feature = "ssr")]
 use crate::error::{ConsoleError, refuse};
+#[cfg(feature = "ssr")]
+use crate::server_context::Visit;
 
-/// The engine, which the server provides as a context.
+/// Returns the engine, which the server provides as a context.
 #[cfg(feature = "ssr")]
 fn engine() -> Result<Engine, ConsoleError> {
     leptos::prelude::use_context::<Engine>()
         .ok_or_else(|| refuse(Problem::new(Code::Internal, "The server has no engine for this page.")))
 }
 
-/// The engine and who asks; the server provides both as contexts.
+/// Returns the engine and the signed-in user; the server provides both as contexts.
 #[cfg(feature = "ssr")]
-fn who_asks() -> Result<(Engine, Actor), ConsoleError> {
+fn caller() -> Result<(Engine, Actor), ConsoleError> {
     let engine = engine()?;
     let actor = leptos::prelude::use_context::<Option<Actor>>()
         .flatten()
@@ -38,24 +40,21 @@ fn who_asks() -> Result<(Engine, Actor), ConsoleError> {
     Ok((engine, actor))
 }
 
-/// What the server knows of the request.
+/// Returns the facts about the request.
 #[cfg(feature = "ssr")]
 fn visit() -> Result<Visit, ConsoleError> {
-    leptos::prelude::use_context::<Visit>().ok_or_else(no_sessions)
+    leptos::prelude::use_context::<Visit>().ok_or_else(no_request)
 }
 
-/// Gives the browser the cookie of a session that has begun.
+/// Sends the cookie of a new session to the browser.
 #[cfg(feature = "ssr")]
 fn set_session(visit: &Visit, cookie: &str) -> Result<(), ConsoleError> {
-    let response = leptos::prelude::use_context::<leptos_axum::ResponseOptions>().ok_or_else(no_sessions)?;
+    let response = leptos::prelude::use_context::<leptos_axum::ResponseOptions>().ok_or_else(no_request)?;
     response.append_header(http::header::SET_COOKIE, (visit.session_cookie)(cookie));
     Ok(())
 }
 
 #[cfg(feature = "ssr")]
-fn no_sessions() -> ConsoleError {
-    refuse(Problem::new(
-        Code::Internal,
-        "The server has no sessions for this page.",
-    ))
+fn no_request() -> ConsoleError {
+    refuse(Problem::new(Code::Internal, "The server has no request for this page."))
 }

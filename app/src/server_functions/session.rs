@@ -1,23 +1,24 @@
-//! Who is signed in, and signing in again without leaving the page.
+//! The signed-in user, and signing in again without leaving the page.
 
 use auditstream_model::SignedIn;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
+use super::client::ConsoleClient;
 use crate::error::ConsoleError;
 
-/// Who is signed in, and what this server has enabled.
-#[server(endpoint = "session", input = Json, output = Json)]
+/// Returns the signed-in user and the features that this server has enabled.
+#[server(client = ConsoleClient, endpoint = "session", input = Json, output = Json)]
 pub async fn session() -> Result<SignedIn, ConsoleError> {
     use auditstream_model::{Code, Problem};
-    let (engine, actor) = super::who_asks()?;
+    let (engine, actor) = super::caller()?;
     actor
         .signed_in(&engine)
         .ok_or_else(|| crate::error::refuse(Problem::new(Code::Unauthenticated, "Sign in to use the console.")))
 }
 
-/// Signs in and sets the session's cookie, as the sign-in page does.
-#[server(endpoint = "sign-in", input = Json, output = Json)]
+/// Signs in and sets the session cookie, as the sign-in page does.
+#[server(client = ConsoleClient, endpoint = "sign-in", input = Json, output = Json)]
 pub async fn sign_in(email: String, password: String) -> Result<(), ConsoleError> {
     let (engine, visit) = (super::engine()?, super::visit()?);
     let cookie =

@@ -4,20 +4,21 @@ use auditstream_model::{EventFilter, EventPage, Sequence, TimeRange};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
+use super::client::ConsoleClient;
 use crate::error::ConsoleError;
 
-/// A page of the trail, newest first, of a range that ends now by the server's clock.
-#[server(endpoint = "events", input = Json, output = Json)]
+/// Returns one page of the trail, newest first, in a range that ends now by the server's clock.
+#[server(client = ConsoleClient, endpoint = "events", input = Json, output = Json)]
 pub async fn search_events(filter: EventFilter, range: TimeRange) -> Result<EventPage, ConsoleError> {
-    let (engine, actor) = super::who_asks()?;
+    let (engine, actor) = super::caller()?;
     let filter = within(filter, range);
     Ok(auditstream_engine::trail::search(&engine, &actor, &filter).await?)
 }
 
-/// How many events that match came after a sequence.
-#[server(endpoint = "events/newer", input = Json, output = Json)]
+/// Counts the matching events after a sequence.
+#[server(client = ConsoleClient, endpoint = "events/newer", input = Json, output = Json)]
 pub async fn newer_events(filter: EventFilter, range: TimeRange, after: Sequence) -> Result<i64, ConsoleError> {
-    let (engine, actor) = super::who_asks()?;
+    let (engine, actor) = super::caller()?;
     let filter = within(filter, range);
     Ok(auditstream_engine::trail::newer(&engine, &actor, &filter, after).await?)
 }

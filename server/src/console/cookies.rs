@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use auditstream_app::Flash;
 use auditstream_engine::access::is_email;
+use auditstream_model::Code;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -59,7 +60,7 @@ pub fn session(token: &str, secure: bool) -> HeaderValue {
 /// that is not an address is dropped: it may be a password in the wrong field.
 #[must_use]
 pub fn flash(flash: &Flash, secure: bool) -> HeaderValue {
-    let mut value = flash.refused.clone().unwrap_or_default();
+    let mut value = flash.refused.map_or("", Code::as_str).to_owned();
     if let Some(email) = flash.email.as_deref().filter(|email| is_email(email)) {
         value.push('.');
         URL_SAFE_NO_PAD.encode_string(email, &mut value);
@@ -77,7 +78,7 @@ pub fn read_flash(headers: &HeaderMap, secure: bool) -> Option<Flash> {
         .ok()
         .and_then(|email| String::from_utf8(email).ok());
     Some(Flash {
-        refused: Some(code.to_owned()),
+        refused: Code::ALL.iter().copied().find(|known| known.as_str() == code),
         email: email.filter(|email| is_email(email)),
     })
 }
@@ -163,7 +164,7 @@ mod tests {
             (Some("pass word@example.com"), false),
         ] {
             let mut sent = Flash {
-                refused: Some("wrong_credentials".to_owned()),
+                refused: Some(Code::WrongCredentials),
                 email: email.map(str::to_owned),
             };
             let cookie = flash(&sent, false);

@@ -167,7 +167,7 @@ fn go_with_session(state: &AppState, path: &str, token: &str) -> Response {
 /// Redirects with the error code and, if given, the e-mail address to keep in the form.
 fn go_with_flash(state: &AppState, path: &str, problem: &Problem, email: Option<&str>) -> Response {
     let flash = Flash {
-        refused: Some(problem.code.as_str().to_owned()),
+        refused: Some(problem.code),
         email: email.map(str::to_owned),
     };
     go(path, Some(cookies::flash(&flash, state.is_https())))

@@ -1,71 +1,86 @@
-//! Making an API token.
+//! Creating an API token.
 
-use auditstream_model::{ApiTokenInput, CreatedApiToken, FieldErrors, Scope};
+use auditstream_model::{ApiTokenInput, CreatedApiToken, Scope};
 use leptos::prelude::*;
 
-use crate::ConsoleError;
+use crate::choice::Choice;
 use crate::components::dialog::close;
-use crate::components::{CheckField, Field, FormDialog, SelectField, TextField};
+use crate::components::{CheckField, Field, FormDialog, FormErrors, SelectField, TextField};
 use crate::server_functions::access::create_api_token;
 
-/// Days until it ends; none for never.
-const ENDS: &[(&str, &str)] = &[
-    ("30", "In 30 days"),
-    ("90", "In 90 days"),
-    ("365", "In 1 year"),
-    ("", "Never"),
-];
+/// The time until a token expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    Month,
+    Quarter,
+    Year,
+    Unlimited,
+}
 
-/// The dialog that asks for what; whoever holds `node` opens it.
+impl Choice for Lifetime {
+    const ALL: &'static [Self] = &[Self::Month, Self::Quarter, Self::Year, Self::Unlimited];
+
+    fn value(&self) -> &str {
+        match self {
+            Self::Month => "30",
+            Self::Quarter => "90",
+            Self::Year => "365",
+            Self::Unlimited => "",
+        }
+    }
+
+    fn label(&self) -> &str {
+        match self {
+            Self::Month => "In 30 days",
+            Self::Quarter => "In 90 days",
+            Self::Year => "In 1 year",
+            Self::Unlimited => "Never",
+        }
+    }
+}
+
+/// The dialog for a new API token. The owner of `node` opens it.
 #[component]
 pub(super) fn NewTokenDialog(
-    /// The dialog.
     node: NodeRef<leptos::html::Dialog>,
-    /// Told of the token.
-    on_made: Callback<CreatedApiToken>,
+    /// Called with the token after it has been created.
+    on_created: Callback<CreatedApiToken>,
 ) -> impl IntoView {
     let name = Field::new("");
     let [ingest, read, admin] = [(); 3].map(|()| RwSignal::new(false));
-    let ends = RwSignal::new("90".to_owned());
-    let wrong = RwSignal::new(FieldErrors::default());
-    let problem = RwSignal::new(None::<ConsoleError>);
-    let of = move |field: &'static str| Signal::derive(move || wrong.with(|wrong| wrong.of(field).map(str::to_owned)));
+    let scopes = [(Scope::Ingest, ingest), (Scope::Read, read), (Scope::Admin, admin)];
+    let chosen_scopes = Signal::derive(move || {
+        let chosen = scopes.into_iter().filter(|(_, chosen)| chosen.get());
+        chosen.map(|(scope, _)| scope).collect::<Vec<_>>()
+    });
+    let lifetime = RwSignal::new(Lifetime::Quarter);
+    let errors = FormErrors::new();
     let act = Action::new(|input: &ApiTokenInput| create_api_token(input.clone()));
-    let forget = move || {
-        wrong.set(FieldErrors::default());
-        problem.set(None);
-    };
     Effect::new(move |_| {
         let Some(outcome) = act.value().get() else { return };
-        // A token is shown once and not kept here.
+        // The token is shown once and not kept here.
         act.value().set(None);
         match outcome {
-            Ok(made) => {
+            Ok(created) => {
                 close(node);
                 name.set("");
-                for scope in [ingest, read, admin] {
-                    scope.set(false);
+                for (_, chosen) in scopes {
+                    chosen.set(false);
                 }
-                on_made.run(made);
+                on_created.run(created);
             }
-            Err(error) if !error.0.errors.is_empty() => wrong.set(FieldErrors(error.0.errors)),
-            Err(error) => problem.set(Some(error)),
+            Err(error) => errors.refuse(&error),
         }
     });
     let submit = Callback::new(move |()| {
-        forget();
-        let scopes = [(Scope::Ingest, ingest), (Scope::Read, read), (Scope::Admin, admin)];
+        errors.clear();
         let input = ApiTokenInput {
             name: name.now(),
-            scopes: scopes
-                .into_iter()
-                .filter(|(_, wanted)| wanted.get_untracked())
-                .map(|(scope, _)| scope)
-                .collect(),
-            expires_in_days: ends.get_untracked().parse().ok(),
+            scopes: chosen_scopes.get_untracked(),
+            expires_in_days: lifetime.get_untracked().value().parse().ok(),
         };
         match input.parse() {
-            Err(errors) => wrong.set(errors),
+            Err(invalid) => errors.set(invalid),
             Ok(_) => {
                 act.dispatch(input);
             }
@@ -79,30 +94,30 @@ pub(super) fn NewTokenDialog(
             verb="Create token"
             running="Creating…"
             pending=act.pending()
-            problem=problem
+            problem=errors.problem()
             on_submit=submit
-            on_close=Callback::new(move |()| forget())
+            on_close=Callback::new(move |()| errors.clear())
         >
             <TextField
                 label="Name"
                 name="token-name"
                 field=name
-                error=of("name")
-                help="What it is for. Audit events call it by this name."
+                error=errors.field("name", name.value)
+                help="Describes the purpose of the token. Audit events show it."
             />
             <fieldset class="scope-choices">
                 <legend class="label">"Scopes"</legend>
-                <CheckField label="ingest" name="scope-ingest" value=ingest help="Send audit events in." />
+                <CheckField label="ingest" name="scope-ingest" value=ingest help="Send audit events." />
                 <CheckField label="read" name="scope-read" value=read help="Read the trail, connectors and streaming destinations." />
                 <CheckField
                     label="admin"
                     name="scope-admin"
                     value=admin
-                    help="All that an account admin may, access included; it cannot send events."
+                    help="Everything an account admin can do, including managing access. Cannot send events."
                 />
-                <p class="field-error" aria-live="polite">{of("scopes")}</p>
+                <p class="field-error" aria-live="polite">{errors.field("scopes", chosen_scopes)}</p>
             </fieldset>
-            <SelectField label="Ends" name="token-ends" value=ends options=ENDS help="From then on it is refused." />
+            <SelectField label="Expires" name="token-ends" value=lifetime help="From then on, requests with the token are refused." />
         </FormDialog>
     }
     .into_any()

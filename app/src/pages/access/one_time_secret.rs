@@ -1,32 +1,51 @@
-//! A secret at the only moment that it is shown.
+//! A secret that is shown only once.
 
+use auditstream_model::{IssuedLink, UserStatus};
 use leptos::prelude::*;
 
 use crate::components::dialog::{close, open};
+use crate::components::time::absolute;
 use crate::components::{CopyButton, Dialog};
 
-/// A secret with what a person has to know of it. It comes as the answer of an action and goes when the dialog is closed:
-/// no page that the server renders has it.
+/// A secret with instructions. It is the result of an action and is dropped when the dialog closes;
+/// the server never renders it.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret {
-    /// What it is.
+pub(super) struct OneTimeSecret {
     pub title: String,
-    /// What to do with it.
+    /// How to use the secret safely.
     pub advice: String,
-    /// What is copied.
     pub text: String,
-    /// What its button says.
+    /// The label of the button that copies the text.
     pub copy: &'static str,
-    /// How it is used: a sentence and a command.
+    /// An explanation and a command.
     pub example: Option<(String, String)>,
 }
 
-/// The dialog; it opens when there is something to show.
+impl OneTimeSecret {
+    /// Returns the link of a user with this status.
+    pub(super) fn of_link(issued: IssuedLink, status: UserStatus) -> Self {
+        let IssuedLink { email, link, expires } = issued;
+        let title = match status {
+            UserStatus::Invited => format!("Invitation for {email}"),
+            UserStatus::Active => format!("New password link for {email}"),
+        };
+        Self {
+            title,
+            advice: format!(
+                "Anyone with this link can set the password of {email}. Send it to that user only. It works once, expires \
+                 at {}, and is not shown again.",
+                absolute(expires)
+            ),
+            text: link,
+            copy: "Copy link",
+            example: None,
+        }
+    }
+}
+
+/// The dialog. It opens when there is a secret to show.
 #[component]
-pub(super) fn ShownOnce(
-    /// What is to be shown.
-    secret: RwSignal<Option<Secret>>,
-) -> impl IntoView {
+pub(super) fn OneTimeSecretDialog(secret: RwSignal<Option<OneTimeSecret>>) -> impl IntoView {
     let node = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         if node.get().is_some() && secret.with(Option::is_some) {
@@ -38,8 +57,8 @@ pub(super) fn ShownOnce(
     });
     let forget = Callback::new(move |()| secret.set(None));
     view! {
-        <Dialog node=node id="shown-once-title".to_owned() title=title on_close=forget stays=true>
-            {move || secret.get().map(|secret| view! { <Body secret=secret /> })}
+        <Dialog node=node id="one-time-secret-title".to_owned() title=title on_close=forget ignores_escape=true>
+            {move || secret.get().map(|secret| view! { <SecretText secret=secret /> })}
             <footer class="dialog-foot">
                 <button type="button" class="button" on:click=move |_| close(node)>"Done"</button>
             </footer>
@@ -49,21 +68,21 @@ pub(super) fn ShownOnce(
 }
 
 #[component]
-fn Body(secret: Secret) -> impl IntoView {
+fn SecretText(secret: OneTimeSecret) -> impl IntoView {
     view! {
         <div class="dialog-body">
             <p>{secret.advice}</p>
-            <div class="secret">
+            <div class="one-time-secret">
                 <code class="mono">{secret.text.clone()}</code>
                 <CopyButton text=Signal::stored(secret.text) label=secret.copy primary=true />
             </div>
             {secret
                 .example
-                .map(|(sentence, command)| {
+                .map(|(explanation, command)| {
                     view! {
-                        <figure class="policy">
+                        <figure class="code-figure">
                             <figcaption>
-                                {sentence} <CopyButton text=Signal::stored(command.clone()) label="Copy command" />
+                                {explanation} <CopyButton text=Signal::stored(command.clone()) label="Copy command" />
                             </figcaption>
                             <pre class="code" tabindex="0" aria-label="Command">{command}</pre>
                         </figure>

@@ -1,18 +1,20 @@
-//! The tab Sign-ins: who signed in, tried to, and signed out.
+//! The tab Sign-ins: sign-ins, refused sign-ins and sign-outs.
 
 use auditstream_model::{AuditEvent, EventFilter, TimeRange};
 use leptos::prelude::*;
 
-use super::AccessHead;
-use crate::ConsoleError;
-use crate::components::{Icon, ProblemBox, Shape, TimeAgo};
+use super::tab::AccessHead;
+use crate::components::{Icon, ProblemAlert, Shape, TimeAgo};
+use crate::error::ConsoleError;
+use crate::paths;
 use crate::server_functions::trail::search_events;
 
 /// Rows of the table, and the most that is asked for of each action.
 const ROWS: u32 = 50;
 const ACTIONS: [&str; 3] = ["LOGIN", "UNSUCCESSFUL_LOGIN", "LOGOUT"];
 
-/// What events have that this server recorded of itself: what others send in may say anything else of sign-ins.
+/// What events have that this server recorded of itself: what others send in may say anything else
+/// of sign-ins.
 const RECORDED_HERE: &str = r#""recordedBy":"auditstream""#;
 
 /// The latest of each action, newest first.
@@ -47,10 +49,10 @@ pub fn SignIns() -> impl IntoView {
     view! {
         <AccessHead />
         <p class="lead muted">
-            "The latest of the last 7 days. Audit Logs has them all: "
-            <a href="/settings/audit-trail/logs?action=LOGIN&range=all">"sign-ins"</a>", "
-            <a href="/settings/audit-trail/logs?action=UNSUCCESSFUL_LOGIN&range=all">"refused sign-ins"</a>", "
-            <a href="/settings/audit-trail/logs?action=LOGOUT&range=all">"sign-outs"</a>"."
+            "The latest of the last 7 days. Audit Logs has all of them: "
+            <a href=paths::logs_of("action", "LOGIN")>"sign-ins"</a>", "
+            <a href=paths::logs_of("action", "UNSUCCESSFUL_LOGIN")>"refused sign-ins"</a>", "
+            <a href=paths::logs_of("action", "LOGOUT")>"sign-outs"</a>"."
         </p>
         <Suspense fallback=|| view! { <p class="skeleton">"Loading sign-ins…"</p> }>
             {move || Suspend::new(async move {
@@ -63,8 +65,8 @@ pub fn SignIns() -> impl IntoView {
                         }
                             .into_any()
                     }
-                    Ok(events) => view! { <Table events=events /> }.into_any(),
-                    Err(error) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
+                    Ok(events) => view! { <SignInTable events=events /> }.into_any(),
+                    Err(error) => view! { <ProblemAlert error=error retry=retry /> }.into_any(),
                 }
             })}
         </Suspense>
@@ -73,7 +75,7 @@ pub fn SignIns() -> impl IntoView {
 }
 
 #[component]
-fn Table(events: Vec<AuditEvent>) -> impl IntoView {
+fn SignInTable(events: Vec<AuditEvent>) -> impl IntoView {
     view! {
         <div class="table-frame" tabindex="0" role="region" aria-label="Sign-ins">
             <table class="access-table">
@@ -81,29 +83,29 @@ fn Table(events: Vec<AuditEvent>) -> impl IntoView {
                     <tr>
                         <th scope="col">"Time"</th>
                         <th scope="col">"User"</th>
-                        <th scope="col">"What"</th>
+                        <th scope="col">"Event"</th>
                         <th scope="col">"Address"</th>
                     </tr>
                 </thead>
-                <tbody>{events.into_iter().map(|event| view! { <Row event=event /> }).collect_view()}</tbody>
+                <tbody>{events.into_iter().map(|event| view! { <SignInRow event=event /> }).collect_view()}</tbody>
             </table>
         </div>
     }
 }
 
 #[component]
-fn Row(event: AuditEvent) -> impl IntoView {
+fn SignInRow(event: AuditEvent) -> impl IntoView {
     let json: serde_json::Value = serde_json::from_str(&event.json).unwrap_or_default();
     let address = json["auditHttpRequestInfo"]["clientIP"]
         .as_str()
         .unwrap_or("–")
         .to_owned();
-    let (class, shape, word) = match event.action.as_str() {
+    let (class, shape, label) = match event.action.as_str() {
         "LOGIN" => ("status status-good", Shape::Check, "Signed in"),
         "UNSUCCESSFUL_LOGIN" => ("status status-warn", Shape::Warning, "Refused: wrong password"),
         _ => ("status status-idle", Shape::Circle, "Signed out"),
     };
-    // An admin who signs somebody else out is the event's author.
+    // The author of a sign-out is the admin, if an admin has signed the user out.
     let by = (event.principal != event.resource).then(|| format!("by {}", event.principal));
     let time = event.time;
     view! {
@@ -111,7 +113,7 @@ fn Row(event: AuditEvent) -> impl IntoView {
             <td class="nowrap"><TimeAgo at=Signal::stored(time) /></td>
             <td class="mono">{event.resource}</td>
             <td>
-                <span class=class><Icon shape=shape />{word}</span>
+                <span class=class><Icon shape=shape />{label}</span>
                 {by.map(|by| view! { <span class="mono muted block">{by}</span> })}
             </td>
             <td class="mono">{address}</td>

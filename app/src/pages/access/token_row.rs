@@ -1,20 +1,19 @@
-//! An API token of the table.
+//! The row of an API token.
 
 use auditstream_model::{ApiToken, EpochMillis};
 use leptos::prelude::*;
 
 use crate::components::dialog::open;
 use crate::components::time::Now;
-use crate::components::{ConfirmDialog, Icon, ProblemBox, Shape, TimeAgo};
+use crate::components::{ConfirmDialog, Icon, ProblemAlert, Shape, TimeAgo};
 use crate::server_functions::access::revoke_api_token;
 
-/// One token.
+/// The row of an API token.
 #[component]
-pub(super) fn Row(
-    /// The token.
+pub(super) fn TokenRow(
     token: ApiToken,
-    /// Told that it is gone.
-    gone: Callback<()>,
+    /// Called after the token has been revoked.
+    on_revoked: Callback<()>,
 ) -> impl IntoView {
     let ApiToken {
         id,
@@ -28,26 +27,23 @@ pub(super) fn Row(
     let revoke = Action::new(|id: &String| revoke_api_token(id.clone()));
     Effect::new(move |_| {
         if revoke.value().with(|outcome| matches!(outcome, Some(Ok(())))) {
-            gone.run(());
+            on_revoked.run(());
         }
     });
-    let sure = NodeRef::<leptos::html::Dialog>::new();
-    let revoked = id.clone();
+    let dialog = NodeRef::<leptos::html::Dialog>::new();
+    let revoked_id = id.clone();
     view! {
         <tr>
             <td>
                 <strong>{name.clone()}</strong>
                 {move || {
-                    revoke
-                        .value()
-                        .get()
-                        .and_then(Result::err)
-                        .map(|error| view! { <ProblemBox error=error /> })
+                    let error = revoke.value().get().and_then(Result::err);
+                    error.map(|error| view! { <ProblemAlert error=error /> })
                 }}
             </td>
             <td>
                 <span class="scopes">
-                    {scopes.into_iter().map(|scope| view! { <span class="action">{scope.as_str()}</span> }).collect_view()}
+                    {scopes.into_iter().map(|scope| view! { <span class="tag">{scope.as_str()}</span> }).collect_view()}
                 </span>
             </td>
             <td>
@@ -60,7 +56,7 @@ pub(super) fn Row(
                     None => view! { <span class="muted">"Never used"</span> }.into_any(),
                 }}
             </td>
-            <td class="nowrap"><End expires=expires /></td>
+            <td class="nowrap"><Expiry expires=expires /></td>
             <td class="end">
                 <button
                     type="button"
@@ -68,21 +64,21 @@ pub(super) fn Row(
                     aria-haspopup="dialog"
                     aria-label=format!("Revoke {name}")
                     disabled=move || revoke.pending().get()
-                    on:click=move |_| open(sure)
+                    on:click=move |_| open(dialog)
                 >
                     {move || if revoke.pending().get() { "Revoking…" } else { "Revoke" }}
                 </button>
                 <ConfirmDialog
-                    node=sure
+                    node=dialog
                     id=format!("revoke-{id}")
                     title="Revoke API token"
                     verb="Revoke"
                     danger=true
                     on_confirm=Callback::new(move |()| {
-                        revoke.dispatch(revoked.clone());
+                        revoke.dispatch(revoked_id.clone());
                     })
                 >
-                    <p>"Requests with the token "<strong>{name.clone()}</strong>" are refused from then on. This cannot be taken back."</p>
+                    <p>"From then on, requests with the token "<strong>{name.clone()}</strong>" are refused. This cannot be undone."</p>
                 </ConfirmDialog>
             </td>
         </tr>
@@ -90,16 +86,16 @@ pub(super) fn Row(
     .into_any()
 }
 
-/// When a token stops to be good.
+/// When a token expires or has expired.
 #[component]
-fn End(expires: Option<EpochMillis>) -> impl IntoView {
+fn Expiry(expires: Option<EpochMillis>) -> impl IntoView {
     let now = use_context::<Now>();
     let is_over = move |at| now.and_then(|now| now.0.get()).is_some_and(|now| now >= at);
     match expires {
         None => "Never".into_any(),
         Some(at) => view! {
             <Show when=move || is_over(at)>
-                <span class="status status-idle"><Icon shape=Shape::Circle />"Ended"</span>
+                <span class="status status-idle"><Icon shape=Shape::Circle />"Expired"</span>
                 " "
             </Show>
             <TimeAgo at=Signal::stored(at) ahead=true />

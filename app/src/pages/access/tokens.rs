@@ -1,14 +1,15 @@
-//! The tab API tokens: which programs may use the API.
+//! The tab API tokens: the programs that may use the API.
 
 use auditstream_model::{AccountName, ApiToken, CreatedApiToken, Scope};
 use leptos::prelude::*;
 
 use super::new_token::NewTokenDialog;
-use super::one_time_secret::{Secret, ShownOnce};
-use super::token_row::Row;
-use super::{AccessHead, Rows, admins_tab, for_admins};
+use super::one_time_secret::{OneTimeSecret, OneTimeSecretDialog};
+use super::tab::{AccessHead, Rows, admins_tab, for_admins};
+use super::token_row::TokenRow;
 use crate::components::dialog::open;
-use crate::components::{Icon, ProblemBox, Shape};
+use crate::components::{Icon, ProblemAlert, Shape};
+use crate::paths;
 use crate::server_functions::access::api_tokens;
 
 /// The tab.
@@ -19,26 +20,30 @@ pub fn Tokens() -> impl IntoView {
     admins_tab(
         loaded,
         "Loading API tokens…",
-        "API tokens are shown to account admins",
+        "Only account admins can see API tokens",
         retry,
-        |person, found| {
-            view! { <List found=found account=person.account /> }
+        |signed_in, tokens| {
+            view! { <TokenTable first=tokens account=signed_in.account /> }
         },
     )
 }
 
 #[component]
-fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
-    let Rows { rows, stale, refresh } = Rows::new(found, api_tokens);
-    let secret = RwSignal::new(None::<Secret>);
+fn TokenTable(first: Vec<ApiToken>, account: AccountName) -> impl IntoView {
+    let Rows {
+        rows,
+        staleness,
+        refresh,
+    } = Rows::new(first, api_tokens);
+    let secret = RwSignal::new(None::<OneTimeSecret>);
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let button = NodeRef::<leptos::html::Button>::new();
-    let made = Callback::new(move |made: CreatedApiToken| {
-        secret.set(Some(secret_of(made, &account)));
+    let created = Callback::new(move |created: CreatedApiToken| {
+        secret.set(Some(secret_of(created, &account)));
         refresh.run(());
     });
-    // The row that had the focus is gone.
-    let gone = Callback::new(move |()| {
+    let revoked = Callback::new(move |()| {
+        // The focused row is being removed.
         if let Some(button) = button.get_untracked() {
             drop(button.focus());
         }
@@ -56,19 +61,8 @@ fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
                 "New API token"
             </button>
         </AccessHead>
-        {move || stale.get().map(|error| view! { <ProblemBox error=error retry=refresh /> })}
-        <Show
-            when=move || rows.with(|rows| !rows.is_empty())
-            fallback=|| {
-                view! {
-                    <div class="empty">
-                        <Icon shape=Shape::Key />
-                        <h2>"No API tokens yet"</h2>
-                        <p>"Your systems send audit events with a token, and read the trail or change streaming destinations with one."</p>
-                    </div>
-                }
-            }
-        >
+        {move || staleness.error().map(|error| view! { <ProblemAlert error=error retry=refresh /> })}
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=|| view! { <NoTokens /> }>
             <div class="table-frame" tabindex="0" role="region" aria-label="API tokens">
                 <table class="access-table">
                     <thead>
@@ -77,7 +71,7 @@ fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
                             <th scope="col">"Scopes"</th>
                             <th scope="col">"Created"</th>
                             <th scope="col">"Last used"</th>
-                            <th scope="col">"Ends"</th>
+                            <th scope="col">"Expires"</th>
                             <th scope="col"><span class="hidden">"Actions"</span></th>
                         </tr>
                     </thead>
@@ -85,24 +79,36 @@ fn List(found: Vec<ApiToken>, account: AccountName) -> impl IntoView {
                         <For
                             each=move || rows.get()
                             key=|token| (token.id.clone(), token.last_used)
-                            children=move |token| view! { <Row token=token gone=gone /> }
+                            children=move |token| view! { <TokenRow token=token on_revoked=revoked /> }
                         />
                     </tbody>
                 </table>
             </div>
         </Show>
         <p class="muted note">
-            "What a token can be used for is described in the " <a href="/docs/api" rel="external">"API reference"</a> "."
+            "The " <a href=paths::API_REFERENCE rel="external">"API reference"</a> " describes what each scope permits."
         </p>
-        <NewTokenDialog node=dialog on_made=made />
-        <ShownOnce secret=secret />
+        <NewTokenDialog node=dialog on_created=created />
+        <OneTimeSecretDialog secret=secret />
     }
     .into_any()
 }
 
-/// What a token is shown with. The command has it from a variable, so that it does not stay in the shell's history.
-fn secret_of(made: CreatedApiToken, account: &AccountName) -> Secret {
-    let CreatedApiToken { token, api_token } = made;
+#[component]
+fn NoTokens() -> impl IntoView {
+    view! {
+        <div class="empty">
+            <Icon shape=Shape::Key />
+            <h2>"No API tokens yet"</h2>
+            <p>"With a token, your systems can send audit events, read the trail, or change streaming destinations."</p>
+        </div>
+    }
+}
+
+/// Returns a new token with an example. The command reads the token from a variable, which keeps it
+/// out of the shell's history.
+fn secret_of(created: CreatedApiToken, account: &AccountName) -> OneTimeSecret {
+    let CreatedApiToken { token, api_token } = created;
     let server = window().location().origin().unwrap_or_default();
     let bearer = "-H \"Authorization: Bearer $AUDITSTREAM_TOKEN\"";
     let example = if api_token.scopes.contains(&Scope::Ingest) {
@@ -123,10 +129,12 @@ fn secret_of(made: CreatedApiToken, account: &AccountName) -> Secret {
         let command = format!("curl {server}/v1/audit-events \\\n  {bearer}");
         ("Read the latest events, with the token in AUDITSTREAM_TOKEN:", command)
     };
-    Secret {
+    OneTimeSecret {
         title: format!("API token {}", api_token.name),
-        advice: "Copy the token to where it is used, now: it is shown only this once. Whoever has it can use it."
-            .to_owned(),
+        advice:
+            "Copy the token now and store it where it is used. It is not shown again. Anyone who has the token can \
+                 use it."
+                .to_owned(),
         text: token,
         copy: "Copy token",
         example: Some((example.0.to_owned(), example.1)),

@@ -1,44 +1,24 @@
-//! The tab Users: who may use the console.
+//! The tab Users: the people who may use the console.
 
-use auditstream_model::{IssuedLink, SignedIn, User, UserStatus};
+use auditstream_model::{SignedIn, User, UserStatus};
 use leptos::prelude::*;
 
 use super::invite::InviteDialog;
-use super::one_time_secret::{Secret, ShownOnce};
-use super::user_row::Row;
-use super::{AccessHead, Rows, admins_tab, for_admins};
-use crate::components::ProblemBox;
+use super::one_time_secret::{OneTimeSecret, OneTimeSecretDialog};
+use super::tab::{AccessHead, Rows, admins_tab, for_admins};
+use super::user_action::UserEvents;
+use super::user_row::UserRow;
+use crate::components::ProblemAlert;
 use crate::components::dialog::open;
-use crate::components::time::absolute;
-use crate::layout::Session;
 use crate::server_functions::access::users;
-
-/// What a link is shown with.
-pub(super) fn secret_of(issued: IssuedLink, status: UserStatus) -> Secret {
-    let IssuedLink { email, link, expires } = issued;
-    let title = match status {
-        UserStatus::Invited => format!("Invitation for {email}"),
-        UserStatus::Active => format!("New password link for {email}"),
-    };
-    Secret {
-        title,
-        advice: format!(
-            "Whoever has this link can set the password of {email}: send it to that person alone. It works once, until {}, \
-             and is shown only now.",
-            absolute(expires)
-        ),
-        text: link,
-        copy: "Copy link",
-        example: None,
-    }
-}
+use crate::session::Session;
 
 /// The tab.
 #[component]
 pub fn Users() -> impl IntoView {
     let loaded = Resource::new(|| (), |()| for_admins(users()));
     let session = use_context::<Session>();
-    let again = Callback::new(move |()| {
+    let reload = Callback::new(move |()| {
         if let Some(session) = session {
             session.0.refetch();
         }
@@ -47,40 +27,63 @@ pub fn Users() -> impl IntoView {
     admins_tab(
         loaded,
         "Loading users…",
-        "Users are shown to account admins",
-        again,
-        move |person, found| {
-            view! { <People found=found person=person again=again /> }
+        "Only account admins can see users",
+        reload,
+        move |signed_in, users| {
+            view! { <UserTable first=users signed_in=signed_in reload=reload /> }
         },
     )
 }
 
 #[component]
-fn People(found: Vec<User>, person: SignedIn, again: Callback<()>) -> impl IntoView {
-    let Rows { rows, stale, refresh } = Rows::new(found, users);
-    let secret = RwSignal::new(None::<Secret>);
+fn UserTable(
+    first: Vec<User>,
+    signed_in: SignedIn,
+    /// Called to load the page again, including the signed-in user.
+    reload: Callback<()>,
+) -> impl IntoView {
+    let Rows {
+        rows,
+        staleness,
+        refresh,
+    } = Rows::new(first, users);
+    let secret = RwSignal::new(None::<OneTimeSecret>);
     let invite = NodeRef::<leptos::html::Dialog>::new();
     let table = NodeRef::<leptos::html::Div>::new();
     let invited = Callback::new(move |issued| {
-        secret.set(Some(secret_of(issued, UserStatus::Invited)));
+        secret.set(Some(OneTimeSecret::of_link(issued, UserStatus::Invited)));
         refresh.run(());
     });
-    // The row that had the focus is gone.
-    let gone = Callback::new(move |()| {
-        if let Some(table) = table.get_untracked() {
-            drop(table.focus());
-        }
-        refresh.run(());
-    });
-    let me = StoredValue::new(person.email);
+    let events = UserEvents {
+        link_created: Callback::new(move |link| secret.set(Some(link))),
+        changed: refresh,
+        removed: Callback::new(move |()| {
+            // The focused row is being removed.
+            if let Some(table) = table.get_untracked() {
+                drop(table.focus());
+            }
+            refresh.run(());
+        }),
+        own_role_changed: reload,
+    };
+    let signed_in = StoredValue::new(signed_in.email);
     let key = |user: &User| (user.email.clone(), user.status == UserStatus::Active);
+    let row = move |first: User| {
+        let row_key = key(&first);
+        let is_self = signed_in.with_value(|email| *email == first.email);
+        let user = Memo::new(move |_| {
+            let current = rows.with(|rows| rows.iter().find(|row| key(row) == row_key).cloned());
+            current.unwrap_or_else(|| first.clone())
+        });
+        view! { <UserRow user=user is_self=is_self events=events /> }
+    };
     view! {
         <AccessHead>
             <button type="button" class="button primary" aria-haspopup="dialog" on:click=move |_| open(invite)>
                 "Invite user"
             </button>
         </AccessHead>
-        {move || stale.get().map(|error| view! { <ProblemBox error=error retry=refresh /> })}
+        {move || staleness.error().map(|error| view! { <ProblemAlert error=error retry=refresh /> })}
         <div class="table-frame" tabindex="0" role="region" aria-label="Users" node_ref=table>
             <table class="access-table">
                 <thead>
@@ -93,32 +96,12 @@ fn People(found: Vec<User>, person: SignedIn, again: Callback<()>) -> impl IntoV
                     </tr>
                 </thead>
                 <tbody>
-                    <For
-                        each=move || rows.get()
-                        key=key
-                        children=move |first| {
-                            let of = key(&first);
-                            let user = Memo::new(move |_| {
-                                rows.with(|rows| rows.iter().find(|row| key(row) == of).cloned())
-                                    .unwrap_or_else(|| first.clone())
-                            });
-                            view! {
-                                <Row
-                                    user=user
-                                    me=me.get_value()
-                                    secret=secret
-                                    refresh=refresh
-                                    gone=gone
-                                    own_role_changed=again
-                                />
-                            }
-                        }
-                    />
+                    <For each=move || rows.get() key=key children=row />
                 </tbody>
             </table>
         </div>
         <InviteDialog node=invite on_invited=invited />
-        <ShownOnce secret=secret />
+        <OneTimeSecretDialog secret=secret />
     }
     .into_any()
 }

@@ -1,16 +1,13 @@
-//! Why a destination fails, and what to do.
+//! The failure of a destination.
 
 use auditstream_model::AggregateItem;
 use leptos::prelude::*;
 
 use crate::components::{Icon, Shape, TimeAgo};
 
-/// The failure of a destination, while it has one.
+/// The failure of a destination and what to do, while there is one.
 #[component]
-pub fn FailureBox(
-    /// The destination.
-    item: Signal<AggregateItem>,
-) -> impl IntoView {
+pub fn FailureAlert(item: Signal<AggregateItem>) -> impl IntoView {
     let failure = Memo::new(move |_| item.with(|item| item.streaming_details.failure.clone()));
     move || {
         failure.get().map(|failure| {

@@ -1,142 +1,72 @@
-//! A connector of the list: its row, and under it its test.
+//! The row of a connector, with its test below.
 
 use auditstream_model::{ConnectorView, Credentials};
 use leptos::prelude::*;
 
-use super::list::REASON;
 use crate::components::dialog::open;
-use crate::components::format::counted;
-use crate::components::{ConfirmDialog, ProblemBox, TestResult, TestRun, TimeAgo};
+use crate::components::format::pluralise;
+use crate::components::{ConfirmDialog, ProblemAlert, TimeAgo};
+use crate::features::connection_test::{TestResult, TestRun};
+use crate::paths;
 use crate::server_functions::connectors::delete_connector;
 
-/// One connector.
+/// The element id of the reason why the user may not change connectors.
+pub(super) const CANNOT_CHANGE_ID: &str = "why-no-connector";
+
+/// The row of a connector, with its test below.
 #[component]
-pub(super) fn Row(
-    /// The connector.
+pub(super) fn ConnectorRow(
     row: ConnectorView,
-    /// Why it cannot be tested, if that is so.
+    /// Why the user may not test it, if so.
     no_edit: Option<&'static str>,
-    /// Why it cannot be deleted by whoever looks, if that is so.
+    /// Why the user may not delete it, if so.
     no_delete: Option<&'static str>,
-    /// Told that it is gone.
-    gone: Callback<String>,
+    /// Called with the id after the connector has been deleted.
+    on_deleted: Callback<String>,
 ) -> impl IntoView {
     let id = row.connector.identifier.to_string();
     let name = row.connector.name.to_string();
-    let uses = row.used_by.len();
-    let used = row
-        .used_by
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let in_use =
-        (uses > 0 && no_delete.is_none()).then(|| format!("In use by {used}: select another connector there first."));
-    let why = if in_use.is_some() {
-        format!("why-{id}")
-    } else {
-        REASON.to_owned()
-    };
-    let kept = no_delete.is_some() || in_use.is_some();
+    let used_by: Vec<_> = row.used_by.iter().map(ToString::to_string).collect();
+    let uses = i64::try_from(used_by.len()).unwrap_or(i64::MAX);
+    let used_by = used_by.join(", ");
+    let in_use = (uses > 0).then(|| format!("In use by {used_by}. Point it to another connector first."));
     let test = TestRun::new();
-    let tested = Memo::new(move |_| test.pending.get() || test.result.with(Option::is_some));
     let remove = Action::new(|id: &String| delete_connector(id.clone()));
     let removed = id.clone();
     Effect::new(move |_| {
         if remove.value().with(|outcome| matches!(outcome, Some(Ok(())))) {
-            gone.run(removed.clone());
+            on_deleted.run(removed.clone());
         }
     });
-    let sure = NodeRef::<leptos::html::Dialog>::new();
-    let asked = RwSignal::new(false);
-    let ask = move |_| {
-        if !kept && !remove.pending().get_untracked() {
-            asked.set(true);
-            open(sure);
-        }
-    };
-    let title = format!("delete-{id}");
-    let (test_id, removed) = (id.clone(), id.clone());
-    let asked_name = name.clone();
     view! {
         <tbody class="connector">
             <tr>
                 <td>
-                    <a href=format!("/settings/connectors/{id}/edit")><strong>{name.clone()}</strong></a>
-                    <span class="mono muted block">{id}</span>
+                    <a href=paths::edit_connector(&id)><strong>{name.clone()}</strong></a>
+                    <span class="mono muted block">{id.clone()}</span>
                 </td>
-                <td>{told(&row.connector.spec.credentials)}</td>
+                <td>{summary(&row.connector.spec.credentials)}</td>
                 <td class="mono">{row.connector.spec.region}</td>
-                <td title=used>
-                    {if uses == 0 { "–".to_owned() } else { counted(i64::try_from(uses).unwrap_or(i64::MAX), "destination") }}
-                </td>
+                <td title=used_by>{if uses == 0 { "–".to_owned() } else { pluralise(uses, "destination") }}</td>
                 <td><TimeAgo at=Signal::stored(row.updated) /></td>
                 <td class="end">
                     <div class="row-actions needs-script">
-                        <button
-                            type="button"
-                            class="button small"
-                            aria-label=format!("Test {name}")
-                            aria-disabled=move || (no_edit.is_some() || test.pending.get()).to_string()
-                            aria-describedby=no_edit.map(|_| REASON)
-                            on:click=move |_| {
-                                if no_edit.is_none() && !test.pending.get_untracked() {
-                                    test.start(test_id.clone());
-                                }
-                            }
-                        >
-                            {move || if test.pending.get() { "Testing…" } else { "Test" }}
-                        </button>
-                        <button
-                            type="button"
-                            class="button small"
-                            aria-haspopup="dialog"
-                            aria-label=format!("Delete {name}")
-                            aria-disabled=move || (kept || remove.pending().get()).to_string()
-                            aria-describedby=kept.then(|| why.clone())
-                            on:click=ask
-                        >
-                            {move || if remove.pending().get() { "Deleting…" } else { "Delete" }}
-                        </button>
+                        <TestButton id=id.clone() name=name.clone() test=test refused=no_edit.is_some() />
+                        <DeleteButton id=id.clone() name=name no_delete=no_delete in_use=in_use.is_some() remove=remove />
                     </div>
-                    {in_use.map(|reason| view! { <p class="row-reason" id=why.clone()>{reason}</p> })}
-                    <ConfirmDialog
-                        node=sure
-                        id=title
-                        title="Delete connector"
-                        verb="Delete"
-                        danger=true
-                        on_confirm=Callback::new(move |()| {
-                            remove.dispatch(removed.clone());
-                        })
-                        on_close=Callback::new(move |()| asked.set(false))
-                    >
-                        <p>
-                            "The connector "
-                            <strong>{move || asked.get().then(|| asked_name.clone())}</strong>
-                            " and its credentials are deleted. This cannot be taken back."
-                        </p>
-                    </ConfirmDialog>
+                    {in_use
+                        .filter(|_| no_delete.is_none())
+                        .map(|reason| view! { <p class="row-reason" id=in_use_id(&id)>{reason}</p> })}
                 </td>
             </tr>
-            {move || {
-                tested
-                    .get()
-                    .then(|| {
-                        view! {
-                            <tr class="details">
-                                <td colspan="6"><TestResult run=test /></td>
-                            </tr>
-                        }
-                    })
-            }}
+            <TestRow test=test />
             {move || {
                 let error = remove.value().get().and_then(Result::err);
                 error
                     .map(|error| {
                         view! {
                             <tr class="details">
-                                <td colspan="6"><ProblemBox error=error /></td>
+                                <td colspan="6"><ProblemAlert error=error /></td>
                             </tr>
                         }
                     })
@@ -146,8 +76,104 @@ pub(super) fn Row(
     .into_any()
 }
 
-/// `Access key AKIA…`, `Inherited from the host`, `IRSA`
-fn told(credentials: &Credentials) -> String {
+/// The element id of the reason why a connector in use cannot be deleted.
+fn in_use_id(id: &str) -> String {
+    format!("why-{id}")
+}
+
+#[component]
+fn TestButton(id: String, name: String, test: TestRun, refused: bool) -> impl IntoView {
+    view! {
+        <button
+            type="button"
+            class="button small"
+            aria-label=format!("Test {name}")
+            aria-disabled=move || (refused || test.pending.get()).to_string()
+            aria-describedby=refused.then_some(CANNOT_CHANGE_ID)
+            on:click=move |_| {
+                if !refused && !test.pending.get_untracked() {
+                    test.start(id.clone());
+                }
+            }
+        >
+            {move || if test.pending.get() { "Testing…" } else { "Test" }}
+        </button>
+    }
+}
+
+#[component]
+fn DeleteButton(
+    id: String,
+    name: String,
+    no_delete: Option<&'static str>,
+    in_use: bool,
+    remove: Action<String, Result<(), crate::error::ConsoleError>>,
+) -> impl IntoView {
+    let reason_id = if no_delete.is_some() {
+        Some(CANNOT_CHANGE_ID.to_owned())
+    } else {
+        in_use.then(|| in_use_id(&id))
+    };
+    let refused = reason_id.is_some();
+    let dialog = NodeRef::<leptos::html::Dialog>::new();
+    // Keeps the name out of the page until the dialog opens.
+    let is_open = RwSignal::new(false);
+    let confirm = move |_| {
+        if !refused && !remove.pending().get_untracked() {
+            is_open.set(true);
+            open(dialog);
+        }
+    };
+    let title = format!("delete-{id}");
+    let label = format!("Delete {name}");
+    view! {
+        <button
+            type="button"
+            class="button small"
+            aria-haspopup="dialog"
+            aria-label=label
+            aria-disabled=move || (refused || remove.pending().get()).to_string()
+            aria-describedby=reason_id
+            on:click=confirm
+        >
+            {move || if remove.pending().get() { "Deleting…" } else { "Delete" }}
+        </button>
+        <ConfirmDialog
+            node=dialog
+            id=title
+            title="Delete connector"
+            verb="Delete"
+            danger=true
+            on_confirm=Callback::new(move |()| {
+                remove.dispatch(id.clone());
+            })
+            on_close=Callback::new(move |()| is_open.set(false))
+        >
+            <p>
+                "The connector " <strong>{move || is_open.get().then(|| name.clone())}</strong>
+                " and its credentials are deleted. This cannot be undone."
+            </p>
+        </ConfirmDialog>
+    }
+}
+
+/// The latest test of the connector, if there is one.
+#[component]
+fn TestRow(test: TestRun) -> impl IntoView {
+    let is_tested = Memo::new(move |_| test.pending.get() || test.result.with(Option::is_some));
+    move || {
+        is_tested.get().then(|| {
+            view! {
+                <tr class="details">
+                    <td colspan="6"><TestResult run=test /></td>
+                </tr>
+            }
+        })
+    }
+}
+
+/// Returns `Access key AKIA…`, `Inherited from the host` or `IRSA`.
+fn summary(credentials: &Credentials) -> String {
     match credentials {
         Credentials::Manual { access_key } => format!("Access key {access_key}"),
         Credentials::Inherit => "Inherited from the host".to_owned(),

@@ -1,24 +1,22 @@
-//! The pages that make and change a connector.
+//! The pages for creating and changing a connector.
 
-use auditstream_model::{ConnectorView, Permission};
+use auditstream_model::{ConnectorView, Identifier, Permission};
 use leptos::prelude::*;
+use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
-use super::ConnectorForm;
+use super::form::ConnectorForm;
 use crate::components::focus::focus_page;
-use crate::components::{PageHead, ProblemBox, TestResult, TestRun, Unsaved};
-use crate::layout::{denied, signed_in};
+use crate::components::{PageHead, ProblemAlert, Unsaved};
+use crate::features::connection_test::{TestResult, TestRun};
+use crate::paths;
 use crate::server_functions::connectors::get_connector;
-
-const CRUMBS: &[(&str, &str)] = &[
-    ("Account Settings", "/settings"),
-    ("Connectors", "/settings/connectors"),
-];
+use crate::session::{denied, signed_in};
 
 fn back_to_list() -> Callback<()> {
     let navigate = use_navigate();
     Callback::new(move |()| {
-        navigate("/settings/connectors", leptos_router::NavigateOptions::default());
+        navigate(paths::CONNECTORS, NavigateOptions::default());
         focus_page();
     })
 }
@@ -27,29 +25,29 @@ fn back_to_list() -> Callback<()> {
 fn NeedsScript() -> impl IntoView {
     view! {
         <noscript>
-            <p class="banner banner-warning">"This form needs JavaScript."</p>
+            <p class="banner banner-warning">"This form requires JavaScript."</p>
         </noscript>
     }
 }
 
-/// A new connector.
+/// The page for a new connector.
 #[component]
 pub fn NewConnector() -> impl IntoView {
     let back = back_to_list();
     let saved = Callback::new(move |_: ConnectorView| back.run(()));
-    let typed = RwSignal::new(false);
+    let is_unsaved = RwSignal::new(false);
     view! {
-        <PageHead title="New AWS connector" crumbs=CRUMBS />
+        <PageHead title="New AWS connector" crumbs=paths::UNDER_CONNECTORS />
         <NeedsScript />
         <Suspense fallback=|| ()>
             {move || Suspend::new(async move {
-                match signed_in().await.map(|person| denied(&person, Permission::EditConnector)) {
-                    Err(error) => view! { <ProblemBox error=error /> }.into_any(),
+                match signed_in().await.map(|user| denied(&user, Permission::EditConnector)) {
+                    Err(error) => view! { <ProblemAlert error=error /> }.into_any(),
                     Ok(Some(reason)) => view! { <p class="banner banner-warning">{reason}</p> }.into_any(),
                     Ok(None) => {
                         view! {
-                            <ConnectorForm on_saved=saved on_cancel=back typed=typed />
-                            <Unsaved typed=typed />
+                            <ConnectorForm on_saved=saved on_cancel=back is_unsaved=is_unsaved />
+                            <Unsaved is_unsaved=is_unsaved />
                         }
                             .into_any()
                     }
@@ -60,7 +58,7 @@ pub fn NewConnector() -> impl IntoView {
     .into_any()
 }
 
-/// An existing connector, its test, and where it is used.
+/// The page of an existing connector: its form, test and uses.
 #[component]
 pub fn EditConnector() -> impl IntoView {
     let params = use_params_map();
@@ -69,13 +67,13 @@ pub fn EditConnector() -> impl IntoView {
     view! {
         <Suspense fallback=|| view! { <p class="skeleton">"Loading the connector…"</p> }>
             {move || Suspend::new(async move {
-                let refused = signed_in().await.ok().and_then(|person| denied(&person, Permission::EditConnector));
+                let refused = signed_in().await.ok().and_then(|user| denied(&user, Permission::EditConnector));
                 match connector.await {
-                    Ok(found) => view! { <Edit found=found refused=refused back=back /> }.into_any(),
+                    Ok(found) => view! { <ExistingConnector found=found refused=refused back=back /> }.into_any(),
                     Err(error) => {
                         view! {
-                            <PageHead title="Connector" crumbs=CRUMBS />
-                            <ProblemBox error=error />
+                            <PageHead title="Connector" crumbs=paths::UNDER_CONNECTORS />
+                            <ProblemAlert error=error />
                         }
                             .into_any()
                     }
@@ -87,14 +85,13 @@ pub fn EditConnector() -> impl IntoView {
 }
 
 #[component]
-fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>) -> impl IntoView {
+fn ExistingConnector(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>) -> impl IntoView {
     let id = found.connector.identifier.to_string();
     let test = TestRun::new();
     let saved = Callback::new(move |_: ConnectorView| back.run(()));
-    let used_by = found.used_by.clone();
-    let typed = RwSignal::new(false);
+    let is_unsaved = RwSignal::new(false);
     view! {
-        <PageHead title=found.connector.name.to_string() crumbs=CRUMBS>
+        <PageHead title=found.connector.name.to_string() crumbs=paths::UNDER_CONNECTORS>
             <button
                 type="button"
                 class="button needs-script"
@@ -113,27 +110,34 @@ fn Edit(found: ConnectorView, refused: Option<&'static str>, back: Callback<()>)
         <NeedsScript />
         {refused.map(|reason| view! { <p class="banner banner-warning">{reason}</p> })}
         <TestResult run=test />
+        <UsedBy destinations=found.used_by />
+        <ConnectorForm
+            initial=found.connector
+            on_saved=saved
+            on_cancel=back
+            disabled=refused.is_some()
+            is_unsaved=is_unsaved
+        />
+        <Unsaved is_unsaved=is_unsaved />
+    }
+    .into_any()
+}
+
+#[component]
+fn UsedBy(destinations: Vec<Identifier>) -> impl IntoView {
+    let links = destinations
+        .iter()
+        .map(|id| {
+            view! { <a class="chip mono" href=paths::destination(id.as_str())>{id.to_string()}</a> }
+        })
+        .collect_view();
+    view! {
         <p class="used-by">
-            {if used_by.is_empty() {
+            {if destinations.is_empty() {
                 "No streaming destination uses this connector.".into_any()
             } else {
-                view! {
-                    "Used by "
-                    {used_by
-                        .into_iter()
-                        .map(|id| {
-                            view! {
-                                <a class="chip mono" href=format!("/settings/audit-trail/streaming/{id}")>
-                                    {id.to_string()}
-                                </a>
-                            }
-                        })
-                        .collect_view()}
-                }
-                    .into_any()
+                view! { "Used by " {links} }.into_any()
             }}
         </p>
-        <ConnectorForm initial=found.connector on_saved=saved on_cancel=back refused=refused.is_some() typed=typed />
-        <Unsaved typed=typed />
     }
 }

@@ -3,16 +3,14 @@
 use auditstream_model::{ConnectorView, ListQuery, Permission};
 use leptos::prelude::*;
 
-use super::connector_row::Row;
+use super::connector_row::{CANNOT_CHANGE_ID, ConnectorRow};
 use crate::components::focus::focus_table;
-use crate::components::{Icon, PageHead, ProblemBox, Shape, TableSkeleton};
-use crate::layout::{denied, signed_in};
+use crate::components::{Icon, PageHead, ProblemAlert, Shape, TableSkeleton};
+use crate::paths;
 use crate::server_functions::connectors::list_connectors;
+use crate::session::{denied, signed_in};
 
-/// The element id of why somebody cannot change connectors.
-pub(super) const REASON: &str = "why-no-connector";
-
-fn everything() -> ListQuery {
+fn all_connectors() -> ListQuery {
     ListQuery {
         limit: 100,
         ..ListQuery::default()
@@ -20,24 +18,24 @@ fn everything() -> ListQuery {
 }
 
 async fn refused(permission: Permission) -> Option<&'static str> {
-    signed_in().await.ok().and_then(|person| denied(&person, permission))
+    signed_in().await.ok().and_then(|user| denied(&user, permission))
 }
 
-/// All connectors of the account.
+/// The page.
 #[component]
 pub fn Connectors() -> impl IntoView {
-    let connectors = Resource::new(|| (), |()| list_connectors(everything()));
+    let connectors = Resource::new(|| (), |()| list_connectors(all_connectors()));
     let retry = Callback::new(move |()| connectors.refetch());
-    // Whether there is any, once the page lives.
-    let any = RwSignal::new(None::<bool>);
+    // Set after hydration.
+    let has_rows = RwSignal::new(None::<bool>);
     view! {
-        <PageHead title="Connectors" crumbs=&[("Account Settings", "/settings")]>
+        <PageHead title="Connectors" crumbs=paths::UNDER_SETTINGS>
             <Suspense fallback=|| ()>
                 {move || Suspend::new(async move {
                     let refused = refused(Permission::EditConnector).await;
-                    let found = connectors.await.is_ok_and(|found| !found.items.is_empty());
+                    let had_rows = connectors.await.is_ok_and(|found| !found.items.is_empty());
                     view! {
-                        <Show when=move || any.get().unwrap_or(found)>
+                        <Show when=move || has_rows.get().unwrap_or(had_rows)>
                             <NewButton refused=refused />
                         </Show>
                     }
@@ -45,16 +43,17 @@ pub fn Connectors() -> impl IntoView {
             </Suspense>
         </PageHead>
         <noscript>
-            <p class="banner banner-warning">"Testing and deleting a connector need JavaScript."</p>
+            <p class="banner banner-warning">"Testing and deleting a connector require JavaScript."</p>
         </noscript>
         <Suspense fallback=|| view! { <TableSkeleton label="Loading connectors…" /> }>
             {move || Suspend::new(async move {
                 let no_edit = refused(Permission::EditConnector).await;
                 let no_delete = refused(Permission::DeleteConnector).await;
                 match connectors.await {
-                    Err(error) => view! { <ProblemBox error=error retry=retry /> }.into_any(),
+                    Err(error) => view! { <ProblemAlert error=error retry=retry /> }.into_any(),
                     Ok(found) => {
-                        view! { <Table found=found.items no_edit=no_edit no_delete=no_delete any=any /> }.into_any()
+                        view! { <ConnectorTable first=found.items no_edit=no_edit no_delete=no_delete has_rows=has_rows /> }
+                            .into_any()
                     }
                 }
             })}
@@ -66,32 +65,32 @@ pub fn Connectors() -> impl IntoView {
 #[component]
 fn NewButton(refused: Option<&'static str>) -> impl IntoView {
     match refused {
-        None => view! { <a class="button primary" href="/settings/connectors/new">"New AWS connector"</a> }.into_any(),
+        None => view! { <a class="button primary" href=paths::NEW_CONNECTOR>"New AWS connector"</a> }.into_any(),
         Some(reason) => view! {
             <button type="button" class="button primary" disabled title=reason>"New AWS connector"</button>
-            <span class="muted reason" id=REASON>{reason}</span>
+            <span class="muted reason" id=CANNOT_CHANGE_ID>{reason}</span>
         }
         .into_any(),
     }
 }
 
 #[component]
-fn Table(
-    found: Vec<ConnectorView>,
+fn ConnectorTable(
+    first: Vec<ConnectorView>,
     no_edit: Option<&'static str>,
     no_delete: Option<&'static str>,
-    any: RwSignal<Option<bool>>,
+    has_rows: RwSignal<Option<bool>>,
 ) -> impl IntoView {
-    let rows = RwSignal::new(found);
-    let filled = Memo::new(move |_| rows.with(|rows| !rows.is_empty()));
-    Effect::new(move |_| any.set(Some(filled.get())));
+    let rows = RwSignal::new(first);
+    let is_filled = Memo::new(move |_| rows.with(|rows| !rows.is_empty()));
+    Effect::new(move |_| has_rows.set(Some(is_filled.get())));
     let frame = NodeRef::<leptos::html::Div>::new();
-    let gone = Callback::new(move |id: String| {
+    let deleted = Callback::new(move |id: String| {
         rows.update(|rows| rows.retain(|row| row.connector.identifier.as_str() != id));
         focus_table(frame);
     });
     view! {
-        <Show when=move || filled.get() fallback=move || view! { <Empty refused=no_edit /> }>
+        <Show when=move || is_filled.get() fallback=move || view! { <NoConnectors refused=no_edit /> }>
             <div class="table-frame" tabindex="0" role="region" aria-label="Connectors" node_ref=frame>
                 <table class="connectors">
                     <thead>
@@ -107,7 +106,9 @@ fn Table(
                     <For
                         each=move || rows.get()
                         key=|row| row.connector.identifier.clone()
-                        children=move |row| view! { <Row row=row no_edit=no_edit no_delete=no_delete gone=gone /> }
+                        children=move |row| {
+                            view! { <ConnectorRow row=row no_edit=no_edit no_delete=no_delete on_deleted=deleted /> }
+                        }
                     />
                 </table>
             </div>
@@ -116,14 +117,14 @@ fn Table(
 }
 
 #[component]
-fn Empty(refused: Option<&'static str>) -> impl IntoView {
+fn NoConnectors(refused: Option<&'static str>) -> impl IntoView {
     view! {
         <div class="empty">
             <Icon shape=Shape::Plug />
             <h2>"No connectors yet"</h2>
-            <p>"A connector says how to reach AWS: credentials, region and retries."</p>
+            <p>"A connector defines how to reach AWS: credentials, region and retries."</p>
             <NewButton refused=refused />
-            <a href="/docs/api" rel="external">"Read how connectors are set up through the API"</a>
+            <a href=paths::API_REFERENCE rel="external">"Read how to set up connectors with the API"</a>
         </div>
     }
 }

@@ -3,6 +3,7 @@
 mod connector_row;
 mod edit;
 mod form;
+mod form_sections;
 mod form_state;
 mod list;
 

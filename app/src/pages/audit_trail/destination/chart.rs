@@ -1,39 +1,36 @@
-//! Events of each object as bars, oldest at the left.
+//! The events of each object as bars, oldest on the left.
 
 use auditstream_model::{Batch, BatchStatus};
 use leptos::prelude::*;
 
-use crate::components::format::{counted, grouped};
+use crate::components::format::{pluralise, with_thousands};
 use crate::components::time::absolute;
 
 const WIDTH: i64 = 720;
 const HEIGHT: i64 = 120;
-/// Bars that the chart has room for.
-const MOST_BARS: usize = 30;
-/// Bars that it is divided into at least, so that a few are not as wide as a wall.
-const FEWEST_BARS: usize = 12;
+/// The maximum number of bars.
+const MAX_BARS: usize = 30;
+/// The number of bars for which space is reserved, which limits the width of a few.
+const MIN_BARS: usize = 12;
 
-/// The chart; `batches` are newest first.
+/// The chart. `batches` are newest first.
 #[component]
-pub fn Chart(
-    /// The objects.
-    batches: Vec<Batch>,
-) -> impl IntoView {
-    let batches: Vec<Batch> = batches.into_iter().take(MOST_BARS).rev().collect();
+pub fn Chart(batches: Vec<Batch>) -> impl IntoView {
+    let batches: Vec<Batch> = batches.into_iter().take(MAX_BARS).rev().collect();
     let most = batches.iter().map(|batch| batch.events).max().unwrap_or(1).max(1);
     let total = batches.iter().map(|batch| batch.events).sum::<i64>();
     let label = format!(
         "{} in the latest {}, at most {} in one",
-        counted(total, "event"),
-        counted(whole(batches.len()), "object"),
-        grouped(most)
+        pluralise(total, "event"),
+        pluralise(whole(batches.len()), "object"),
+        with_thousands(most)
     );
     let span = match batches.as_slice() {
         [] => String::new(),
         [one] => format!(", {}", absolute(one.created)),
         [first, .., last] => format!(", from {} to {}", absolute(first.created), absolute(last.created)),
     };
-    let step = WIDTH / whole(batches.len().max(FEWEST_BARS));
+    let step = WIDTH / whole(batches.len().max(MIN_BARS));
     let bars = batches
         .into_iter()
         .enumerate()
@@ -47,7 +44,7 @@ pub fn Chart(
             let title = format!(
                 "No. {} · {} · {}",
                 batch.number,
-                counted(batch.events, "event"),
+                pluralise(batch.events, "event"),
                 absolute(batch.created)
             );
             view! {
@@ -69,7 +66,7 @@ pub fn Chart(
             <figcaption>"Events per object"{span}</figcaption>
             <div class="chart-plot">
                 <div class="chart-axis" aria-hidden="true">
-                    <span>{grouped(most)}</span>
+                    <span>{with_thousands(most)}</span>
                     <span>"0"</span>
                 </div>
                 <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=label>

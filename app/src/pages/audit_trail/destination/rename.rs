@@ -1,21 +1,20 @@
-//! Send under a new name: the way out when somebody else's object has the name of one of ours.
+//! Sending a batch under a new name, if another object already has its key.
 
 use auditstream_model::{Batch, FailureCode, Listing};
 use leptos::prelude::*;
 
-use crate::components::ProblemBox;
+use crate::components::ProblemAlert;
 use crate::server_functions::destinations::rename_batch;
 
-/// The button, while a batch is blocked.
+/// The button, shown while a batch is blocked.
 #[component]
 pub fn Rename(
-    /// The destination.
     id: String,
-    /// Its objects, newest first.
+    /// The objects of the destination, newest first.
     objects: Signal<Listing<Batch>>,
-    /// Why nothing can be changed, if that is so.
+    /// Why the user may not change the destination, if so.
     refused: Option<&'static str>,
-    /// Told when it was renamed.
+    /// Called after the batch has been renamed.
     on_renamed: Callback<()>,
 ) -> impl IntoView {
     let rename = Action::new(|(id, number): &(String, i64)| rename_batch(id.clone(), *number));
@@ -41,7 +40,7 @@ pub fn Rename(
             view! {
                 <div class="rename">
                     <p>
-                        "If that object must stay where it is, the events can be sent under a name of their own. The other object is not touched; the change is recorded in the trail."
+                        "If the existing object must be kept, send the events under a new name. The existing object is not changed. The trail records the new name."
                     </p>
                     <button
                         type="button"
@@ -54,7 +53,7 @@ pub fn Rename(
                     >
                         "Send under a new name"
                     </button>
-                    {move || rename.value().get().and_then(Result::err).map(|error| view! { <ProblemBox error=error /> })}
+                    {move || rename.value().get().and_then(Result::err).map(|error| view! { <ProblemAlert error=error /> })}
                 </div>
             }
         })

@@ -1,46 +1,34 @@
-//! Connection Test: the connector is tested, and the bucket is checked where that is asked for.
+//! Connection Test: the test of the connector and, on request, the bucket access check.
 
-use auditstream_model::Outcome;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
-use super::state::Course;
+use super::state::{Step, WizardContext, WizardState};
 use crate::components::focus::focus_page;
-use crate::components::{BucketAccess, TestResult, TestRun};
+use crate::features::BucketAccess;
+use crate::features::connection_test::{TestResult, TestRun};
+use crate::paths;
 
 /// The step.
 #[component]
-pub(super) fn ConnectionTest(
-    /// The wizard.
-    course: Course,
-    /// The test of the connector.
-    test: TestRun,
-    /// How often the destination was saved.
-    saves: RwSignal<u32>,
-) -> impl IntoView {
-    let Course { entries, step, .. } = course;
-    let passed = move || {
-        !test.pending.get()
-            && test
-                .result
-                .with(|outcome| matches!(outcome, Some(Ok(test)) if test.status == Outcome::Success))
-    };
+pub(super) fn ConnectionTest(context: WizardContext, test: TestRun) -> impl IntoView {
+    let WizardContext { form, state, .. } = context;
     let navigate = use_navigate();
     let finish = move |_| {
-        navigate("/settings/audit-trail/streaming", NavigateOptions::default());
+        navigate(paths::STREAMING, NavigateOptions::default());
         focus_page();
     };
     view! {
-        <section class="stack" hidden=move || step.get() != 2 aria-labelledby="test-title">
+        <section class="stack" hidden=move || context.is_hidden(Step::Test) aria-labelledby="test-title">
             <h2 id="test-title" tabindex="-1">"Connection Test"</h2>
             <p class="muted">
                 "The test signs in with the connector. The bucket is not part of the test: it is first used when the destination is active."
             </p>
             <TestResult run=test />
-            <BucketAccess id=entries.id.value version=saves />
+            <BucketAccess id=form.id.value version=Signal::derive(move || state.get().saves()) />
             <div class="form-actions">
-                <button type="button" class="button" on:click=move |_| step.set(1)>"Back"</button>
+                <button type="button" class="button" on:click=move |_| state.update(WizardState::back)>"Back"</button>
                 <button
                     type="button"
                     class="button"
@@ -53,7 +41,9 @@ pub(super) fn ConnectionTest(
                 >
                     "Test again"
                 </button>
-                <button type="button" class="button primary" disabled=move || !passed() on:click=finish>"Finish"</button>
+                <button type="button" class="button primary" disabled=move || !test.has_passed() on:click=finish>
+                    "Finish"
+                </button>
             </div>
         </section>
     }

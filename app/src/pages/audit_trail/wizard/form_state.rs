@@ -1,42 +1,119 @@
-//! What stands in the wizard, step by step.
+//! The entries of the wizard.
 
-use auditstream_model::{AggregateItem, DestinationInput, DestinationKind, ServerSideEncryption, SpecInput, Status};
+use auditstream_model::{
+    AggregateItem, Compression, DestinationInput, DestinationKind, Format, ServerSideEncryption, SpecInput, StartAt,
+    Status,
+};
 use leptos::prelude::*;
 
+use crate::choice::Choice;
 use crate::components::{Field, TagsInput};
+
+/// How S3 encrypts objects at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EncryptionKind {
+    Default,
+    Aes256,
+    Kms,
+}
+
+impl Choice for EncryptionKind {
+    const ALL: &'static [Self] = &[Self::Default, Self::Aes256, Self::Kms];
+
+    fn value(&self) -> &str {
+        match self {
+            Self::Default => "none",
+            Self::Aes256 => "AES256",
+            Self::Kms => "kms",
+        }
+    }
+
+    fn label(&self) -> &str {
+        match self {
+            Self::Default => "Default of the bucket",
+            Self::Aes256 => "Keys managed by S3 (AES256)",
+            Self::Kms => "AWS KMS key",
+        }
+    }
+}
+
+/// The storage class of new objects; empty for the default of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StorageClass(std::borrow::Cow<'static, str>);
+
+impl StorageClass {
+    const fn new(name: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(name))
+    }
+}
+
+impl Choice for StorageClass {
+    const ALL: &'static [Self] = &[
+        Self::new(""),
+        Self::new("STANDARD_IA"),
+        Self::new("ONEZONE_IA"),
+        Self::new("INTELLIGENT_TIERING"),
+        Self::new("GLACIER_IR"),
+        Self::new("GLACIER"),
+        Self::new("DEEP_ARCHIVE"),
+    ];
+
+    fn value(&self) -> &str {
+        &self.0
+    }
+
+    fn label(&self) -> &str {
+        match &*self.0 {
+            "" => "Default of the store",
+            "STANDARD_IA" => "Standard, infrequent access",
+            "ONEZONE_IA" => "One zone, infrequent access",
+            "INTELLIGENT_TIERING" => "Intelligent tiering",
+            "GLACIER_IR" => "Glacier, instant retrieval",
+            "GLACIER" => "Glacier, flexible retrieval",
+            "DEEP_ARCHIVE" => "Glacier, deep archive",
+            other => other,
+        }
+    }
+
+    /// Accepts any class, because the API does as well.
+    fn from_value(value: &str) -> Option<Self> {
+        Some(Self(value.to_owned().into()))
+    }
+}
 
 /// The entries of all steps.
 #[derive(Clone, Copy)]
-pub(super) struct Entries {
+pub(super) struct DestinationForm {
     pub name: Field,
     pub id: Field,
     pub description: Field,
     pub tags: TagsInput,
-    /// Id and name of the selected connector.
+    /// The id and the name of the selected connector.
     pub connector: RwSignal<Option<(String, String)>>,
     pub bucket: Field,
     pub prefix: Field,
-    pub format: RwSignal<String>,
-    pub compression: RwSignal<String>,
-    pub start_at: RwSignal<String>,
-    pub sse: RwSignal<String>,
+    pub format: RwSignal<Format>,
+    pub compression: RwSignal<Compression>,
+    pub start_at: RwSignal<StartAt>,
+    pub encryption: RwSignal<EncryptionKind>,
     pub kms_key: Field,
-    pub storage_class: RwSignal<String>,
+    pub storage_class: RwSignal<StorageClass>,
     pub owner: Field,
     status: Status,
 }
 
-impl Entries {
-    /// Those of a destination, or of a new one.
-    pub fn of(item: Option<&AggregateItem>) -> Self {
+impl DestinationForm {
+    /// Creates the entries of a destination, or of a new one.
+    pub(super) fn new(item: Option<&AggregateItem>) -> Self {
         let old = item.map(|item| &item.streaming_destination);
         let spec = old.map(|old| &old.spec);
         let text = |text: Option<String>| Field::new(text.unwrap_or_default());
-        let (sse, key) = match spec.map(|spec| &spec.sse) {
-            None | Some(ServerSideEncryption::None) => ("none", None),
-            Some(ServerSideEncryption::Aes256) => ("AES256", None),
-            Some(ServerSideEncryption::Kms { kms_key_id }) => ("kms", Some(kms_key_id.clone())),
+        let (encryption, kms_key) = match spec.map(|spec| &spec.sse) {
+            None | Some(ServerSideEncryption::None) => (EncryptionKind::Default, None),
+            Some(ServerSideEncryption::Aes256) => (EncryptionKind::Aes256, None),
+            Some(ServerSideEncryption::Kms { kms_key_id }) => (EncryptionKind::Kms, Some(kms_key_id.clone())),
         };
+        let storage_class = spec.and_then(|spec| spec.storage_class.clone()).unwrap_or_default();
         Self {
             name: text(old.map(|old| old.name.to_string())),
             id: text(old.map(|old| old.identifier.to_string())),
@@ -48,19 +125,20 @@ impl Entries {
             ),
             bucket: text(spec.map(|spec| spec.bucket.as_str().to_owned())),
             prefix: text(spec.map(|spec| spec.prefix.as_str().to_owned())),
-            format: RwSignal::new(spec.map(|spec| spec.format).unwrap_or_default().to_string()),
-            compression: RwSignal::new(spec.map(|spec| spec.compression).unwrap_or_default().to_string()),
-            start_at: RwSignal::new(spec.map(|spec| spec.start_at).unwrap_or_default().to_string()),
-            sse: RwSignal::new(sse.to_owned()),
-            kms_key: text(key),
-            storage_class: RwSignal::new(spec.and_then(|spec| spec.storage_class.clone()).unwrap_or_default()),
+            format: RwSignal::new(spec.map(|spec| spec.format).unwrap_or_default()),
+            compression: RwSignal::new(spec.map(|spec| spec.compression).unwrap_or_default()),
+            start_at: RwSignal::new(spec.map(|spec| spec.start_at).unwrap_or_default()),
+            encryption: RwSignal::new(encryption),
+            kms_key: text(kms_key),
+            storage_class: RwSignal::new(StorageClass(storage_class.into())),
             owner: text(spec.and_then(|spec| spec.expected_bucket_owner.clone())),
             status: old.map_or(Status::Inactive, |old| old.status),
         }
     }
 
-    /// What is sent when it is saved.
-    pub fn input(self) -> DestinationInput {
+    /// Returns the destination to save.
+    pub(super) fn input(self) -> DestinationInput {
+        let trimmed = |field: Field| field.value.get().trim().to_owned();
         DestinationInput {
             identifier: self.id.value.get(),
             name: self.name.value.get(),
@@ -70,26 +148,26 @@ impl Entries {
             connector_ref: self.connector.get().map(|(id, _)| id).unwrap_or_default(),
             spec: SpecInput {
                 kind: DestinationKind::AwsS3,
-                bucket: self.bucket.value.get().trim().to_owned(),
-                prefix: Some(self.prefix.value.get().trim().to_owned()),
-                format: self.format.get().parse().ok(),
-                compression: self.compression.get().parse().ok(),
-                start_at: self.start_at.get().parse().ok(),
-                sse: Some(match self.sse.get().as_str() {
-                    "AES256" => ServerSideEncryption::Aes256,
-                    "kms" => ServerSideEncryption::Kms {
-                        kms_key_id: self.kms_key.value.get().trim().to_owned(),
+                bucket: trimmed(self.bucket),
+                prefix: Some(trimmed(self.prefix)),
+                format: Some(self.format.get()),
+                compression: Some(self.compression.get()),
+                start_at: Some(self.start_at.get()),
+                sse: Some(match self.encryption.get() {
+                    EncryptionKind::Default => ServerSideEncryption::None,
+                    EncryptionKind::Aes256 => ServerSideEncryption::Aes256,
+                    EncryptionKind::Kms => ServerSideEncryption::Kms {
+                        kms_key_id: trimmed(self.kms_key),
                     },
-                    _ => ServerSideEncryption::None,
                 }),
-                storage_class: Some(self.storage_class.get()),
-                expected_bucket_owner: Some(self.owner.value.get().trim().to_owned()),
+                storage_class: Some(self.storage_class.get().value().to_owned()),
+                expected_bucket_owner: Some(trimmed(self.owner)),
             },
         }
     }
 
-    /// Whether something under "More options" is not as it is for a new destination.
-    pub fn has_options(self) -> bool {
+    /// Returns whether any option under "More options" differs from its default.
+    pub(super) fn has_options(self) -> bool {
         let defaults = SpecInput::defaults(self.bucket.now().trim());
         untrack(|| self.input()).spec != defaults
     }

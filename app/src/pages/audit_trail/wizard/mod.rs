@@ -2,38 +2,37 @@
 
 mod connection_test;
 mod connector;
+mod connector_picker;
 mod form_state;
+mod options;
 mod overview;
-mod picker;
 mod state;
+mod steps;
+mod wizard;
 
 use auditstream_model::{AggregateItem, Permission};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-use super::NotEnabled;
-use crate::components::{PageHead, ProblemBox};
-use crate::layout::{denied, signed_in};
+use self::wizard::Wizard;
+use super::not_enabled::NotEnabled;
+use crate::components::{PageHead, ProblemAlert};
+use crate::paths;
 use crate::server_functions::destinations::get_destination;
+use crate::session::{denied, signed_in};
 
-const CRUMBS: &[(&str, &str)] = &[
-    ("Account Settings", "/settings"),
-    ("Audit Trail", "/settings/audit-trail"),
-    ("Audit Log Streaming", "/settings/audit-trail/streaming"),
-];
-
-/// The wizard for a new destination.
+/// The page for a new destination.
 #[component]
 pub fn NewDestination() -> impl IntoView {
     view! {
         <Suspense fallback=|| ()>
-            {move || Suspend::new(async move { view! { <Checked initial=None /> } })}
+            {move || Suspend::new(async move { view! { <PermittedWizard initial=None /> } })}
         </Suspense>
     }
     .into_any()
 }
 
-/// The wizard for a destination that exists.
+/// The page for changing a destination.
 #[component]
 pub fn EditDestination() -> impl IntoView {
     let params = use_params_map();
@@ -42,11 +41,11 @@ pub fn EditDestination() -> impl IntoView {
         <Suspense fallback=|| view! { <p class="skeleton">"Loading the destination…"</p> }>
             {move || Suspend::new(async move {
                 match destination.await {
-                    Ok(found) => view! { <Checked initial=Some(found) /> }.into_any(),
+                    Ok(found) => view! { <PermittedWizard initial=Some(found) /> }.into_any(),
                     Err(error) => {
                         view! {
-                            <PageHead title="Edit Streaming Destination" crumbs=CRUMBS />
-                            <ProblemBox error=error />
+                            <PageHead title="Edit Streaming Destination" crumbs=paths::UNDER_STREAMING />
+                            <ProblemAlert error=error />
                         }
                             .into_any()
                     }
@@ -57,9 +56,9 @@ pub fn EditDestination() -> impl IntoView {
     .into_any()
 }
 
-/// The wizard, or why there is none.
+/// The wizard, or the reason why the user may not use it.
 #[component]
-fn Checked(initial: Option<AggregateItem>) -> impl IntoView {
+fn PermittedWizard(initial: Option<AggregateItem>) -> impl IntoView {
     let title = if initial.is_some() {
         "Edit Streaming Destination"
     } else {
@@ -70,19 +69,19 @@ fn Checked(initial: Option<AggregateItem>) -> impl IntoView {
         <Suspense fallback=|| ()>
             {move || Suspend::new(async move {
                 let body = match signed_in().await {
-                    Err(error) => view! { <ProblemBox error=error /> }.into_any(),
-                    Ok(person) if !person.streaming_enabled => view! { <NotEnabled /> }.into_any(),
-                    Ok(person) => {
-                        match denied(&person, Permission::EditDestination) {
+                    Err(error) => view! { <ProblemAlert error=error /> }.into_any(),
+                    Ok(user) if !user.streaming_enabled => view! { <NotEnabled /> }.into_any(),
+                    Ok(user) => {
+                        match denied(&user, Permission::EditDestination) {
                             Some(reason) => view! { <p class="banner banner-warning">{reason}</p> }.into_any(),
-                            None => view! { <state::Wizard initial=initial.get_value() /> }.into_any(),
+                            None => view! { <Wizard initial=initial.get_value() /> }.into_any(),
                         }
                     }
                 };
                 view! {
-                    <PageHead title=title crumbs=CRUMBS />
+                    <PageHead title=title crumbs=paths::UNDER_STREAMING />
                     <noscript>
-                        <p class="banner banner-warning">"This wizard needs JavaScript."</p>
+                        <p class="banner banner-warning">"This wizard requires JavaScript."</p>
                     </noscript>
                     {body}
                 }

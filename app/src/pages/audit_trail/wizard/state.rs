@@ -1,188 +1,166 @@
-//! The three steps. All stay in the page, so that nothing typed is lost by going back.
+//! The state of the wizard.
 
-use auditstream_model::{AggregateItem, Code, DestinationInput, FieldErrors};
+use auditstream_model::Code;
 use leptos::prelude::*;
 
-use super::connection_test::ConnectionTest;
-use super::connector::StreamingConnector;
-use super::form_state::Entries;
-use super::overview::Overview;
-use crate::ConsoleError;
-use crate::components::focus::{first_wrong, focus_soon};
-use crate::components::{Icon, ProblemBox, Shape, TestRun, Unsaved, Wrong};
-use crate::server_functions::destinations::{create_destination, replace_destination};
+use super::form_state::DestinationForm;
+use crate::components::FormErrors;
+use crate::error::ConsoleError;
 
-const STEPS: [&str; 3] = ["Overview", "Streaming Connector", "Connection Test"];
+const OVERVIEW_FIELDS: [&str; 4] = ["identifier", "name", "description", "tags"];
 
-/// What the steps have in common.
-#[derive(Clone, Copy)]
-pub(super) struct Course {
-    pub entries: Entries,
-    /// The step that is shown, from 0.
-    pub step: RwSignal<usize>,
-    /// Whether the destination is there.
-    pub saved: RwSignal<bool>,
-    /// What is wrong with the entries.
-    pub wrong: Wrong,
-    /// What went wrong otherwise.
-    pub problem: RwSignal<Option<ConsoleError>>,
-    /// Focuses the first field of the step that is wrong, or else its title.
-    pub attend: Callback<()>,
+/// A step of the wizard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    Overview,
+    Connector,
+    Test,
 }
 
-/// The wizard.
-#[component]
-pub(super) fn Wizard(
-    /// The destination to change.
-    initial: Option<AggregateItem>,
-) -> impl IntoView {
-    let exists = initial.is_some();
-    // Where it starts is resolved by the first activation.
-    let started = initial
-        .as_ref()
-        .is_some_and(|item| item.streaming_details.cursor.is_some());
-    let entries = Entries::of(initial.as_ref());
-    let body = NodeRef::<leptos::html::Div>::new();
-    let attend = Callback::new(move |()| {
-        focus_soon(move || {
-            let body = body.get_untracked()?;
-            let shown = body.query_selector(":scope > .stack:not([hidden])").ok()??;
-            first_wrong(&shown).or_else(|| shown.query_selector("h2").ok().flatten())
-        });
-    });
-    let course = Course {
-        entries,
-        step: RwSignal::new(0),
-        saved: RwSignal::new(exists),
-        wrong: Wrong::new(),
-        problem: RwSignal::new(None),
-        attend,
-    };
-    let Course {
-        step,
-        saved,
-        wrong,
-        problem,
-        ..
-    } = course;
-    Effect::new(move |before: Option<usize>| {
-        let now = step.get();
-        if before.is_some_and(|before| before != now) {
-            attend.run(());
-        }
-        now
-    });
+impl Step {
+    pub(super) const ALL: [Self; 3] = [Self::Overview, Self::Connector, Self::Test];
 
-    let entered = Memo::new(move |_| entries.input());
-    let kept = RwSignal::new(untrack(|| entries.input()));
-    let connector_typed = RwSignal::new(false);
-    let unsaved = move || connector_typed.get() || kept.with(|kept| entered.with(|entered| entered != kept));
-
-    let test = TestRun::new();
-    let saves = RwSignal::new(0_u32);
-    let save = Action::new(move |(exists, input): &(bool, DestinationInput)| {
-        let (exists, input) = (*exists, input.clone());
-        async move {
-            let sent = input.clone();
-            if exists {
-                replace_destination(input).await.map(|_| sent)
-            } else {
-                create_destination(input).await.map(|_| sent)
-            }
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Connector => "Streaming Connector",
+            Self::Test => "Connection Test",
         }
-    });
-    Effect::new(move |_| match save.value().get() {
-        None => {}
-        Some(Ok(sent)) => {
-            test.start(sent.connector_ref.clone());
-            kept.set(sent);
-            saved.set(true);
-            saves.update(|saves| *saves += 1);
-            step.set(2);
-        }
-        Some(Err(error)) => {
-            let errors = FieldErrors(error.0.errors.clone());
-            let overview = ["identifier", "name", "description", "tags"];
-            if error.0.code == Code::DuplicateField || overview.iter().any(|field| errors.of(field).is_some()) {
-                step.set(0);
-            }
-            if !errors.is_empty() {
-                attend.run(());
-            }
-            wrong.set(errors);
-            problem.set(Some(error));
-        }
-    });
-    let keep = Callback::new(move |()| {
-        let input = entered.get_untracked();
-        problem.set(None);
-        // By the rules that the server has, too.
-        match input.clone().parse(None) {
-            Err(errors) => {
-                wrong.set(errors);
-                attend.run(());
-            }
-            Ok(_) => {
-                wrong.set(FieldErrors::default());
-                save.dispatch((saved.get_untracked(), input));
-            }
-        }
-    });
-    let shown_problem = move || {
-        let error = problem.get().and_then(|error| wrong.elsewhere(&error));
-        error.map(|error| view! { <ProblemBox error=error /> })
-    };
-    view! {
-        <div class="wizard">
-            <StepList step=step />
-            <div class="wizard-body" node_ref=body>
-                {shown_problem}
-                <Overview course=course exists=exists />
-                <StreamingConnector
-                    course=course
-                    started=started
-                    saving=save.pending()
-                    on_save=keep
-                    typed=connector_typed
-                />
-                <ConnectionTest course=course test=test saves=saves />
-            </div>
-        </div>
-        <Unsaved typed=Signal::derive(unsaved) />
     }
-    .into_any()
 }
 
-/// The steps with their state.
-#[component]
-fn StepList(step: RwSignal<usize>) -> impl IntoView {
-    view! {
-        <ol class="steps" aria-label="Steps">
-            {STEPS
-                .into_iter()
-                .enumerate()
-                .map(|(number, title)| {
-                    view! {
-                        <li
-                            class="step"
-                            class:step-done=move || number < step.get()
-                            aria-current=move || (number == step.get()).then_some("step")
-                        >
-                            <span class="step-mark" aria-hidden="true">
-                                {move || {
-                                    if number < step.get() {
-                                        view! { <Icon shape=Shape::Check /> }.into_any()
-                                    } else {
-                                        (number + 1).into_any()
-                                    }
-                                }}
-                            </span>
-                            {title}
-                            <span class="hidden">{move || if number < step.get() { " (done)" } else { "" }}</span>
-                        </li>
-                    }
-                })
-                .collect_view()}
-        </ol>
+/// The progress through the wizard.
+///
+/// ```text
+/// Overview ──► Connector ──(saved)──► Test
+///     ◄── back ────┘   ◄──── back ─────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WizardState {
+    step: Step,
+    is_saved: bool,
+    saves: u32,
+}
+
+impl WizardState {
+    /// Creates the state for a new destination, or for one that exists.
+    pub(super) fn new(exists: bool) -> Self {
+        Self {
+            step: Step::Overview,
+            is_saved: exists,
+            saves: 0,
+        }
+    }
+
+    /// Returns the step to show.
+    pub(super) fn step(self) -> Step {
+        self.step
+    }
+
+    /// Returns whether the destination exists, so that its id is fixed.
+    pub(super) fn is_saved(self) -> bool {
+        self.is_saved
+    }
+
+    /// Returns how often the destination was saved here.
+    pub(super) fn saves(self) -> u32 {
+        self.saves
+    }
+
+    /// Handles a valid overview.
+    pub(super) fn overview_done(&mut self) {
+        self.step = Step::Connector;
+    }
+
+    /// Handles a saved destination.
+    pub(super) fn saved(&mut self) {
+        self.step = Step::Test;
+        self.is_saved = true;
+        self.saves += 1;
+    }
+
+    /// Handles a refusal to save. Returns to the overview if one of its fields is the cause.
+    pub(super) fn refused(&mut self, error: &ConsoleError) {
+        let is_about = |field: &&str| error.0.of(field).is_some();
+        if error.0.code == Code::DuplicateField || OVERVIEW_FIELDS.iter().any(is_about) {
+            self.step = Step::Overview;
+        }
+    }
+
+    /// Returns to the step before.
+    pub(super) fn back(&mut self) {
+        self.step = match self.step {
+            Step::Overview | Step::Connector => Step::Overview,
+            Step::Test => Step::Connector,
+        };
+    }
+}
+
+/// The values that all steps share.
+#[derive(Clone, Copy)]
+pub(super) struct WizardContext {
+    pub form: DestinationForm,
+    pub state: RwSignal<WizardState>,
+    pub errors: FormErrors,
+    /// Called to focus the first invalid field of the step, or its title if there is none.
+    pub focus_step: Callback<()>,
+}
+
+impl WizardContext {
+    /// Returns whether a step is hidden.
+    pub(super) fn is_hidden(self, step: Step) -> bool {
+        self.state.get().step() != step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use auditstream_model::{FieldErrors, Problem};
+
+    use super::*;
+
+    fn refusal(code: Code, field: Option<&str>) -> ConsoleError {
+        let mut errors = FieldErrors::default();
+        if let Some(field) = field {
+            errors.add(field, "Wrong.");
+        }
+        ConsoleError(Problem::new(code, "…").with_errors(errors.0))
+    }
+
+    #[test]
+    fn saving_leads_to_the_test_and_back_to_what_was_saved() {
+        let mut state = WizardState::new(false);
+        state.overview_done();
+        assert_eq!((state.step(), state.is_saved()), (Step::Connector, false));
+        state.saved();
+        assert_eq!((state.step(), state.is_saved(), state.saves()), (Step::Test, true, 1));
+        state.back();
+        state.saved();
+        assert_eq!((state.step(), state.saves()), (Step::Test, 2));
+    }
+
+    #[test]
+    fn back_ends_at_the_overview() {
+        let mut state = WizardState::new(true);
+        state.saved();
+        for expected in [Step::Connector, Step::Overview, Step::Overview] {
+            state.back();
+            assert_eq!(state.step(), expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_leads_back_to_the_overview_if_its_fields_are_the_cause() {
+        for (error, expected) in [
+            (refusal(Code::InvalidFields, Some("name")), Step::Overview),
+            (refusal(Code::DuplicateField, None), Step::Overview),
+            (refusal(Code::InvalidFields, Some("spec.bucket")), Step::Connector),
+            (refusal(Code::Unavailable, None), Step::Connector),
+        ] {
+            let mut state = WizardState::new(false);
+            state.overview_done();
+            state.refused(&error);
+            assert_eq!((state.step(), state.is_saved()), (expected, false), "{error:?}");
+        }
     }
 }

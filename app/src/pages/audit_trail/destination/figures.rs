@@ -1,0 +1,182 @@
+//! The figures of a destination: status, lag, progress and next run.
+
+use auditstream_model::{AggregateItem, EpochMillis, HeldBack, SignedIn, Status, StreamingDetails};
+use leptos::prelude::*;
+
+use super::super::toggle::{Toggle, ToggleNote, use_toggle};
+use crate::components::format::{bytes, duration, pluralise, with_thousands};
+use crate::components::time::{Now, clock};
+use crate::components::{Icon, Shape, TimeAgo};
+use crate::paths;
+
+/// The cards at the top of the page.
+#[component]
+pub fn Figures(
+    item: Signal<AggregateItem>,
+    /// The time of the next run, epoch ms.
+    next: Signal<EpochMillis>,
+    user: SignedIn,
+    /// Called to load the destination again.
+    refresh: Callback<()>,
+) -> impl IntoView {
+    let toggle = use_toggle(item);
+    view! {
+        <dl class="cards">
+            <div class="card">
+                <dt>"Status"</dt>
+                <dd class="figure-text">
+                    <Toggle item=item user=user state=toggle refresh=refresh />
+                    <ToggleNote state=toggle />
+                </dd>
+            </div>
+            <WaitingCard item=item />
+            <ProgressCard item=item />
+            <NextRunCard item=item next=next />
+        </dl>
+    }
+    .into_any()
+}
+
+#[component]
+fn WaitingCard(item: Signal<AggregateItem>) -> impl IntoView {
+    let now = use_context::<Now>();
+    let behind = move || item.with(|item| item.streaming_details.behind);
+    let text = move || {
+        let now = now.and_then(|now| now.0.get());
+        item.with(|item| waiting(&item.streaming_details, now))
+    };
+    view! {
+        <div class="card">
+            <dt>"Waiting"</dt>
+            <dd>
+                <span class="figure">{move || behind().map_or_else(|| "–".to_owned(), with_thousands)}</span>
+                <span class="block muted">{text}</span>
+            </dd>
+        </div>
+    }
+}
+
+/// Returns `5 events behind, the oldest for 3 min` and the like.
+fn waiting(details: &StreamingDetails, now: Option<EpochMillis>) -> String {
+    let age = match (details.waiting_since, now) {
+        (Some(since), Some(now)) if now > since => format!("the oldest for {}", duration(now - since)),
+        (Some(_), _) => "waiting for the next run".to_owned(),
+        (None, _) => "nothing is waiting".to_owned(),
+    };
+    match details.behind {
+        None => "not activated yet".to_owned(),
+        Some(0) => "up to date".to_owned(),
+        Some(events) => format!("{} behind, {age}", pluralise(events, "event")),
+    }
+}
+
+#[component]
+fn ProgressCard(item: Signal<AggregateItem>) -> impl IntoView {
+    let cursor = move || item.with(|item| item.streaming_details.cursor);
+    let last = move || item.with(|item| item.streaming_details.last_streamed_at);
+    view! {
+        <div class="card">
+            <dt>"Streamed up to"</dt>
+            <dd>
+                <span class="figure">{move || cursor().map_or_else(|| "–".to_owned(), with_thousands)}</span>
+                <span class="block muted">
+                    {move || match last() {
+                        Some(at) => view! { <TimeAgo at=Signal::stored(at) /> }.into_any(),
+                        None => "Not streamed yet".into_any(),
+                    }}
+                </span>
+            </dd>
+        </div>
+    }
+}
+
+#[component]
+fn NextRunCard(item: Signal<AggregateItem>, next: Signal<EpochMillis>) -> impl IntoView {
+    let is_active = move || item.with(|item| item.streaming_destination.status == Status::Active);
+    view! {
+        <div class="card">
+            <dt>"Next run"</dt>
+            <dd>
+                {move || {
+                    if is_active() {
+                        let at = next.get();
+                        view! {
+                            <span class="figure">{clock(at)}</span>
+                            <span class="block muted"><TimeAgo at=Signal::stored(at) ahead=true /></span>
+                        }
+                            .into_any()
+                    } else {
+                        view! {
+                            <span class="figure">"–"</span>
+                            <span class="block muted">"when it is active"</span>
+                        }
+                            .into_any()
+                    }
+                }}
+            </dd>
+        </div>
+    }
+}
+
+/// The settings and findings below the cards.
+#[component]
+pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
+    let place = move || {
+        item.with(|item| {
+            let spec = &item.streaming_destination.spec;
+            let slash = if spec.prefix.as_str().is_empty() { "" } else { "/" };
+            format!("{}{slash}{}", spec.bucket.as_str(), spec.prefix.as_str())
+        })
+    };
+    let connector = move || {
+        item.with(|item| {
+            let info = item.connector_info.as_ref();
+            info.map(|info| (info.name.to_string(), info.identifier.to_string()))
+        })
+    };
+    let held_back = move || item.with(|item| item.streaming_details.held_back);
+    let conditional_writes = move || item.with(|item| item.streaming_details.conditional_writes);
+    view! {
+        <dl class="facts destination-facts">
+            <dt>"Amazon S3 Bucket"</dt>
+            <dd class="mono">{place}</dd>
+            <dt>"Streaming Connector"</dt>
+            <dd>
+                {move || match connector() {
+                    Some((name, id)) => view! { <a href=paths::edit_connector(&id)>{name}</a> }.into_any(),
+                    None => "None".into_any(),
+                }}
+            </dd>
+            {move || held_back().map(|held_back| view! { <HeldBackFact held_back=held_back /> })}
+            <dt>"Conditional writes"</dt>
+            <dd>
+                {move || match conditional_writes() {
+                    None => view! { <span class="muted">"Not checked yet"</span> }.into_any(),
+                    Some(true) => {
+                        view! { <span class="status status-good"><Icon shape=Shape::Check />"The store refuses to overwrite"</span> }
+                            .into_any()
+                    }
+                    Some(false) => {
+                        view! { <span class="status status-warn"><Icon shape=Shape::Warning />"The store ignores If-None-Match"</span> }
+                            .into_any()
+                    }
+                }}
+            </dd>
+        </dl>
+    }
+    .into_any()
+}
+
+#[component]
+fn HeldBackFact(held_back: HeldBack) -> impl IntoView {
+    view! {
+        <dt>"Held back"</dt>
+        <dd title=format!("{} bytes", with_thousands(held_back.bytes))>
+            {format!(
+                "{} ({}) past the retention period, kept until this destination has received them",
+                pluralise(held_back.events, "event"),
+                bytes(held_back.bytes),
+            )}
+        </dd>
+    }
+}

@@ -1,0 +1,48 @@
+//! The notice of new events.
+
+use std::time::Duration;
+
+use auditstream_model::Sequence;
+use leptos::prelude::*;
+use leptos_router::params::ParamsMap;
+
+use super::query::{filter_of, range_of};
+use crate::components::format::with_thousands;
+use crate::features::polling::use_polling;
+use crate::server_functions::trail::newer_events;
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A button that shows how many events are newer than the page, and loads them.
+#[component]
+pub(super) fn NewEvents(
+    query: ParamsMap,
+    /// The latest sequence when the page was loaded.
+    after: Sequence,
+    /// Called to load the page again.
+    reload: Callback<()>,
+) -> impl IntoView {
+    let count = RwSignal::new(0_i64);
+    use_polling(INTERVAL, move || {
+        let (filter, range) = (filter_of(&query), range_of(&query));
+        async move {
+            if let Ok(newer) = newer_events(filter, range, after).await {
+                count.try_set(newer);
+            }
+        }
+    });
+    let text = move || match count.get() {
+        1 => "1 new event".to_owned(),
+        many @ 1_000.. => format!("{} or more new events", with_thousands(many)),
+        many => format!("{} new events", with_thousands(many)),
+    };
+    view! {
+        <div role="status" class="new-events">
+            <Show when=move || count.get() != 0>
+                <button type="button" on:click=move |_| reload.run(())>
+                    {text}
+                </button>
+            </Show>
+        </div>
+    }
+}

@@ -1,9 +1,9 @@
 // The browser tests run against the built binary. Each starts a server of its own, with data of its own and a real
-// S3-compatible store (see tests/server.ts).
+// S3-compatible store (see support/server.ts).
 import { defineConfig } from '@playwright/test';
 
 export default defineConfig({
-  testDir: 'tests',
+  testDir: 'specs',
   timeout: 60_000,
   expect: { timeout: 10_000 },
   workers: 1,

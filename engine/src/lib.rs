@@ -50,7 +50,7 @@
 //! | 11 one destination never delays another | `it::fairness::*`, `it::plans::*` (PostgreSQL), `streaming::limits::tests::failing_destinations_hold_half_at_most` |
 //! | 12 inactive means no new PUT | `it::streaming::a_paused_destination_continues_where_it_stopped`, `it::streaming::a_pause_never_waits_for_the_store_and_nothing_begins_after_it`, `it::replicas::a_pause_on_one_server_holds_for_all` |
 //! | 13 retention never removes what a destination has yet to receive | `it::retention::*` |
-//! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`, the model's `debug_*`, `it::webhook::its_secret_is_never_shown_and_its_changes_are_audit_events`, and `end2end/tests/canary.spec.ts`: a run with marked secrets, searched for wherever it left anything |
+//! | 14 secrets are write-only | `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`, the model's `debug_*`, `it::webhook::its_secret_is_never_shown_and_its_changes_are_audit_events`, and `end2end/specs/canary.spec.ts`: a run with marked secrets, searched for wherever it left anything |
 //! | the host's identity is for those it was given to | `it::credentials::the_hosts_own_identity_is_for_the_accounts_that_were_named` |
 //! | a role is taken on with the account's own external id | `it::credentials::no_account_takes_on_a_role_that_trusts_another_account` |
 //! | a full, locked or lost database is survived and told | `it::database_unavailable::*` |

@@ -1,8 +1,8 @@
 // The answers of every browser test are searched for what opens its server; here they hold it.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Answers } from './answers.ts';
-import { expect, test } from './fixtures.ts';
+import { Answers } from '../support/answers.ts';
+import { expect, test } from '../support/fixtures.ts';
 
 test('a password, a token and the cookie of a session are found in answers', async ({ browser, demo }) => {
   const token = demo.command(['token', 'create', '--name', 'shown', '--scope', 'read']);

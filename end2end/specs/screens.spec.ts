@@ -1,7 +1,7 @@
 // Every screen in both themes, wide and narrow: accessible, and nothing wider than the window.
 import AxeBuilder from '@axe-core/playwright';
-import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { access, connectors, logs, streaming } from './server.ts';
+import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
+import { access, connectors, logs, streaming } from '../support/server.ts';
 
 const screens = [
   '/sign-in',

@@ -1,7 +1,7 @@
 // The server renders every page; the browser brings it to life without changing a word, and without losing one.
 import type { Page } from '@playwright/test';
-import { expect, hydrated, signIn, test } from './fixtures.ts';
-import { access, connectors, logs, streaming } from './server.ts';
+import { expect, hydrated, signIn, test } from '../support/fixtures.ts';
+import { access, connectors, logs, streaming } from '../support/server.ts';
 
 /** Holds the page's program back until told. */
 async function heldBack(page: Page): Promise<() => void> {

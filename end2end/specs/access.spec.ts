@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Browser, BrowserContext, Locator, Page } from '@playwright/test';
 import AxeBuilder from '@axe-core/playwright';
-import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { access, type Demo, streaming } from './server.ts';
+import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
+import { access, type Demo, streaming } from '../support/server.ts';
 
 const ann = { email: 'ann@example.com', password: 'a sentence that ann remembers' };
 

@@ -1,7 +1,7 @@
 // What guards the page in a real browser. Every other test fails, too, when a page breaks its own policy: the browser says
 // so on its console.
-import { expect, hydrated, signIn, test } from './fixtures.ts';
-import { streaming } from './server.ts';
+import { expect, hydrated, signIn, test } from '../support/fixtures.ts';
+import { streaming } from '../support/server.ts';
 
 test.describe('a script that somebody got into a page', () => {
   test.use({ allowed: ['Content Security Policy'] });

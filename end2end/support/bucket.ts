@@ -15,7 +15,7 @@ export type Bucket = {
 /** Reads all objects whose keys hold a text. */
 export function read(demo: Demo, part = ''): Bucket {
   const { endpoint, accessKey, secretKey } = demo.store;
-  const output = execFileSync('python3', ['read_bucket.py', endpoint, 'audit-logs', part], {
+  const output = execFileSync('python3', ['support/read_bucket.py', endpoint, 'audit-logs', part], {
     env: { ...process.env, AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey, AWS_DEFAULT_REGION: 'us-east-1' },
     encoding: 'utf8',
     maxBuffer: 64 << 20,

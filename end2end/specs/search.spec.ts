@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { expect, test } from '@playwright/test';
-import { Evidence, type Exception, leaks } from './search.ts';
-import { Secrets } from './secrets.ts';
+import { Evidence, type Exception, leaks } from '../support/search.ts';
+import { Secrets } from '../support/secrets.ts';
 
 /** The forms in which one secret is found in some bytes. */
 function formsFound(secrets: Secrets, bytes: Buffer | string, item = 'item'): string[] {

@@ -1,7 +1,7 @@
 // States that a person meets when something is not as it should be.
 import type { Page } from '@playwright/test';
-import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { connectors, type Demo, logs, streaming } from './server.ts';
+import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
+import { connectors, type Demo, logs, streaming } from '../support/server.ts';
 
 const viewer = { email: 'viewer@demo.local', password: 'looks but does not touch' };
 

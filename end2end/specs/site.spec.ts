@@ -1,5 +1,5 @@
 // The files that pages load, as browsers cache them.
-import { expect, test } from './fixtures.ts';
+import { expect, test } from '../support/fixtures.ts';
 
 test('the program and the style come compressed, and unchanged files are not sent again', async ({ demo }) => {
   for (const [file, type] of [

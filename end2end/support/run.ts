@@ -128,7 +128,7 @@ export class Run {
 
 /** All rows; with statements, executes them. */
 export function sqlite(server: Installation, ...statements: string[]): string {
-  return execFileSync('python3', ['sqlite.py', join(server.data, 'auditstream.db'), ...statements], { encoding: 'utf8', maxBuffer: 256 << 20 });
+  return execFileSync('python3', ['support/sqlite.py', join(server.data, 'auditstream.db'), ...statements], { encoding: 'utf8', maxBuffer: 256 << 20 });
 }
 
 /** Takes the messages of a webhook, and keeps them as they came. */

@@ -1,11 +1,11 @@
 // Secrets are write-only: a run with marked secrets, and then a search for them wherever it has left anything.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from './fixtures.ts';
-import { Installation } from './installation.ts';
-import { places, receiver, Run, sqlite } from './run.ts';
-import { type Exception, leaks } from './search.ts';
-import { connectors, logs, streaming } from './server.ts';
+import { expect, test } from '../support/fixtures.ts';
+import { Installation } from '../support/installation.ts';
+import { places, receiver, Run, sqlite } from '../support/run.ts';
+import { type Exception, leaks } from '../support/search.ts';
+import { connectors, logs, streaming } from '../support/server.ts';
 
 test.use({ allowed: ['Failed to load resource'] });
 test.setTimeout(90_000);

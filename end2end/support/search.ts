@@ -198,7 +198,7 @@ function unzstd(bytes: Buffer): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'auditstream-zstd-'));
   try {
     writeFileSync(join(folder, 'member.zst'), bytes);
-    return execFileSync('python3', ['unzstd.py', join(folder, 'member.zst')], { maxBuffer: LARGEST });
+    return execFileSync('python3', ['support/unzstd.py', join(folder, 'member.zst')], { maxBuffer: LARGEST });
   } finally {
     rmSync(folder, { recursive: true });
   }

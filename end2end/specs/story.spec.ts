@@ -1,10 +1,10 @@
 // The page "Configure audit streaming", from its first sentence to its last, as an account admin would follow it.
 import { readFileSync } from 'node:fs';
 import type { Locator, Page } from '@playwright/test';
-import { dense, read } from './bucket.ts';
-import { controls } from './controls.ts';
-import { expect, hydrated, picture, signIn, test } from './fixtures.ts';
-import { access, connectors, type Demo, logs, streaming } from './server.ts';
+import { dense, read } from '../support/bucket.ts';
+import { controls } from '../support/controls.ts';
+import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
+import { access, connectors, type Demo, logs, streaming } from '../support/server.ts';
 
 test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
 test.setTimeout(240_000);

@@ -1,5 +1,5 @@
-// The browser tests run against the built binary. Each starts a server of its own, with data of its own and a real
-// S3-compatible store (see support/server.ts).
+// Runs the browser tests against the built binary. Each test starts a server with separate data and
+// a real S3-compatible store; see support/server.ts.
 import { defineConfig } from '@playwright/test';
 
 export default defineConfig({

@@ -1,4 +1,4 @@
-// Who may do what: people, their links and passwords, and API tokens.
+// Users, their links and passwords, and API tokens.
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Browser, BrowserContext, Locator, Page } from '@playwright/test';
@@ -8,7 +8,7 @@ import { access, type Demo, streaming } from '../support/server.ts';
 
 const ann = { email: 'ann@example.com', password: 'a sentence that ann remembers' };
 
-// Being refused is part of these stories.
+// These tests include refusals.
 test.use({ allowed: ['status of 4'] });
 test.setTimeout(120_000);
 
@@ -21,14 +21,14 @@ async function choose(page: Page, email: string, action: string): Promise<void> 
   await page.getByRole('menuitem', { name: action, exact: true }).click();
 }
 
-/** What the dialog shows once; it is closed. */
+/** Returns the secret in the dialog and closes it. */
 async function shownOnce(page: Page): Promise<string> {
   const dialog = page.getByRole('dialog').filter({ hasText: 'not shown again' });
   const secret = await dialog.locator('.one-time-secret code').innerText();
   await page.keyboard.press('Escape');
   await dialog.getByRole('button', { name: 'Done' }).click();
   await expect(dialog).toBeHidden();
-  // Not in the page any more, hidden or not.
+  // It is no longer in the page, not even hidden.
   expect(await page.content()).not.toContain(secret);
   return secret;
 }
@@ -43,7 +43,7 @@ async function invite(page: Page, email: string, role: string): Promise<string> 
   return shownOnce(page);
 }
 
-/** Somebody else's browser. */
+/** Opens another user's browser. */
 async function elsewhere(browser: Browser, options: Parameters<Browser['newContext']>[0] = {}): Promise<{ context: BrowserContext; page: Page }> {
   const context = await browser.newContext(options);
   return { context, page: await context.newPage() };
@@ -57,7 +57,7 @@ async function enter(page: Page, demo: Demo, person: { email: string; password: 
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-test('somebody is invited, looks, is made an admin at the next click, signed out, and removed', async ({ page, demo, browser }) => {
+test('an invited user can look, becomes an admin, is signed out, and is removed', async ({ page, demo, browser }) => {
   await signIn(page, demo, access);
   await expect(row(page, demo.email)).toContainText('You');
   const link = await invite(page, ann.email, 'account_viewer');
@@ -78,7 +78,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page.locator('form')).toHaveCount(0);
   });
 
-  await test.step('A viewer looks, and sees neither people nor tokens', async () => {
+  await test.step('A viewer can see neither users nor tokens', async () => {
     await other.page.goto(`${demo.address}${access}`);
     await hydrated(other.page);
     await expect(other.page.getByText('Your role, Account Viewer, can look but not change.')).toBeVisible();
@@ -95,7 +95,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     expect(refused).toEqual([403, 403]);
   });
 
-  await test.step('Another role counts from the next click', async () => {
+  await test.step('Another role takes effect with the next click', async () => {
     await page.reload();
     await hydrated(page);
     await expect(row(page, ann.email)).toContainText('Active');
@@ -105,7 +105,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page.getByRole('link', { name: 'New Streaming Destination' }).first()).toBeVisible();
   });
 
-  await test.step('Signed out everywhere, and back with a new password', async () => {
+  await test.step('Sign out everywhere, then sign in with a new password', async () => {
     await choose(page, ann.email, 'Sign out everywhere');
     await expect(page.getByText('Signed out everywhere.')).toBeVisible();
     await other.page.reload();
@@ -120,7 +120,7 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page).toHaveURL(`${demo.address}/settings`);
   });
 
-  await test.step('Removed after a question', async () => {
+  await test.step('Remove after confirmation', async () => {
     await choose(page, ann.email, 'Remove');
     const question = page.getByRole('dialog', { name: 'Remove user' });
     await question.getByRole('button', { name: 'Cancel' }).click();
@@ -133,14 +133,14 @@ test('somebody is invited, looks, is made an admin at the next click, signed out
     await expect(other.page).toHaveURL(/\/sign-in/);
   });
 
-  await test.step('It is all in Sign-ins', async () => {
+  await test.step('Sign-ins shows all of that', async () => {
     await page.getByRole('link', { name: 'Sign-ins', exact: true }).click();
     await expect(row(page, ann.email).first()).toContainText('Signed');
   });
   await other.context.close();
 });
 
-test('an invitation is renewed and withdrawn, and an address is invited once', async ({ page, demo, browser }) => {
+test('an invitation can be renewed and withdrawn, and an address can be invited once', async ({ page, demo, browser }) => {
   await signIn(page, demo, access);
   const first = await invite(page, ann.email, 'account_viewer');
   await choose(page, ann.email, 'New link');
@@ -167,7 +167,7 @@ test('an invitation is renewed and withdrawn, and an address is invited once', a
   }
 });
 
-test('the last admin stays one, and is told beside the row', async ({ page, demo }) => {
+test('the last admin keeps the role, and the row says why', async ({ page, demo }) => {
   await signIn(page, demo, access);
   const role = page.getByLabel(`Role of ${demo.email}`);
   await role.selectOption('account_viewer');
@@ -183,7 +183,7 @@ test('the last admin stays one, and is told beside the row', async ({ page, demo
   await expect(page.getByRole('menuitem', { name: 'Remove' })).toBeDisabled();
 });
 
-test('a token is made, used, revoked and refused', async ({ page, demo }) => {
+test('a token can be created and used, and is refused once revoked', async ({ page, demo }) => {
   await signIn(page, demo, `${access}/tokens`);
   const make = page.getByRole('button', { name: 'New API token' });
   await make.click();
@@ -233,7 +233,7 @@ test('a token is made, used, revoked and refused', async ({ page, demo }) => {
   expect((await ask('GET')).status).toBe(401);
 });
 
-test('another password ends the other sessions and not this one; signing out everywhere ends this one, too', async ({ page, demo, browser }) => {
+test('changing the password ends the other sessions; signing out everywhere ends this one as well', async ({ page, demo, browser }) => {
   await signIn(page, demo, `${access}/you`);
   const other = await elsewhere(browser);
   await enter(other.page, demo, { email: demo.email, password: demo.password });
@@ -265,7 +265,7 @@ test('another password ends the other sessions and not this one; signing out eve
   await expect(page).toHaveURL(/\/sign-in/);
 });
 
-test('the page works with the keyboard alone', async ({ page, demo }) => {
+test('the users page works with the keyboard alone', async ({ page, demo }) => {
   demo.command(['user', 'create', '--email', ann.email, '--role', 'account_viewer'], { AUDITSTREAM_PASSWORD: ann.password });
   await signIn(page, demo, access);
   await page.getByRole('button', { name: `Actions for ${ann.email}` }).focus();
@@ -285,8 +285,8 @@ test('the page works with the keyboard alone', async ({ page, demo }) => {
 test.describe('a connection test', () => {
   test.use({ allowed: ['status of 4', 'net::ERR', 'network error'] });
 
-  test('shows its steps as they run, and says so when the server is away in the middle', async ({ page, demo }) => {
-    // Takes connections and says nothing.
+  test('shows its steps as they run, and reports a lost connection to the server', async ({ page, demo }) => {
+    // Accepts connections and never responds.
     const silent = createServer(() => {}).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const token = demo.command(['token', 'create', '--name', 'maker', '--scope', 'admin']);
@@ -324,13 +324,13 @@ test.describe('a connection test', () => {
 test.describe('without JavaScript', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('an invitation works, and a refused password leaves it good', async ({ page, demo, browser }) => {
+  test('an invitation works, and a refused password does not use it up', async ({ page, demo, browser }) => {
     const admin = await elsewhere(browser, { baseURL: demo.address, javaScriptEnabled: true });
     await signIn(admin.page, demo, access);
     const link = await invite(admin.page, ann.email, 'account_viewer');
     await admin.context.close();
     await page.goto(link);
-    // The browser checks the length by itself; the server does so whatever the browser does.
+    // The browser checks the length, and so does the server.
     const refused = await page.request.post('/invitation', {
       form: { token: new URL(link).searchParams.get('token') ?? '', password: 'short' },
     });

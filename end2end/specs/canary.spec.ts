@@ -1,4 +1,4 @@
-// Secrets are write-only: a run with marked secrets, and then a search for them wherever it has left anything.
+// Secrets are write-only: a run with marked secrets, then a search for them in all its traces.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '../support/fixtures.ts';
@@ -10,10 +10,10 @@ import { connectors, logs, streaming } from '../support/server.ts';
 test.use({ allowed: ['Failed to load resource'] });
 test.setTimeout(90_000);
 
-/** Statements of this database fail, so that what was asked for ends as an error of the server. */
+/** Triggers that make statements fail, so that requests end as server errors. */
 const faults = ['connector', 'session', 'webhook', 'console_user'].flatMap((table) => ['INSERT', 'UPDATE'].map((verb) => ({ table, verb })));
 
-test('marked secrets are found nowhere but where they are shown by design', async ({ page, demo, context }) => {
+test('marked secrets are found only where they are shown by design', async ({ page, demo, context }) => {
   const run = new Run(page);
   const { secrets, evidence, recorder } = run;
   const { planted } = secrets;
@@ -64,14 +64,14 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       await fetch(`${recorder.address}/sign-in`, { method: 'POST', body: mistaken, redirect: 'manual' });
       const twice = new URLSearchParams([['email', email], ['password', wrongPassword], ['password', password]]).toString();
       for (const [type, body] of [['application/x-www-form-urlencoded', twice], ['application/json', JSON.stringify({ email, password })]] as const) {
-        const answer = await fetch(`${recorder.address}/sign-in`, { method: 'POST', headers: { 'content-type': type }, body });
-        expect(answer.status).toBeGreaterThanOrEqual(400);
+        const response = await fetch(`${recorder.address}/sign-in`, { method: 'POST', headers: { 'content-type': type }, body });
+        expect(response.status).toBeGreaterThanOrEqual(400);
       }
       await run.signIn(email, password);
       await expect(page).toHaveURL(`${recorder.address}${streaming}?q=${planted.word}`);
     });
 
-    await test.step('Connectors: made with wrong secrets, tested, edited, tested', async () => {
+    await test.step('Connectors: created with wrong secrets, tested, corrected, tested', async () => {
       await run.look(`${connectors}/new`);
       await page.getByLabel('Name', { exact: true }).fill('right');
       await page.getByLabel('Access key').fill(demo.store.accessKey);
@@ -98,7 +98,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       await run.look();
     });
 
-    await test.step('The wizard: a connector of its own, whose test fails; another, whose test passes', async () => {
+    await test.step('The wizard: a new connector, whose test fails; another, whose test passes', async () => {
       await run.look(`${streaming}/new`);
       await page.getByLabel('Name', { exact: true }).fill('archive');
       await page.getByRole('button', { name: 'Continue', exact: true }).click();
@@ -161,7 +161,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
           expect(status).not.toBe(404);
         }
       }
-      for (const wrong of [secrets.text('token that is none', '.'), secrets.text('API token that is none', '.').padStart(64, 'auditstream_')]) {
+      for (const wrong of [secrets.text('unknown token', '.'), secrets.text('unknown API token', '.').padStart(64, 'auditstream_')]) {
         expect((await run.call(wrong, 'GET', '/v1/connectors')).status).toBe(401);
       }
     });
@@ -179,7 +179,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       expect((await run.call(admin, 'GET', '/v1/webhook')).status).toBe(200);
     });
 
-    await test.step('Access: somebody invited, a token made, a password changed', async () => {
+    await test.step('Access: an invited user, a new token, a changed password', async () => {
       const invited = await run.call(admin, 'POST', '/v1/users', { email: 'invited@example.com', role: 'account_viewer' });
       expect(invited.status).toBe(201);
       const link = new URL((JSON.parse(invited.text) as { link: string }).link);
@@ -232,7 +232,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       sqlite(server, faults.map(({ table, verb }) => `DROP TRIGGER ${table}_${verb};`).join('\n'));
     });
 
-    await test.step('Every page and every answer, for a viewer and for the admin', async () => {
+    await test.step('Every page and every response, for a viewer and for the admin', async () => {
       server.command(['user', 'create', '--email', 'viewer@example.com', '--role', 'account_viewer'], { AUDITSTREAM_PASSWORD: viewerPassword });
       for (const [who, word] of [['viewer@example.com', viewerPassword], [email, password]] as const) {
         await run.look('/sign-in');
@@ -250,12 +250,12 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       ]) {
         await run.call(admin, 'GET', path);
       }
-      expect((await run.call(secrets.text('metrics token that is none', '.'), 'GET', '/metrics')).status).toBe(401);
+      expect((await run.call(secrets.text('unknown metrics token', '.'), 'GET', '/metrics')).status).toBe(401);
       expect((await run.call(metricsToken, 'GET', '/metrics')).status).toBe(200);
       expect((await run.call(admin, 'DELETE', '/v1/connectors/api')).status).toBe(204);
     });
 
-    await test.step('What is there while it runs, and what scripts can read', async () => {
+    await test.step('The data of the running server, and everything that scripts can read', async () => {
       server.command(['user', 'reset-password', '--email', 'viewer@example.com'], { AUDITSTREAM_PASSWORD: secrets.text('password that was reset') });
       await page.evaluate((word) => localStorage.setItem('planted', word), planted.word);
       await run.keepStorage();
@@ -263,8 +263,8 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       const names = ['auditstream.db', 'auditstream.db-wal', 'auditstream.db-shm'];
       for (const name of names) expect(readFileSync(join(server.data, name)).length).toBeGreaterThan(0);
       await server.end();
-      // What is logged by the libraries that handle secrets is among it.
-      for (const target of ['TRACE', 'aws_sigv4', 'aws_smithy_runtime', 'hyper_util', 'sqlx']) expect(server.said().includes(target), target).toBe(true);
+      // The log includes the libraries that handle secrets.
+      for (const target of ['TRACE', 'aws_sigv4', 'aws_smithy_runtime', 'hyper_util', 'sqlx']) expect(server.output().includes(target), target).toBe(true);
       run.keepStopped(server, 'server');
     });
 
@@ -274,10 +274,10 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
       evidence.add(places.log, 'refused', readFileSync(server.log));
     });
 
-    await test.step('The first start, by the link that is printed', async () => {
+    await test.step('The first start, with the printed link', async () => {
       await fresh.start();
       recorder.server = fresh.address;
-      const token = fresh.said().match(/\/setup\?token=(\S+)/)![1]!;
+      const token = fresh.output().match(/\/setup\?token=(\S+)/)![1]!;
       secrets.random('token of the set-up link', token);
       secrets.knownKey('master key of the data folder', readFileSync(join(fresh.data, 'master.key'), 'utf8').trim());
       await context.clearCookies();
@@ -299,7 +299,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
     });
 
     evidence.addFolder(places.objects, demo.bucket);
-    run.keepAnswers();
+    run.keepResponses();
     expect(evidence.items(places.webhook).length).toBeGreaterThan(2);
 
     const setup = 'token of the set-up link';
@@ -329,7 +329,7 @@ test('marked secrets are found nowhere but where they are shown by design', asyn
         { secret: name, place: places.cookies, item: /^POST \/(sign-in|setup|api\/account\/password) /, why: 'it is the cookie' }
       )),
     ];
-    // Where the planted word is not found, nothing would be.
+    // If the planted word is not found, secrets would not be found either.
     const met = evidence.search([planted], Object.values(places));
     expect(new Set(met.map(({ place }) => place))).toEqual(new Set(Object.values(places)));
     for (const extension of ['gz', 'zst', 'json']) {

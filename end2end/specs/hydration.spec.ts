@@ -1,10 +1,10 @@
-// The server renders every page; the browser brings it to life without changing a word, and without losing one.
+// The server renders every page; hydration in the browser changes no text and loses no entry.
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test } from '../support/fixtures.ts';
 import { access, connectors, logs, streaming } from '../support/server.ts';
 
-/** Holds the page's program back until told. */
-async function heldBack(page: Page): Promise<() => void> {
+/** Delays the WebAssembly until the returned function is called. */
+async function delayWasm(page: Page): Promise<() => void> {
   let release = () => {};
   const held = new Promise<void>((done) => (release = done));
   await page.route('**/*.wasm', async (route) => {
@@ -14,7 +14,7 @@ async function heldBack(page: Page): Promise<() => void> {
   return release;
 }
 
-/** The page's text and labels; times become relative once it lives, so only that there is one counts. */
+/** The text of the page without its times, which hydration makes relative. */
 async function text(page: Page): Promise<string> {
   return page.evaluate(() => {
     const copy = document.body.cloneNode(true) as HTMLElement;
@@ -28,9 +28,9 @@ async function text(page: Page): Promise<string> {
 }
 
 for (const path of ['/settings', logs, streaming, `${streaming}/new`, `${streaming}/demo_archive`, `${streaming}/demo_archive/edit`, connectors, `${connectors}/new`, `${connectors}/demo_s3/edit`, access, `${access}/tokens`, `${access}/sign-ins`, `${access}/you`]) {
-  test(`${path} says the same before and after it lives`, async ({ page, demo }) => {
+  test(`${path} has the same text before and after hydration`, async ({ page, demo }) => {
     await signIn(page, demo, '/settings');
-    const release = await heldBack(page);
+    const release = await delayWasm(page);
     await page.goto(path, { waitUntil: 'domcontentloaded' });
     const rendered = await text(page);
     expect(rendered).toContain('Account Settings');
@@ -40,20 +40,20 @@ for (const path of ['/settings', logs, streaming, `${streaming}/new`, `${streami
   });
 }
 
-test('what was typed while the program was held back three seconds is still there', async ({ page, demo }) => {
+test('entries typed three seconds before hydration are kept', async ({ page, demo }) => {
   await signIn(page, demo, '/settings');
-  const release = await heldBack(page);
+  const release = await delayWasm(page);
   await page.goto(`${streaming}/new`, { waitUntil: 'domcontentloaded' });
   await page.getByLabel('Name', { exact: true }).pressSequentially('Early bird', { delay: 20 });
-  await page.getByLabel('Description (optional)').fill('Typed before the page lived');
+  await page.getByLabel('Description (optional)').fill('Typed before hydration');
   await new Promise((done) => setTimeout(done, 3_000));
   await expect(page.locator('html')).not.toHaveAttribute('data-hydrated');
   release();
   await hydrated(page);
   await expect(page.getByLabel('Name', { exact: true })).toHaveValue('Early bird');
   await expect(page.getByLabel('Id', { exact: true })).toHaveValue('Early_bird');
-  await expect(page.getByLabel('Description (optional)')).toHaveValue('Typed before the page lived');
-  // What follows works on what was typed.
+  await expect(page.getByLabel('Description (optional)')).toHaveValue('Typed before hydration');
+  // The next step uses the entries.
   await page.getByRole('button', { name: 'Continue', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Streaming Connector' })).toBeVisible();
 });
@@ -61,7 +61,7 @@ test('what was typed while the program was held back three seconds is still ther
 test.describe('without JavaScript', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('sign-in, lists, filters and toggles work; the wizard says that it needs it', async ({ page, demo }) => {
+  test('sign-in, lists, filters and toggles work; the wizard says that it requires JavaScript', async ({ page, demo }) => {
     await page.goto(streaming);
     await page.getByLabel('E-mail').fill(demo.email);
     await page.getByLabel('Password').fill(demo.password);

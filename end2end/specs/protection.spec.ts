@@ -1,12 +1,12 @@
-// What guards the page in a real browser. Every other test fails, too, when a page breaks its own policy: the browser says
-// so on its console.
+// The protection of pages in a real browser. Every other test also fails if a page violates its
+// content security policy, because the browser reports that on its console.
 import { expect, hydrated, signIn, test } from '../support/fixtures.ts';
 import { streaming } from '../support/server.ts';
 
-test.describe('a script that somebody got into a page', () => {
+test.describe('an injected script', () => {
   test.use({ allowed: ['Content Security Policy'] });
 
-  test('does not run, nor does a style or an answer of another site come in', async ({ page, demo }) => {
+  test('does not run, and styles and responses of other sites are blocked', async ({ page, demo }) => {
     await signIn(page, demo, '/settings');
     const outcome = await page.evaluate(async () => {
       const violated: string[] = [];
@@ -21,7 +21,7 @@ test.describe('a script that somebody got into a page', () => {
       base.href = 'https://evil.example.com/';
       document.head.append(base);
       const elsewhere = await fetch('http://127.0.0.1:9/').then(() => 'came', () => 'kept out');
-      // An error of an image comes later.
+      // Images report errors later.
       await new Promise((done) => setTimeout(done, 500));
       return { violated, elsewhere, planted: 'planted' in window, base: document.baseURI };
     });
@@ -34,7 +34,7 @@ test.describe('a script that somebody got into a page', () => {
   });
 });
 
-test('the demo is used under every name of this host, and no page shows it in a frame', async ({ page, demo }) => {
+test('the demo works under every name of this host, and no page can frame it', async ({ page, demo }) => {
   const port = new URL(demo.address).port;
   for (const host of ['localhost', '127.0.0.1']) {
     await page.goto(`http://${host}:${port}/sign-in`);

@@ -1,4 +1,4 @@
-// Every screen in both themes, wide and narrow: accessible, and nothing wider than the window.
+// Every screen in both themes and two widths: accessible, and never wider than the window.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
 import { access, connectors, logs, streaming } from '../support/server.ts';
@@ -52,7 +52,7 @@ test('the wizard works with the keyboard alone', async ({ page, demo }) => {
   const press = async (...keys: string[]) => {
     for (const key of keys) await page.keyboard.press(key);
   };
-  /** Goes forward until the control of this name has the focus. */
+  /** Presses Tab until the control with this name has the focus. */
   const reach = async (name: RegExp | string) => {
     for (let steps = 0; steps < 60; steps++) {
       const label = await page.evaluate(() => {

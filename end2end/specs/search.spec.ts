@@ -1,4 +1,4 @@
-// The search for secrets finds them: in every form, in every compression, and wherever they may lie.
+// The search for secrets finds them in every form and compression, at any offset.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { expect, test } from '@playwright/test';
 import { Evidence, type Exception, leaks } from '../support/search.ts';
 import { Secrets } from '../support/secrets.ts';
 
-/** The forms in which one secret is found in some bytes. */
+/** Returns the forms in which secrets are found in some bytes. */
 function formsFound(secrets: Secrets, bytes: Buffer | string, item = 'item'): string[] {
   const evidence = new Evidence();
   evidence.add('place', item, bytes);
@@ -25,7 +25,7 @@ function zstd(text: string): Buffer {
   return bytes;
 }
 
-test('a secret is found in every form, wherever it begins', () => {
+test('a secret is found in every form and at any offset', () => {
   const secrets = new Secrets();
   const secret = secrets.text('secret');
   const bytes = Buffer.from(secret);
@@ -60,12 +60,12 @@ test('a secret is found in every form, wherever it begins', () => {
   for (const [form, text] of Object.entries(written)) {
     for (const before of ['', 'x', 'xy', 'xyz']) {
       const found = formsFound(secrets, Buffer.concat([Buffer.from(before), Buffer.from(text), Buffer.from('after')]));
-      expect(new Set(found).size, `${form} behind “${before}”`).toBeGreaterThan(0);
+      expect(new Set(found).size, `${form} after “${before}”`).toBeGreaterThan(0);
     }
   }
 });
 
-test('one half of a secret, and a key as bytes and as text, are found', () => {
+test('half of a secret is found, and a key both as bytes and as text', () => {
   const secrets = new Secrets();
   const secret = secrets.text('secret', ' ');
   const key = secrets.key('key', 'whsec_');
@@ -79,9 +79,9 @@ test('one half of a secret, and a key as bytes and as text, are found', () => {
   expect(formsFound(secrets, new Secrets().text('of another run'))).toEqual([]);
 });
 
-test('what is compressed is unpacked, in the middle of other bytes and more than once', () => {
+test('compressed data is unpacked inside other bytes and more than once', () => {
   const secrets = new Secrets();
-  // Of few different letters, so that no compression leaves it as it is.
+  // Hexadecimal, so that every compression changes it.
   const text = Buffer.from(secrets.text('secret')).toString('hex');
   const packed: Record<string, Buffer> = {
     gzip: gzipSync(text),
@@ -99,7 +99,7 @@ test('what is compressed is unpacked, in the middle of other bytes and more than
   }
 });
 
-test('an object that cannot be unpacked, a place without bytes and a place that nobody named are errors', () => {
+test('a broken object, an empty place and an unnamed place are errors', () => {
   const secrets = new Secrets();
   secrets.text('secret');
   expect(() => formsFound(secrets, 'no gzip', 'object.ndjson.gz')).toThrow('object.ndjson.gz cannot be unpacked');
@@ -110,27 +110,27 @@ test('an object that cannot be unpacked, a place without bytes and a place that 
   expect(() => evidence.search(secrets.all, ['log', 'database'])).toThrow('nothing to see in: database');
   evidence.add('database', 'empty.db', '');
   expect(() => evidence.search(secrets.all, ['log', 'database'])).toThrow('nothing to see in: database');
-  expect(() => evidence.search(secrets.all, ['log'])).toThrow('places that nobody named: database');
+  expect(() => evidence.search(secrets.all, ['log'])).toThrow('places that were not named: database');
 });
 
-test('an exception allows its secret in its place alone, and must be needed', () => {
+test('an exception applies to its secret and place only, and must apply', () => {
   const secrets = new Secrets();
   const token = secrets.text('token');
   const evidence = new Evidence();
-  evidence.add('answers', 'POST /v1/tokens', token);
-  const shown: Exception = { secret: 'token', place: 'answers', item: /^POST/, why: 'shown once' };
-  const search = () => evidence.search(secrets.all, ['answers']);
+  evidence.add('responses', 'POST /v1/tokens', token);
+  const shown: Exception = { secret: 'token', place: 'responses', item: /^POST/, why: 'shown once' };
+  const search = () => evidence.search(secrets.all, ['responses']);
   expect(leaks(search(), [shown])).toEqual([]);
-  evidence.add('answers', 'GET /v1/tokens', JSON.stringify([{ token }]));
-  expect(leaks(search(), [shown])).toContain('token: answers: GET /v1/tokens: raw at 11');
+  evidence.add('responses', 'GET /v1/tokens', JSON.stringify([{ token }]));
+  expect(leaks(search(), [shown])).toContain('token: responses: GET /v1/tokens: raw at 11');
   expect(leaks(search(), [shown]).some((leak) => leak.includes('POST'))).toBe(false);
   expect(() => leaks(search(), [shown, { ...shown, place: 'log' }])).toThrow('token was met 0 times in log');
-  evidence.add('answers', 'POST /v1/tokens', `${token} ${token}`);
+  evidence.add('responses', 'POST /v1/tokens', `${token} ${token}`);
   const halves = secrets.all[0]!.pieces.length;
-  expect(() => leaks(search(), [{ ...shown, times: halves }])).toThrow(`token was met ${3 * halves} times in answers (shown once)`);
+  expect(() => leaks(search(), [{ ...shown, times: halves }])).toThrow(`token was met ${3 * halves} times in responses (shown once)`);
 });
 
-test('a folder is searched with all that is below it', () => {
+test('a folder is searched with all its subfolders', () => {
   const folder = mkdtempSync(join(tmpdir(), 'auditstream-search-'));
   const secrets = new Secrets();
   execFileSync('mkdir', ['-p', join(folder, 'deep/er')]);

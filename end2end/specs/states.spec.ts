@@ -1,4 +1,4 @@
-// States that a person meets when something is not as it should be.
+// The states of the console when something is missing, refused or broken.
 import type { Page } from '@playwright/test';
 import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts';
 import { connectors, type Demo, logs, streaming } from '../support/server.ts';
@@ -15,7 +15,7 @@ function admin(demo: Demo): { email: string; password: string } {
   return { email: demo.email, password: demo.password };
 }
 
-test('a wrong password is refused in words, and nothing typed goes into the address', async ({ page, demo }) => {
+test('a wrong password is refused with a message, and no entry appears in the address', async ({ page, demo }) => {
   await page.goto('/sign-in');
   await signInAs(page, { email: demo.email, password: 'not the password' });
   await expect(page.getByText('The e-mail or the password is wrong')).toBeVisible();
@@ -24,7 +24,7 @@ test('a wrong password is refused in words, and nothing typed goes into the addr
   await expect(page.getByLabel('Password')).toBeFocused();
 });
 
-test('a viewer sees everything, can change nothing, and is told why', async ({ page, demo }) => {
+test('a viewer can see everything and change nothing, and every page says why', async ({ page, demo }) => {
   demo.command(['user', 'create', '--email', viewer.email, '--role', 'account_viewer'], { AUDITSTREAM_PASSWORD: viewer.password });
   await page.goto(streaming);
   await signInAs(page, viewer);
@@ -54,10 +54,10 @@ test('a viewer sees everything, can change nothing, and is told why', async ({ p
   await expect(page.getByRole('region', { name: 'Audit events' })).toBeVisible();
 });
 
-test.describe('with streaming switched off', () => {
+test.describe('with streaming disabled', () => {
   test.use({ settings: { PL_AUDIT_LOG_STREAMING_ENABLED: 'false' }, allowed: ['404 (Not Found)'] });
 
-  test('the tab is hidden, and its address says so', async ({ page, demo }) => {
+  test('the tab is hidden, and its address says that streaming is not enabled', async ({ page, demo }) => {
     await signIn(page, demo, logs);
     await expect(page.getByRole('link', { name: 'Audit Logs' })).toBeVisible();
     await expect(page.getByRole('link', { name: 'Audit Log Streaming' })).toHaveCount(0);
@@ -72,7 +72,7 @@ test.describe('with streaming switched off', () => {
 test.describe('a destination that fails', () => {
   test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
 
-  test('says what is wrong and what to do, and recovers by itself once it is mended', async ({ page, demo }) => {
+  test('shows the cause and the fix, and recovers by itself once fixed', async ({ page, demo }) => {
     await signIn(page, demo, `${streaming}/demo_archive/edit`);
     const bucket = async (name: string) => {
       await page.getByRole('button', { name: 'Continue', exact: true }).click();
@@ -89,7 +89,7 @@ test.describe('a destination that fails', () => {
     await page.getByRole('button', { name: 'Details of Demo archive' }).click();
     await expect(page.getByText('Check the bucket\'s name')).toBeVisible();
     await picture(page, 'failing');
-    // Nobody is needed for what is not streamed to.
+    // An inactive destination needs no attention.
     await page.getByRole('switch', { name: 'Stream to Demo archive' }).click();
     await expect(page.getByText('the last run failed')).toBeVisible();
     await expect(page.getByText('Failing')).toHaveCount(0);
@@ -105,10 +105,10 @@ test.describe('a destination that fails', () => {
   });
 });
 
-test.describe('what is typed', () => {
+test.describe('an unsaved entry', () => {
   test.use({ allowed: ['409 (Conflict)'] });
 
-  test('is not lost by links or the end of the page without a question', async ({ page, demo }) => {
+  test('is not lost by following a link or closing the page without confirmation', async ({ page, demo }) => {
     await signIn(page, demo, streaming);
     await page.getByRole('link', { name: 'New Streaming Destination' }).click();
     const name = page.getByLabel('Name', { exact: true });
@@ -144,7 +144,7 @@ test.describe('what is typed', () => {
     await expect(page).toHaveURL(connectors);
   });
 
-  test('for a new connector stays until it is saved or cancelled', async ({ page, demo }) => {
+  test('for a new connector is kept until it is saved or cancelled', async ({ page, demo }) => {
     await signIn(page, demo, `${streaming}/demo_archive/edit`);
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
     const dialog = page.getByRole('dialog');
@@ -163,7 +163,7 @@ test.describe('what is typed', () => {
     await expect(dialog.getByLabel('Name', { exact: true })).toHaveValue('');
   });
 
-  test('wrong is told at its field alone, all at once, and no more once the field is edited', async ({ page, demo }) => {
+  test('that is invalid is reported once, next to its field, until the field is edited', async ({ page, demo }) => {
     await signIn(page, demo, `${connectors}/new`);
     await page.getByLabel('Region').fill('Mars!');
     await page.getByText('AWS Backoff Strategy').click();
@@ -189,7 +189,7 @@ test.describe('what is typed', () => {
 });
 
 test.describe('the wizard', () => {
-  test('keeps the focus, tells of a replaced tag, and leaves its options open', async ({ page, demo }) => {
+  test('keeps the focus, reports a replaced tag, and leaves its options open', async ({ page, demo }) => {
     await signIn(page, demo, `${streaming}/new`);
     const go = page.getByRole('button', { name: 'Continue', exact: true });
     const name = page.getByLabel('Name', { exact: true });
@@ -227,8 +227,8 @@ test.describe('the wizard', () => {
   });
 });
 
-test.describe('when there is nothing yet', () => {
-  test('one sentence, one button and one link to the documentation', async ({ page, demo }) => {
+test.describe('with an empty account', () => {
+  test('lists show one sentence, one button and one link to the documentation', async ({ page, demo }) => {
     await signIn(page, demo, `${streaming}/new`);
     await page.getByLabel('Name', { exact: true }).fill('Second');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
@@ -273,7 +273,7 @@ test.describe('when there is nothing yet', () => {
 test.describe('when the session ends', () => {
   test.use({ allowed: ['401 (Unauthorized)'] });
 
-  test('signing in is asked for over the page, and nothing typed is lost', async ({ page, demo, context }) => {
+  test('the page asks to sign in again and loses no entry', async ({ page, demo, context }) => {
     await signIn(page, demo, `${streaming}/new`);
     await page.getByLabel('Name', { exact: true }).fill('Kept');
     await context.clearCookies();
@@ -293,7 +293,7 @@ test.describe('when the session ends', () => {
     expect(stored).toBe('[{},{}]');
   });
 
-  test('a page that could not be loaded is loaded when somebody has signed in again', async ({ page, demo, context }) => {
+  test('a page that could not be loaded is loaded after signing in again', async ({ page, demo, context }) => {
     await signIn(page, demo, logs);
     await context.clearCookies();
     await page.getByRole('link', { name: 'Audit Log Streaming' }).click();
@@ -307,10 +307,10 @@ test.describe('when the session ends', () => {
   });
 });
 
-test.describe('what changes while one looks', () => {
+test.describe('changes while a page is open', () => {
   test.use({ allowed: ['401 (Unauthorized)', '404 (Not Found)'] });
 
-  test('an ended session is asked for over the page, and a destination deleted elsewhere is told of', async ({ page, demo, context }) => {
+  test('an ended session asks to sign in, and a destination deleted elsewhere is reported', async ({ page, demo, context }) => {
     await signIn(page, demo, `${streaming}/demo_archive`);
     await context.clearCookies();
     const dialog = page.getByRole('dialog', { name: 'Sign in again' });
@@ -329,10 +329,10 @@ test.describe('what changes while one looks', () => {
   });
 });
 
-test.describe('when the server is away', () => {
+test.describe('when the server is down', () => {
   test.use({ allowed: ['Failed to load resource', 'net::ERR_CONNECTION_REFUSED'] });
 
-  test('the table says so, and goes on when it is back', async ({ page, demo }) => {
+  test('the table says so and continues when the server is back', async ({ page, demo }) => {
     await signIn(page, demo, streaming);
     await page.getByRole('switch', { name: 'Stream to Demo archive' }).click();
     await expect(page.getByText(/^Active\. First run started/)).toBeVisible();
@@ -344,10 +344,10 @@ test.describe('when the server is away', () => {
   });
 });
 
-test.describe('what is gone', () => {
+test.describe('a deleted object', () => {
   test.use({ allowed: ['404 (Not Found)'] });
 
-  test('a destination and a connector that are gone are told of', async ({ page, demo }) => {
+  test('is reported as missing: a destination and a connector', async ({ page, demo }) => {
     await signIn(page, demo, '/settings');
     for (const path of [`${streaming}/gone`, `${streaming}/gone/edit`]) {
       await page.goto(path);

@@ -1,4 +1,5 @@
-// The page "Configure audit streaming", from its first sentence to its last, as an account admin would follow it.
+// The reference page "Configure audit streaming" from the first to the last sentence, as an account
+// admin would follow it.
 import { readFileSync } from 'node:fs';
 import type { Locator, Page } from '@playwright/test';
 import { dense, read } from '../support/bucket.ts';
@@ -12,13 +13,13 @@ test.setTimeout(240_000);
 const recorded = readFileSync('../testkit/data/events.ndjson', 'utf8');
 
 async function send(demo: Demo, token: string, body: string): Promise<{ accepted: number; duplicates: number }> {
-  const answer = await fetch(`${demo.address}/v1/audit-events`, {
+  const response = await fetch(`${demo.address}/v1/audit-events`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' },
     body,
   });
-  expect(answer.status).toBe(200);
-  return (await answer.json()) as { accepted: number; duplicates: number };
+  expect(response.status).toBe(200);
+  return (await response.json()) as { accepted: number; duplicates: number };
 }
 
 function row(page: Page, name: string): Locator {
@@ -127,7 +128,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('group', { name: 'Connector' }).getByText('siem_writer')).toBeVisible();
   });
 
-  await test.step('Enter the bucket and the options; Save and Continue; the test fails, and says why', async () => {
+  await test.step('Enter the bucket and the options; Save and Continue; the test fails with an explanation', async () => {
     await page.getByLabel('Amazon S3 Bucket').fill('Not_A_Bucket');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('A bucket name can contain only lower-case letters')).toBeVisible();
@@ -156,7 +157,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByText('The bucket check failed')).toBeVisible();
   });
 
-  await test.step('Another connector is selected; after the test is successful, Finish', async () => {
+  await test.step('Select another connector; after the test is successful, Finish', async () => {
     await page.getByRole('button', { name: 'Back' }).click();
     await page.getByRole('button', { name: 'Select Connector' }).click();
     await page.getByRole('radio', { name: /Demo S3/ }).check();
@@ -164,7 +165,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await expect(page.getByText('The bucket is not part of the test')).toBeVisible();
-    // What was found through the other connector says nothing about this one.
+    // The result with the other connector has been discarded.
     await expect(page.getByText('The bucket check failed')).toHaveCount(0);
     await page.getByRole('button', { name: 'Check bucket access' }).click();
     await expect(page.getByText('Streaming to this bucket works')).toBeVisible();
@@ -202,13 +203,13 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Details of 2nd SIEM' }).click();
   });
 
-  await test.step('You can pause by setting the status to Inactive; reactivated, it goes on where it was paused', async () => {
+  await test.step('You can pause by setting the status to Inactive; reactivated, it resumes where it was paused', async () => {
     await toggle(page, '2nd SIEM').click();
     await expect(row(page, '2nd SIEM').getByText('Inactive. Streaming is paused')).toBeVisible();
     const paused = read(demo, 'siem/').sequences.length;
     const more = recorded.replaceAll(/"auditEventId":"/g, '"auditEventId":"paused-');
     expect((await send(demo, token, more)).accepted).toBe(200);
-    // A tick goes by: the other destination shows that it did.
+    // Waits for a tick, which the other destination shows.
     await toggle(page, 'Demo archive').click();
     await expect.poll(() => read(demo, 'account=').sequences.length, { timeout: 20_000 }).toBeGreaterThan(paused + 200);
     expect(read(demo, 'siem/').sequences.length).toBe(paused);
@@ -216,7 +217,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect.poll(() => read(demo, 'siem/').sequences.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(paused + 200);
   });
 
-  await test.step('Every event is there once, in order, as the payload schema has it', async () => {
+  await test.step('Every event is streamed once, in order, and follows the payload schema', async () => {
     const bucket = read(demo, 'siem/');
     expect(bucket.invalid).toEqual([]);
     expect(bucket.sequences[0]).toBe(1);
@@ -224,10 +225,10 @@ test('configure audit streaming', async ({ page, demo }) => {
     expect(bucket.duckdb).toEqual({ events: bucket.sequences.length, ids: bucket.sequences.length });
   });
 
-  await test.step('kill -9 while it streams: nothing is lost and nothing is there twice', async () => {
+  await test.step('kill -9 while streaming: no event is lost or duplicated', async () => {
     const more = recorded.replaceAll(/"auditEventId":"/g, '"auditEventId":"killed-');
     await send(demo, token, more);
-    // An open page asks again and again, and the browser would write on its console that nobody answers.
+    // An open page would poll, and the browser would report the failures on its console.
     await page.goto('about:blank');
     await demo.end('SIGKILL');
     await demo.start({ AUDITSTREAM_STREAM_INTERVAL: '2s', AUDITSTREAM_LISTEN: new URL(demo.address).host });
@@ -260,7 +261,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page).toHaveURL(streaming);
   });
 
-  await test.step('Delete: not while it is active; then after its name was typed', async () => {
+  await test.step('Delete: refused while active; then after typing the name', async () => {
     const entries = await menu(page, 'EU SIEM');
     await expect(entries.getByRole('menuitem', { name: 'Delete' })).toBeDisabled();
     await expect(entries.getByText('Active destinations cannot be deleted.')).toBeVisible();
@@ -279,7 +280,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     expect(dense(read(demo, 'siem/').sequences)).toBe(true);
   });
 
-  await test.step('All of that is in Audit Logs', async () => {
+  await test.step('Audit Logs shows all of that', async () => {
     await page.getByRole('link', { name: 'Audit Logs' }).click();
     await page.getByLabel('Time range').selectOption('1d');
     await page.getByLabel('Search').fill('_2nd_SIEM');
@@ -319,7 +320,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('button', { name: /new events?/ })).toHaveCount(0);
   });
 
-  await test.step('A page of its own shows how a destination goes; skip or replay', async () => {
+  await test.step('The page of a destination; skip or replay', async () => {
     await page.getByRole('link', { name: 'Audit Log Streaming' }).click();
     await page.getByRole('link', { name: 'Demo archive' }).click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo archive');
@@ -359,7 +360,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Edit Streaming Destination');
   });
 
-  await test.step('The connectors, their test, and where they are used', async () => {
+  await test.step('Connectors, their test, and their uses', async () => {
     await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: 'Connectors' }).click();
     await page.getByRole('button', { name: 'Test Demo S3' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
@@ -381,7 +382,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo archive');
   });
 
-  await test.step('Access: people, tokens, sign-ins and one\'s own account', async () => {
+  await test.step('Access: users, tokens, sign-ins and your account', async () => {
     await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: 'Access' }).click();
     await page.getByRole('button', { name: 'Invite user' }).click();
     await page.getByRole('dialog').getByLabel('E-mail').fill('ann@example.com');
@@ -423,7 +424,7 @@ test('configure audit streaming', async ({ page, demo }) => {
       await page.getByRole('main').getByRole('link', { name: which, exact: true }).last().click();
       await expect(page).toHaveURL(/action=\w+&range=all/);
       await page.getByText('More filters (1)').click();
-      // Nobody was refused.
+      // There was no refused sign-in.
       if (which === 'refused sign-ins') await page.getByRole('link', { name: 'Clear filters' }).click();
       await page.goto(`${access}/you`);
     }

@@ -1,4 +1,4 @@
-// The demo's bucket, read with clients that share no code with the program: boto3, DuckDB and jsonschema.
+// The demo's bucket, read with clients that share no code with it: boto3, DuckDB and jsonschema.
 import { execFileSync } from 'node:child_process';
 import type { Demo } from './server.ts';
 
@@ -12,7 +12,7 @@ export type Bucket = {
   duckdb: { events: number; ids: number };
 };
 
-/** Reads all objects whose keys hold a text. */
+/** Reads all objects whose keys contain a text. */
 export function read(demo: Demo, part = ''): Bucket {
   const { endpoint, accessKey, secretKey } = demo.store;
   const output = execFileSync('python3', ['support/read_bucket.py', endpoint, 'audit-logs', part], {
@@ -23,7 +23,7 @@ export function read(demo: Demo, part = ''): Bucket {
   return JSON.parse(output) as Bucket;
 }
 
-/** Whether the sequences are first, first + 1 … without a gap and without one twice. */
+/** Returns whether the sequences have neither gaps nor duplicates. */
 export function dense(sequences: number[]): boolean {
   return sequences.length > 0 && sequences.every((sequence, index) => sequence === sequences[0]! + index);
 }

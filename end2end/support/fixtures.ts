@@ -1,6 +1,6 @@
-// What every browser test has: a demo of its own, and a console that must stay silent.
+// The fixtures of every browser test: a separate demo, and a console that must stay silent.
 import { test as base, expect, type Page } from '@playwright/test';
-import { Answers } from './answers.ts';
+import { Responses } from './responses.ts';
 import { Demo } from './server.ts';
 
 type Fixtures = {
@@ -24,9 +24,9 @@ export const test = base.extend<Fixtures>({
     }
   },
   baseURL: async ({ demo }, use) => use(demo.address),
-  // Any error or warning of the browser fails the test, whatever else it looked at; so does a secret in an answer.
+  // Every browser error or warning fails the test, and so does a secret in a response.
   page: async ({ page, demo, allowed }, use) => {
-    const answers = new Answers(page.context());
+    const responses = new Responses(page.context());
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
@@ -36,18 +36,18 @@ export const test = base.extend<Fixtures>({
     });
     await use(page);
     expect(complaints).toEqual([]);
-    expect(await answers.leaks(demo)).toEqual([]);
+    expect(await responses.leaks(demo)).toEqual([]);
   },
 });
 
 export { expect };
 
-/** Waits until the page lives. */
+/** Waits until the page is hydrated. */
 export async function hydrated(page: Page): Promise<void> {
   await page.locator('html[data-hydrated]').waitFor({ state: 'attached' });
 }
 
-/** Asks for a page, signs in on the way, and ends there. */
+/** Requests a page, signs in when asked to, and returns on that page. */
 export async function signIn(page: Page, demo: Demo, next: string): Promise<void> {
   await page.goto(next);
   await expect(page).toHaveURL(/\/sign-in\?next=/);
@@ -59,7 +59,7 @@ export async function signIn(page: Page, demo: Demo, next: string): Promise<void
   await hydrated(page);
 }
 
-/** Keeps a picture of the page for people to look at, in the folder that AUDITSTREAM_SCREENSHOTS names. */
+/** Saves a screenshot in the folder AUDITSTREAM_SCREENSHOTS, if it is set. */
 export async function picture(page: Page, name: string): Promise<void> {
   const folder = process.env.AUDITSTREAM_SCREENSHOTS;
   if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });

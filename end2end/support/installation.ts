@@ -1,4 +1,4 @@
-// The built binary as a company runs it: no demo, and nothing that it says is lost.
+// The built binary as in production: without the demo, and with all its output kept.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ export class Installation {
   address = '';
   readonly folder = mkdtempSync(join(tmpdir(), 'auditstream-installation-'));
   readonly data = join(this.folder, 'data');
-  /** What the server and its commands wrote to standard output and standard error. */
+  /** The standard output and standard error of the server and its commands. */
   readonly log = join(this.folder, 'log');
   private readonly settings: Record<string, string>;
   private child?: ChildProcess;
@@ -18,7 +18,7 @@ export class Installation {
     this.settings = { PATH: process.env.PATH ?? '', AUDITSTREAM_DATA_DIR: this.data, ...settings };
   }
 
-  /** Starts it, or starts it again on the same data. */
+  /** Starts the server, or restarts it with the same data. */
   async start(flags: string[] = []): Promise<void> {
     const log = openSync(this.log, 'a');
     const before = readFileSync(this.log).length;
@@ -26,29 +26,29 @@ export class Installation {
     closeSync(log);
     this.child = child;
     for (;;) {
-      const address = this.said(before).match(/^listening on (.*)$/m)?.[1];
+      const address = this.output(before).match(/^listening on (.*)$/m)?.[1];
       if (address) {
         this.address = address;
         return;
       }
-      if (child.exitCode !== null) throw new Error(`the server ended before it was ready: ${this.said(before).slice(-500)}`);
+      if (child.exitCode !== null) throw new Error(`the server ended before it was ready: ${this.output(before).slice(-500)}`);
       await new Promise((later) => setTimeout(later, 50));
     }
   }
 
-  /** What it has said, from some byte on. */
-  said(from = 0): string {
+  /** Returns the log from an offset on. */
+  output(from = 0): string {
     return readFileSync(this.log).subarray(from).toString('utf8');
   }
 
-  /** The program and its arguments, as every user of this computer can see them. */
+  /** The command line, as every user of this computer can see it. */
   arguments(): string {
     const pid = String(this.child?.pid);
     if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
     return execFileSync('ps', ['-ww', '-o', 'args=', '-p', pid], { encoding: 'utf8' });
   }
 
-  /** Runs a command beside the server and gives what it prints; what it logs goes to the log. */
+  /** Runs a command on the server's data and returns its output. Its log lines go to the log. */
   command(words: string[], settings: Record<string, string> = {}): string {
     const log = openSync(this.log, 'a');
     try {

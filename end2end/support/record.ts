@@ -1,19 +1,19 @@
-// A proxy between clients and a server that keeps every answer, to the last byte.
+// A proxy that keeps every response of a server, to the last byte.
 import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { brotliDecompressSync, constants, unzipSync } from 'node:zlib';
 
-export type Answer = {
-  /** What was asked for, and the status: `GET /settings 200`. */
+export type RecordedResponse = {
+  /** The request and the status: `GET /settings 200`. */
   to: string;
-  /** Names and values, as they were sent. */
+  /** Names and values as sent. */
   headers: [name: string, value: string][];
   /** Without its content encoding. */
   body: Buffer;
 };
 
 export class Recorder {
-  readonly answers: Answer[] = [];
+  readonly responses: RecordedResponse[] = [];
   address = '';
   /** The server, as `http://127.0.0.1:PORT`. */
   server = '';
@@ -31,9 +31,9 @@ export class Recorder {
     await new Promise((stopped) => this.proxy.close(stopped));
   }
 
-  /** The cookies that were set, by name. */
+  /** The cookies that responses set, by name. */
   cookies(): [name: string, value: string][] {
-    const lines = this.answers.flatMap(({ headers }) => headers.filter(([name]) => name.toLowerCase() === 'set-cookie'));
+    const lines = this.responses.flatMap(({ headers }) => headers.filter(([name]) => name.toLowerCase() === 'set-cookie'));
     return lines.flatMap(([, line]) => {
       const cookie = line.match(/^([^=]+)=([^;]+)/);
       return cookie ? [[cookie[1]!, cookie[2]!] as [string, string]] : [];
@@ -42,17 +42,17 @@ export class Recorder {
 
   private pass(from: IncomingMessage, to: ServerResponse): void {
     const { method, url, rawHeaders } = from;
-    const sent = request(new URL(url ?? '/', this.server), { method, headers: rawHeaders, agent: this.agent }, (answer) => {
-      to.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
+    const sent = request(new URL(url ?? '/', this.server), { method, headers: rawHeaders, agent: this.agent }, (response) => {
+      to.writeHead(response.statusCode ?? 502, response.rawHeaders);
       const parts: Buffer[] = [];
-      answer.on('data', (part: Buffer) => parts.push(part));
-      // What was broken off counts as far as it came.
-      answer.on('close', () => {
-        const encoding = answer.headers['content-encoding'];
+      response.on('data', (part: Buffer) => parts.push(part));
+      // A response that broke off counts up to that point.
+      response.on('close', () => {
+        const encoding = response.headers['content-encoding'];
         const body = decoded(Buffer.concat(parts), encoding);
-        this.answers.push({ to: `${method} ${url} ${answer.statusCode}`, headers: pairs(answer.rawHeaders), body });
+        this.responses.push({ to: `${method} ${url} ${response.statusCode}`, headers: pairs(response.rawHeaders), body });
       });
-      answer.pipe(to);
+      response.pipe(to);
     });
     sent.on('error', () => to.destroy());
     to.on('close', () => sent.destroy());

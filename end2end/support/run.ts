@@ -1,4 +1,4 @@
-// A run with marked secrets: what is done in it, and what it leaves behind.
+// A run with marked secrets and the traces that it leaves.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -11,7 +11,7 @@ import { Recorder } from './record.ts';
 import { Evidence } from './search.ts';
 import { Secrets } from './secrets.ts';
 
-/** Where secrets are looked for. */
+/** The places that are searched for secrets. */
 export const places = {
   running: 'data folder of the running server',
   stopped: 'data folder after the stop',
@@ -19,17 +19,17 @@ export const places = {
   log: 'log at trace level',
   arguments: 'arguments of the process',
   addresses: 'addresses asked for',
-  headers: 'headers of answers',
+  headers: 'response headers',
   cookies: 'cookies set',
-  bodies: 'bodies of answers',
-  hydration: 'scripts in answers',
+  bodies: 'response bodies',
+  hydration: 'scripts in responses',
   pages: 'living pages',
   storage: 'storage of the browser',
   objects: 'objects in the bucket',
   webhook: 'messages to the webhook',
 };
 
-/** What a run leaves behind, and the secrets that were used in it. */
+/** The traces of a run, and the secrets that were used in it. */
 export class Run {
   readonly secrets = new Secrets();
   readonly evidence = new Evidence();
@@ -38,7 +38,7 @@ export class Run {
 
   constructor(readonly page: Page) {}
 
-  /** Opens a page, or takes the one that is open, and keeps what it has become. */
+  /** Opens a page, or takes the open one, and keeps its content after hydration. */
   async look(path?: string): Promise<void> {
     if (path) await this.page.goto(this.recorder.address + path);
     await hydrated(this.page);
@@ -57,47 +57,47 @@ export class Run {
     await expect(this.page).toHaveURL(`${this.recorder.address}/sign-in`);
   }
 
-  /** Makes an API token; the command that prints it is the one place where it is. */
+  /** Creates an API token. Only the output of the command contains it. */
   token(server: Installation, scope: string): string {
     this.tokens += 1;
     const token = server.command(['token', 'create', '--name', scope.replaceAll(',', ' '), '--scope', scope]);
     return this.secrets.random(`API token ${this.tokens}`, token, 'auditstream_');
   }
 
-  /** A call of the API; what is no text is sent as JSON. */
+  /** Calls the API. A body that is not a string is sent as JSON. */
   async call(token: string, method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
-    const answer = await fetch(this.recorder.address + path, {
+    const response = await fetch(this.recorder.address + path, {
       method,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
     });
-    return { status: answer.status, text: await answer.text() };
+    return { status: response.status, text: await response.text() };
   }
 
-  /** A request of this page's scripts, with the session's cookie; what is no text is sent as JSON. */
+  /** Sends a request with the session cookie. A body that is not a string is sent as JSON. */
   async ask(path: string, body?: unknown): Promise<number> {
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const method = body === undefined ? 'GET' : 'POST';
     return this.page.evaluate(
       async ({ path, method, text }) => {
-        const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body: text });
-        await answer.text();
-        return answer.status;
+        const response = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body: text });
+        await response.text();
+        return response.status;
       },
       { path, method, text },
     );
   }
 
-  /** What scripts can read of this browser. */
+  /** Keeps everything that scripts can read from this browser. */
   async keepStorage(): Promise<void> {
     const { origins } = await this.page.context().storageState({ indexedDB: true });
     const read = await this.page.evaluate(() => JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]));
     this.evidence.add(places.storage, this.page.url(), read + JSON.stringify(origins));
   }
 
-  /** Sorts what the proxy has seen into its places. */
-  keepAnswers(): void {
-    for (const { to, headers, body } of this.recorder.answers) {
+  /** Sorts the responses of the proxy into their places. */
+  keepResponses(): void {
+    for (const { to, headers, body } of this.recorder.responses) {
       const lines = (cookies: boolean) =>
         headers.filter(([name]) => (name.toLowerCase() === 'set-cookie') === cookies).map(([name, value]) => `${name}: ${value}\n`).join('');
       this.evidence.add(places.addresses, to, to);
@@ -113,7 +113,7 @@ export class Run {
     }
   }
 
-  /** Reads the database as it is on disk while the server runs, and row by row. */
+  /** Keeps the database of the running server, as files and row by row. */
   keepRunning(server: Installation): void {
     this.evidence.addFolder(places.running, server.data);
     this.evidence.add(places.rows, 'auditstream.db', sqlite(server));
@@ -126,19 +126,19 @@ export class Run {
   }
 }
 
-/** All rows; with statements, executes them. */
+/** Returns all rows, or executes statements. */
 export function sqlite(server: Installation, ...statements: string[]): string {
   return execFileSync('python3', ['support/sqlite.py', join(server.data, 'auditstream.db'), ...statements], { encoding: 'utf8', maxBuffer: 256 << 20 });
 }
 
-/** Takes the messages of a webhook, and keeps them as they came. */
+/** Starts a webhook receiver that keeps all messages. */
 export async function receiver(evidence: Evidence): Promise<{ server: Server; url: string }> {
-  const server = createServer((request, answer) => {
+  const server = createServer((request, response) => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       evidence.add(places.webhook, request.url ?? '', `${request.rawHeaders.join('\n')}\n${Buffer.concat(parts).toString('utf8')}`);
-      answer.writeHead(request.url === '/refused' ? 500 : 204).end();
+      response.writeHead(request.url === '/refused' ? 500 : 204).end();
     });
   });
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));

@@ -1,4 +1,4 @@
-// Looks for secrets in whatever a run has left behind, byte by byte, in every form and through every compression.
+// Searches the traces of a run for secrets: byte by byte, in every form and compression.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -7,21 +7,21 @@ import { join } from 'node:path';
 import { brotliDecompressSync, constants, inflateRawSync, inflateSync } from 'node:zlib';
 import { forms, type Secret } from './secrets.ts';
 
-/** The most that one compressed member may become: more is an error, not something that is left out. */
+/** The largest size of an unpacked member. A larger one is an error and is not skipped. */
 const LARGEST = 256 << 20;
-/** How many times what is compressed may be compressed again. */
+/** The maximum depth of nested compressions. */
 const DEEPEST = 3;
 
-/** A finding. `within` is the way to it: the compressions, from the outside. */
+/** A finding. `within` lists the compressions around it, outermost first. */
 export type Found = { secret: string; form: string; place: string; item: string; within: string; offset: number };
 
 /**
- * Where a secret is by design, in some items of a place; with `times`, exactly so often. It must be there: otherwise
- * nothing was looked at.
+ * Items of a place that contain a secret by design; with `times`, exactly that often. The secret
+ * must be found there, which proves that the search works.
  */
 export type Exception = { secret: string; place: string; item: RegExp; why: string; times?: number };
 
-/** What a run has left behind, by place. */
+/** The traces of a run, by place. */
 export class Evidence {
   private readonly places = new Map<string, Map<string, Buffer>>();
   private readonly known = new Map<string, { within: string; bytes: Buffer }[]>();
@@ -34,7 +34,7 @@ export class Evidence {
     items.set(name, Buffer.from(bytes));
   }
 
-  /** All files of a folder, as they are now. */
+  /** Adds all files of a folder. */
   addFolder(place: string, folder: string): void {
     for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
       const file = join(folder, name);
@@ -42,24 +42,24 @@ export class Evidence {
     }
   }
 
-  /** The places that have anything. */
+  /** The places with at least one byte. */
   get all(): string[] {
     return [...this.places.keys()];
   }
 
-  /** The names of what is in a place. */
+  /** The names of the items in a place. */
   items(place: string): string[] {
     return [...(this.places.get(place)?.keys() ?? [])];
   }
 
   /**
-   * Where the secrets are. Fails unless there is something to be looked through in exactly the places that are named:
-   * a search of nothing finds nothing.
+   * Finds the secrets. Throws unless exactly the named places have content, because an empty search
+   * finds nothing.
    */
   search(secrets: Secret[], places: string[]): Found[] {
     if (places.length === 0 || secrets.length === 0) throw new Error('there is nothing to look for, or nowhere to look');
     const others = [...this.places.keys()].filter((place) => !places.includes(place));
-    if (others.length > 0) throw new Error(`places that nobody named: ${others.join(', ')}`);
+    if (others.length > 0) throw new Error(`places that were not named: ${others.join(', ')}`);
     const look = searcher(secrets);
     const found: Found[] = [];
     for (const place of places) {
@@ -74,7 +74,7 @@ export class Evidence {
     return found;
   }
 
-  /** What was looked through, in one line. */
+  /** A summary of the search in one line. */
   summary(secrets: Secret[]): string {
     const words = [...this.places].map(([place, items]) => {
       const all = [...items.values()];
@@ -90,7 +90,7 @@ export class Evidence {
     return `canary: ${looked} in ${this.places.size} places: ${words.join('; ')}`;
   }
 
-  /** The bytes of an item and of all that is compressed in them. The same bytes are unpacked once. */
+  /** The bytes of an item and everything unpacked from them. Equal bytes are unpacked once. */
   private layers(item: string, bytes: Buffer): { within: string; bytes: Buffer }[] {
     const digest = createHash('sha256').update(bytes).digest('hex');
     const layers = this.known.get(digest) ?? [...unpack(bytes, '', 0)];
@@ -100,7 +100,7 @@ export class Evidence {
   }
 }
 
-/** Those findings that no exception allows, the first of each item, in words. Every exception must be needed. */
+/** Describes the first finding of each item that no exception allows. Each exception must apply. */
 export function leaks(found: Found[], exceptions: Exception[]): string[] {
   const allows = (exception: Exception, hit: Found) =>
     exception.secret === hit.secret && exception.place === hit.place && exception.item.test(hit.item);
@@ -118,10 +118,10 @@ export function leaks(found: Found[], exceptions: Exception[]): string[] {
   return [...first.values()].sort();
 }
 
-/** Looks for all forms of all secrets in one pass: where four bytes are the first of a form, the others are compared. */
+/** Finds all forms of all secrets in one pass: compares a form where its first four bytes match. */
 function searcher(secrets: Secret[]): (bytes: Buffer) => { secret: string; form: string; offset: number }[] {
   const beginnings = new Map<number, { secret: string; form: string; bytes: Buffer }[]>();
-  // Which beginnings there may be, by 16 bits of them.
+  // The possible beginnings, indexed by 16 of their bits.
   const maybe = new Uint8Array(1 << 16);
   const short = (beginning: number) => (beginning ^ (beginning >>> 16)) & 0xffff;
   for (const { name, pieces } of secrets) {
@@ -157,9 +157,9 @@ function* unpack(bytes: Buffer, within: string, depth: number): Generator<{ with
   for (const [name, member] of members(bytes)) yield* unpack(member, `${within}${name} `, depth + 1);
 }
 
-/** What is compressed in some bytes: gzip and zlib wherever they begin; zstd and brotli when they are all of it. */
+/** Unpacks gzip and zlib at any offset, and zstd and brotli if they span all bytes. */
 function* members(bytes: Buffer): Generator<[name: string, member: Buffer]> {
-  // Without its end it is worth reading, too: a page of a database may hold only a part.
+  // Truncated members are read as well: a database page may contain only a part of one.
   const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: LARGEST };
   for (let at = 0; at + 2 < bytes.length; at += 1) {
     const [first, second] = [bytes[at]!, bytes[at + 1]!];
@@ -173,12 +173,12 @@ function* members(bytes: Buffer): Generator<[name: string, member: Buffer]> {
   yield* attempt('brotli', () => brotliDecompressSync(bytes, { maxOutputLength: LARGEST }));
 }
 
-/** Where the content of a gzip member begins, behind its header and what may be named there (RFC 1952). */
+/** Returns the offset of a gzip member's content, after its header (RFC 1952). */
 function gzipContent(bytes: Buffer, member: number): number {
   const flags = bytes[member + 3] ?? 0;
   let at = member + 10;
   if (flags & 4) at += 2 + (bytes[at] ?? 0) + ((bytes[at + 1] ?? 0) << 8);
-  // Name and comment, each with a zero at its end.
+  // Name and comment, each terminated by a zero.
   for (const flag of [8, 16]) if (flags & flag) at = bytes.indexOf(0, at) + 1;
   return flags & 2 ? at + 2 : at;
 }
@@ -188,12 +188,12 @@ function* attempt(name: string, decompress: () => Buffer): Generator<[name: stri
     const member = decompress();
     if (member.length > 0) yield [name, member];
   } catch (error) {
-    // What only looked like a beginning is none.
+    // It only looked like the beginning of a member.
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw error;
   }
 }
 
-/** By DuckDB, which reads lines of text: Node.js 20 has no zstd of its own. */
+/** Unpacks with DuckDB, because Node.js 20 has no zstd. */
 function unzstd(bytes: Buffer): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'auditstream-zstd-'));
   try {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** `canary` and letters that no other run has; no form of escaping need touch any of them. */
+/** `canary` and letters that are unique to this run. No escaping changes any of them. */
 function mark(length = 24): string {
   const random = [...randomBytes(length)].map((byte) => letters[byte % letters.length]);
   return `canary${random.join('')}`.slice(0, length);
@@ -11,11 +11,11 @@ function mark(length = 24): string {
 
 export type Secret = {
   name: string;
-  /** What to look for: parts long enough to be met nowhere by chance. */
+  /** The parts to search for, each too long to occur by chance. */
   pieces: Buffer[];
 };
 
-/** What escaping leaves alone. Whoever escapes more than it must is found by the forms below. */
+/** Characters that escaping leaves alone. The forms below cover escaping them anyway. */
 const run = /[A-Za-z0-9_-]{16,}/g;
 
 function piecesOf(name: string, value: string): Buffer[] {
@@ -24,7 +24,7 @@ function piecesOf(name: string, value: string): Buffer[] {
   return runs.map((text) => Buffer.from(text));
 }
 
-/** The secrets of one run: those that the test makes up, and those that the server makes. */
+/** The secrets of one run: those that the test invents, and those that the server creates. */
 export class Secrets {
   private readonly secrets = new Map<string, Secret>();
 
@@ -32,35 +32,35 @@ export class Secrets {
     return [...this.secrets.values()];
   }
 
-  /** A word that is no secret, to be met everywhere: what is not found by it would not be found by a secret either. */
+  /** A word that is not secret and must be found everywhere, which proves that secrets would be. */
   readonly planted: Secret & { word: string } = (() => {
     const word = mark();
     return { name: 'planted word', word, pieces: [Buffer.from(word)] };
   })();
 
-  /** A new secret, with a character for every kind of escaping between its halves. */
+  /** Creates a secret with one character for every kind of escaping between its halves. */
   text(name: string, between = `+/="<&'>%\\ é`): string {
     return this.known(name, `${mark()}${between}${mark()}`);
   }
 
-  /** A new secret of 32 bytes, in base64 as it is typed. It is looked for as these bytes, and as this text. */
+  /** Creates a secret of 32 bytes in base64. It is searched for as bytes and as text. */
   key(name: string, prefix = ''): string {
     return prefix + this.knownKey(name, Buffer.from(mark(32)).toString('base64'));
   }
 
-  /** One that somebody else made. */
+  /** Adds a secret that was created elsewhere. */
   knownKey(name: string, text: string): string {
     this.secrets.set(name, { name, pieces: [Buffer.from(text, 'base64'), Buffer.from(text.replace(/=+$/, ''))] });
     return text;
   }
 
-  /** A secret that somebody else made. */
+  /** Adds a secret that was created elsewhere. */
   known(name: string, value: string): string {
     this.secrets.set(name, { name, pieces: piecesOf(name, value) });
     return value;
   }
 
-  /** One that the server made of random bytes: it is looked for as these, too. */
+  /** Adds a secret that the server made of random bytes, which are searched for as well. */
   random(name: string, value: string, prefix = ''): string {
     const text = value.slice(prefix.length);
     this.secrets.set(name, { name, pieces: [...piecesOf(name, text), Buffer.from(text, 'base64url')] });
@@ -68,7 +68,7 @@ export class Secrets {
   }
 }
 
-/** The base64 that is the same wherever in a longer text a piece stands: one for each place in a group of three bytes. */
+/** The base64 of a piece that is independent of the text around it, for each offset modulo 3. */
 function base64(piece: Buffer, encoding: 'base64' | 'base64url'): Buffer[] {
   return [0, 1, 2].map((offset) => {
     const text = Buffer.concat([Buffer.alloc(offset), piece]).toString(encoding);
@@ -82,7 +82,7 @@ function each(piece: Buffer, write: (byte: number) => string, separator = ''): B
   return Buffer.from([...piece].map(write).join(separator));
 }
 
-/** All forms of a piece. Some are equal: base64 often to base64url. */
+/** All forms of a piece. Some are equal, such as base64 and base64url. */
 export function forms(piece: Buffer): [form: string, bytes: Buffer][] {
   const hex = (digits: number) => (byte: number) => byte.toString(16).padStart(digits, '0');
   const upper = (digits: number) => (byte: number) => hex(digits)(byte).toUpperCase();

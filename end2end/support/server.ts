@@ -1,4 +1,4 @@
-// The built binary: each server has data of its own and a free port.
+// The built binary with its demo. Each server has a separate data folder and a free port.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export const binary = resolve(process.env.AUDITSTREAM_BINARY ?? '../target/release/auditstream');
-/** What the demo's store calls its access key. */
+/** The access key of the demo's store. */
 const accessKey = 'auditstream-demo';
 
 export const streaming = '/settings/audit-trail/streaming';
@@ -14,7 +14,7 @@ export const logs = '/settings/audit-trail/logs';
 export const connectors = '/settings/connectors';
 export const access = '/settings/access';
 
-/** A demo: a server, a store on loopback, a connector to it and a destination that is not yet active. */
+/** A server with a store on loopback, a connector to it and an inactive destination. */
 export class Demo {
   readonly email = 'admin@demo.local';
   address = '';
@@ -22,7 +22,7 @@ export class Demo {
   private readonly tokens: string[] = [];
   private child?: ChildProcess;
 
-  /** Starts it, or starts it again on the same data. */
+  /** Starts the server, or restarts it with the same data. */
   async start(settings: Record<string, string> = {}): Promise<void> {
     const child = spawn(binary, ['serve', '--demo'], {
       env: this.environment({ AUDITSTREAM_LISTEN: '127.0.0.1:0', ...settings }),
@@ -39,7 +39,7 @@ export class Demo {
     throw new Error('the server ended before it was ready');
   }
 
-  /** Ends it with a signal and waits until it is gone. */
+  /** Stops the server with a signal and waits until it has ended. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -57,22 +57,22 @@ export class Demo {
     return this.kept('password');
   }
 
-  /** Where the demo's store listens, and what opens it. */
+  /** The address and the credentials of the demo's store. */
   get store(): { endpoint: string; accessKey: string; secretKey: string } {
     return { endpoint: `http://127.0.0.1:${this.kept('store.port')}`, accessKey, secretKey: this.kept('store.secret') };
   }
 
-  /** What opens the console, the store and the API. */
+  /** The secrets of the console, the store and the API. */
   get secrets(): string[] {
     return [this.password, this.store.secretKey, ...this.tokens];
   }
 
-  /** The folder of the store's bucket: its objects are files. */
+  /** The folder of the store's bucket, whose objects are files. */
   get bucket(): string {
     return join(this.folder, 'demo', 'store', 'audit-logs');
   }
 
-  /** Runs a command beside the server and gives what it prints. */
+  /** Runs a command on the server's data and returns its output. */
   command(words: string[], settings: Record<string, string> = {}): string {
     const env = this.environment({ AUDITSTREAM_DATA_DIR: join(this.folder, 'demo'), ...settings });
     const printed = execFileSync(binary, words, { env, encoding: 'utf8' }).trim();

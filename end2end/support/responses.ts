@@ -1,11 +1,11 @@
-// What the server has answered a browser, searched for whatever opens that server.
+// The responses that a browser received, searched for the secrets of its server.
 import type { BrowserContext, Request } from '@playwright/test';
 import { Evidence } from './search.ts';
 import { Secrets } from './secrets.ts';
 import type { Demo } from './server.ts';
 
-/** Keeps what a browser is answered from now on; the files of the program itself are the same for everybody. */
-export class Answers {
+/** Keeps all responses from now on, except the files that are the same for every user. */
+export class Responses {
   private readonly evidence = new Evidence();
   private readonly secrets = new Secrets();
   private readonly reading: Promise<void>[] = [];
@@ -17,12 +17,12 @@ export class Answers {
     });
   }
 
-  /** Waits until all that has been answered is read: a page that is left takes with it what is not. */
+  /** Waits until all responses are read. Leaving a page drops those that are not. */
   async read(): Promise<void> {
     await Promise.all(this.reading);
   }
 
-  /** Where in them a secret of the demo is, or the cookie of a session. */
+  /** The places of the demo's secrets and session cookies in the responses. */
   async leaks(demo: Demo): Promise<string[]> {
     await this.read();
     demo.secrets.forEach((value, index) => this.secrets.known(`secret ${index + 1} of the demo`, value));
@@ -31,11 +31,11 @@ export class Answers {
   }
 
   private async keep(request: Request): Promise<void> {
-    // What the browser has dropped, because its page is gone, cannot be read any more.
-    const answer = await request.response().catch(() => null);
-    const headers = await answer?.headersArray().catch(() => null);
-    if (!answer || !headers) return;
-    const to = `${request.method()} ${request.url()} ${answer.status()}`;
+    // The browser has dropped the response, because its page is gone.
+    const response = await request.response().catch(() => null);
+    const headers = await response?.headersArray().catch(() => null);
+    if (!response || !headers) return;
+    const to = `${request.method()} ${request.url()} ${response.status()}`;
     let lines = '';
     for (const { name, value } of headers) {
       const session = name.toLowerCase() === 'set-cookie' && value.match(/^\S*auditstream_session=([^;]+)/)?.[1];
@@ -43,7 +43,7 @@ export class Answers {
       else lines += `${name}: ${value}\n`;
     }
     this.evidence.add('headers', to, lines);
-    const body = await answer.body().catch(() => Buffer.alloc(0));
+    const body = await response.body().catch(() => Buffer.alloc(0));
     if (body.length > 0) this.evidence.add('bodies', to, body);
   }
 }

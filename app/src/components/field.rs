@@ -54,7 +54,7 @@ pub fn TextField(
     /// Whether it may be empty.
     #[prop(optional)]
     optional: bool,
-    /// Whether it holds an id, a key or a bucket.
+    /// Whether it contains an id, a key or a bucket.
     #[prop(optional)]
     mono: bool,
     /// By default browsers suggest a new password for passwords, and nothing for other types.

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Formatting of numbers for people.
 
 /// `1,204`
 #[must_use]

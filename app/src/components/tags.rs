@@ -1,4 +1,4 @@
-//! Tags as chips.
+//! The tags of a connector or a destination.
 
 use std::collections::BTreeMap;
 

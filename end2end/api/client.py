@@ -1,4 +1,4 @@
-"""Streams with the client that was generated from /openapi.json: makes a destination, activates it, sees an object land,
+"""Streams with the client that was generated from /openapi.json: creates a destination, activates it, waits for an object,
 pauses and deletes it."""
 
 import os

@@ -1,8 +1,7 @@
-"""Leads schemathesis to things that are there, and counts what each operation answered.
+"""Points the cases of schemathesis at existing things, and counts the statuses of each operation.
 
-What schemathesis makes up is valid by the document but about things that do not exist. Of the cases that are to be accepted
-those with a body are always led to existing things, the others every second time; the rest, and all that is to be refused,
-is sent as it was made up.
+The cases that schemathesis generates are valid by the document, but name things that do not exist. Valid cases with a body
+are always pointed at existing things, other valid cases every second time. All remaining cases are sent as generated.
 """
 
 import atexit
@@ -22,8 +21,8 @@ from schemathesis.core.parameters import ParameterLocation
 API = os.environ["AUDITSTREAM_API"]
 TOKEN = os.environ["AUDITSTREAM_TOKEN"]
 OBJECTS = pathlib.Path(os.environ["AUDITSTREAM_OBJECTS"])
-# Nobody listens there, and it is no name that must be looked up.
-NOBODY = "http://127.0.0.1:9"
+# Nothing listens there, and no name must be resolved.
+UNREACHABLE = "http://127.0.0.1:9"
 SECRET = "whsec_" + "a" * 32
 
 session = requests.Session()
@@ -42,7 +41,7 @@ def call(method, path, body=None, accept=(200, 201, 202, 204)):
 
 
 def put(noun, body):
-    """The thing as wanted, whether or not it is there."""
+    """Creates or replaces a thing and returns its identifier."""
     if call("PUT", f"/v1/{noun}/{body['identifier']}", body, (200, 404)).status_code == 404:
         call("POST", f"/v1/{noun}", body)
     return body["identifier"]
@@ -58,7 +57,7 @@ def connector(identifier):
 
 
 def destination(identifier, status="INACTIVE", bucket="audit-logs"):
-    # `start_at` is fixed once it has been active; left out it stays.
+    # Without `start_at`, which cannot change after the first activation.
     spec = {"type": "AWS_S3", "bucket": bucket}
     through = connector("led_to")
     body = {"identifier": identifier, "name": identifier, "status": status, "connector_ref": through, "spec": spec}
@@ -71,14 +70,14 @@ def paused():
 
 
 def blocked():
-    """A destination whose next object has a name that somebody else's object has."""
+    """Creates a destination whose batch is blocked by another object; returns both."""
     number = next(numbers)
     bucket = f"blocked-{number}"
     identifier = destination(f"blocked_{number}", "ACTIVE", bucket)
     batch = wait_for_batch(identifier, lambda batch: batch["error"] is not None)
     other = OBJECTS / bucket / batch["key"]
     other.parent.mkdir(parents=True)
-    other.write_text("somebody else's")
+    other.write_text("another writer's object")
     call("POST", f"/v1/streaming-destinations/{identifier}/stream-now")
     batch = wait_for_batch(identifier, lambda batch: (batch["error"] or {}).get("code") == "object_exists")
     return identifier, batch["number"]
@@ -90,28 +89,28 @@ def wait_for_batch(identifier, wanted):
         if batches and wanted(batches[0]):
             return batches[0]
         time.sleep(0.1)
-    raise RuntimeError(f"{identifier} never came so far: {batches}")
+    raise RuntimeError(f"{identifier} has no such batch: {batches}")
 
 
 def webhook():
-    call("PUT", "/v1/webhook", {"url": f"{NOBODY}/", "secret": SECRET})
+    call("PUT", "/v1/webhook", {"url": f"{UNREACHABLE}/", "secret": SECRET})
 
 
-def somebody():
-    """A person who can sign in; the only one, so that whatever is made up leaves an admin."""
+def active_user():
+    """Returns the only active user, so that one admin remains in every case."""
     page = 0
     while users := call("GET", f"/v1/users?page={page}&limit=100").json():
         for user in users:
             if user["status"] == "ACTIVE":
                 return user["email"]
         page += 1
-    raise RuntimeError("nobody can sign in")
+    raise RuntimeError("there is no active user")
 
 
 def of_connector(body):
     spec = body["spec"]
-    # A random address could be somebody's.
-    spec["endpoint"] = NOBODY
+    # A random endpoint could exist.
+    spec["endpoint"] = UNREACHABLE
     if spec["credentials"]["type"] == "MANUAL" and not spec["credentials"].get("secret_key"):
         spec["credentials"]["secret_key"] = "secret"
     backoff = spec.get("backoff") or {}
@@ -176,18 +175,18 @@ def lead(name, case):
         case "getWebhook" | "removeWebhook" | "testWebhook":
             webhook()
         case "setWebhook":
-            body["url"] = f"{NOBODY}/{number}"
+            body["url"] = f"{UNREACHABLE}/{number}"
             body["secret"] = body.get("secret") or SECRET
         case "inviteUser":
             body["email"] = f"user{number}@example.com"
         case "setUserRole" | "createPasswordLink" | "signOutUser":
-            case.path_parameters["email"] = somebody()
+            case.path_parameters["email"] = active_user()
         case "removeUser":
             email = f"removed{number}@example.com"
             call("POST", "/v1/users", {"email": email, "role": "account_viewer"})
             case.path_parameters["email"] = email
         case "createApiToken":
-            body["name"] = f"made up {number}"
+            body["name"] = f"generated {number}"
         case "revokeApiToken":
             token = {"name": f"to be revoked {number}", "scopes": ["read"]}
             case.path_parameters["id"] = call("POST", "/v1/api-tokens", token).json()["api_token"]["id"]
@@ -203,7 +202,7 @@ def before_call(context, case, kwargs):
     if meta.generation.mode != GenerationMode.POSITIVE:
         headers = meta.components.get(ParameterLocation.HEADER)
         if headers is None or headers.mode == GenerationMode.POSITIVE:
-            # Another account's name would be refused before what is wrong with the rest is looked at.
+            # These would be refused before the invalid part is checked.
             case.headers.pop("Harness-Account", None)
             case.headers.pop("If-Match", None)
         return
@@ -212,7 +211,7 @@ def before_call(context, case, kwargs):
         turns[name] += 1
         for header in ("If-Match", "If-None-Match"):
             if case.headers.get(header) == "":
-                # Made for an optional header, as if it was none; the pattern does not allow it.
+                # Generated for an absent optional header; the pattern forbids it.
                 del case.headers[header]
         if not case.operation.body and turns[name] % 2:
             return
@@ -228,6 +227,6 @@ def after_call(context, case, response):
 
 
 @atexit.register
-def tell():
+def write_counts():
     with open(os.environ["AUDITSTREAM_COUNTS"], "w", encoding="utf-8") as file:
         json.dump(seen, file)

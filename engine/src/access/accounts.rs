@@ -1,4 +1,4 @@
-//! Tenants.
+//! Accounts, the tenants of an installation.
 
 use auditstream_model::{AccountName, Code};
 
@@ -7,10 +7,10 @@ use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// Makes an account.
+/// Creates an account.
 ///
 /// # Errors
-/// When there is one of this name.
+/// When the name is in use.
 pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
     engine
         .database()
@@ -31,26 +31,34 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
     Ok(())
 }
 
-/// Makes the account that every installation starts with.
+/// Creates the default account if it does not exist.
 pub(crate) async fn ensure_default_account(database: &Database) -> Result<()> {
-    let mut tx = database.write().await?;
-    sqlx::query("INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
-        .bind(AccountName::default_account().as_str())
-        .bind(super::random_text())
-        .bind(now())
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+    database
+        .transaction("ensure_default_account", async |tx| {
+            sqlx::query(
+                "INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+            )
+            .bind(AccountName::default_account().as_str())
+            .bind(super::random_text())
+            .bind(now())
+            .execute(&mut **tx)
+            .await?;
+            Ok(())
+        })
+        .await
 }
 
-/// The row of an account.
+/// Returns the row id of an account.
+///
+/// # Errors
+/// When there is no such account.
 pub(crate) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
     let found = query.fetch_optional(engine.database().read()).await?;
     found.ok_or_else(|| {
         Error::refused(
             Code::NotFound,
-            format!("There is no account “{name}”. Make it with: auditstream account create {name}"),
+            format!("There is no account “{name}”. Create it with: auditstream account create {name}"),
         )
     })
 }

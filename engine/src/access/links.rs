@@ -1,215 +1,207 @@
-//! One-time links: they set a password, once. Looking at one changes nothing; sending its form uses it up.
+//! One-time links, each of which sets a password once. Opening a link changes nothing; submitting its
+//! form uses it up.
 
 use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, Permission, Role, invalid_link};
 use serde_json::json;
+use sqlx::FromRow;
 
-use super::users::{self, KIND, parse_email};
+use super::email::parse_email;
+use super::rows::{USER, email_taken, insert_user, set_password, user_id};
 use super::{DAY, HOUR, account_id, digest, passwords, random_text};
-use crate::database::{WriteTx, now, retried};
+use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// How long the link of the first admin is good, ms.
-const SETUP_FOR: EpochMillis = HOUR;
-/// How long an invitation is good, ms.
-const INVITATION_FOR: EpochMillis = 3 * DAY;
-/// How long a link for a new password is good, ms.
-const PASSWORD_FOR: EpochMillis = 24 * HOUR;
+const SETUP_VALID_FOR: EpochMillis = HOUR;
+const INVITATION_VALID_FOR: EpochMillis = 3 * DAY;
+const PASSWORD_VALID_FOR: EpochMillis = 24 * HOUR;
 
-/// A link's secret part, at the only moment that it is known.
+/// A new link. Its token is not stored and cannot be shown again.
 pub struct Issued {
-    /// What the link ends in.
+    /// The last part of the link.
     pub token: String,
-    /// For whom.
+    /// The recipient.
     pub email: String,
-    /// Until when.
+    /// When the link expires, epoch ms.
     pub expires: EpochMillis,
 }
 
-/// Makes the link of the first admin; those made before end with it.
+/// Creates the link for the first admin, which replaces any earlier one. Returns its token.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn setup_link(engine: &Engine) -> Result<String> {
     let account = account_id(engine, &AccountName::default_account()).await?;
-    let mut tx = engine.database().write().await?;
-    // The first admin's address is yet to be said.
     let actor = Actor::system(account, AccountName::default_account());
-    let issued = issue(&mut tx, &actor, LinkKind::Setup, "", Role::Admin, SETUP_FOR).await?;
-    tx.commit().await?;
+    let issued = engine
+        .database()
+        .transaction("setup_link", async |tx| {
+            // The first admin enters an address later.
+            issue(tx, &actor, LinkKind::Setup, "", Role::Admin).await
+        })
+        .await?;
     Ok(issued.token)
 }
 
-/// Invites somebody into the actor's account; a link made for them before ends.
+/// Invites a new user into the actor's account. The link replaces any earlier one to this address.
 ///
 /// # Errors
-/// A bad address; somebody who is there already; no permission.
+/// An invalid address; a user who exists; no permission.
 pub async fn invite(engine: &Engine, actor: &Actor, email: &str, role: Role) -> Result<Issued> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        if is_there(&mut tx, actor, &email).await? {
-            return Err(users::taken(&email));
-        }
-        let issued = issue(&mut tx, actor, LinkKind::Invitation, &email, role, INVITATION_FOR).await?;
-        let new = json!({"email": email, "role": role});
-        record(&mut tx, actor, Change::of(KIND, &email, "INVITE", (), new)).await?;
-        tx.commit().await?;
-        Ok(issued)
-    })
-    .await
+    engine
+        .database()
+        .transaction("invite", async |tx| {
+            if user_id(tx, actor.account_id(), &email).await?.is_some() {
+                return Err(email_taken(&email));
+            }
+            let issued = issue(tx, actor, LinkKind::Invitation, &email, role).await?;
+            let new = json!({"email": email, "role": role});
+            record(tx, actor, Change::of(USER, &email, "INVITE", (), new)).await?;
+            Ok(issued)
+        })
+        .await
 }
 
-/// Ends the invitation of somebody who has not used it.
+/// Withdraws an invitation that has not been used.
 ///
 /// # Errors
 /// No such invitation; no permission.
 pub async fn withdraw_invitation(engine: &Engine, actor: &Actor, email: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let gone = sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2 AND kind = $3")
-            .bind(actor.account_id())
-            .bind(&email)
-            .bind(LinkKind::Invitation.as_str())
-            .execute(&mut *tx)
-            .await?;
-        if gone.rows_affected() == 0 {
-            return Err(Error::not_found("invitation of", &email));
-        }
-        record(&mut tx, actor, Change::of(KIND, &email, "REVOKE_INVITE", (), ())).await?;
-        tx.commit().await
-    })
-    .await
+    engine
+        .database()
+        .transaction("withdraw_invitation", async |tx| {
+            let deleted = sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2 AND kind = $3")
+                .bind(actor.account_id())
+                .bind(&email)
+                .bind(LinkKind::Invitation.as_str())
+                .execute(&mut **tx)
+                .await?;
+            if deleted.rows_affected() == 0 {
+                return Err(Error::not_found("invitation for", &email));
+            }
+            record(tx, actor, Change::of(USER, &email, "REVOKE_INVITE", (), ())).await?;
+            Ok(())
+        })
+        .await
 }
 
-/// A link with which a person of the actor's account sets a new password; one made before ends.
+/// Creates a link with which a user of the actor's account sets a new password. It replaces any
+/// earlier one.
 ///
 /// # Errors
-/// No such person; no permission.
+/// No such user; no permission.
 pub async fn password_link(engine: &Engine, actor: &Actor, email: &str) -> Result<Issued> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        if !is_there(&mut tx, actor, &email).await? {
-            return Err(Error::not_found("user", &email));
-        }
-        // The role is of no account: the person has one.
-        let issued = issue(&mut tx, actor, LinkKind::Password, &email, Role::Viewer, PASSWORD_FOR).await?;
-        let new = json!({"password": "link made"});
-        record(&mut tx, actor, Change::of(KIND, &email, "UPDATE", (), new)).await?;
-        tx.commit().await?;
-        Ok(issued)
-    })
-    .await
+    engine
+        .database()
+        .transaction("password_link", async |tx| {
+            if user_id(tx, actor.account_id(), &email).await?.is_none() {
+                return Err(Error::not_found("user", &email));
+            }
+            // The role is not used: the user keeps theirs.
+            let issued = issue(tx, actor, LinkKind::Password, &email, Role::Viewer).await?;
+            let new = json!({"password": "link made"});
+            record(tx, actor, Change::of(USER, &email, "UPDATE", (), new)).await?;
+            Ok(issued)
+        })
+        .await
 }
 
-/// What a link that can still be used is for; none otherwise.
+#[derive(FromRow)]
+struct LinkRow {
+    #[sqlx(try_from = "String")]
+    kind: LinkKind,
+    /// Empty for the link of the first admin.
+    email: String,
+    #[sqlx(try_from = "String")]
+    account: AccountName,
+}
+
+/// Returns the link with this token; `None` if it is unknown or has expired.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn link(engine: &Engine, token: &str) -> Result<Option<OneTimeLink>> {
-    let found: Option<(String, String, String)> = sqlx::query_as(
-        "SELECT l.kind, l.email, a.name FROM one_time_link l JOIN account a ON a.id = l.account_id \
+    let row: Option<LinkRow> = sqlx::query_as(
+        "SELECT l.kind, l.email, a.name AS account FROM one_time_link l JOIN account a ON a.id = l.account_id \
          WHERE l.digest = $1 AND l.expires > $2",
     )
     .bind(digest(token))
     .bind(now())
     .fetch_optional(engine.database().read())
     .await?;
-    let Some((kind, email, account)) = found else {
-        return Ok(None);
-    };
-    Ok(Some(OneTimeLink {
-        kind: parse(&kind)?,
-        email: Some(email).filter(|email| !email.is_empty()),
-        account: AccountName::try_from(account).map_err(|error| Error::Broken(error.to_string()))?,
+    Ok(row.map(|row| OneTimeLink {
+        kind: row.kind,
+        email: Some(row.email).filter(|email| !email.is_empty()),
+        account: row.account,
     }))
 }
 
-/// Uses a link up: makes the person that it is for, or gives them the new password. Answers their e-mail address.
+#[derive(FromRow)]
+struct UsedLink {
+    account_id: i64,
+    #[sqlx(try_from = "String")]
+    kind: LinkKind,
+    #[sqlx(try_from = "String")]
+    role: Role,
+}
+
+/// Uses a link up: creates the user that it invites, or sets the user's new password. Returns the
+/// user's e-mail address.
 ///
-/// `email` is asked of the first admin alone.
+/// `email` is read only for the first admin's link.
 ///
 /// # Errors
-/// A link that is used up or too old; a bad address or password, after which the link is still good.
+/// A link that was used or has expired. An invalid address or password, after which the link can
+/// still be used.
 pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<String> {
-    let dead = || Error::Refused(Box::new(invalid_link()));
-    // Whoever has no link has nothing hashed.
-    let found = link(engine, token).await?.ok_or_else(dead)?;
+    let invalid = || Error::Refused(Box::new(invalid_link()));
+    // An unknown token is refused before the costly hash.
+    let found = link(engine, token).await?.ok_or_else(invalid)?;
     let email = match found.email {
         Some(email) => email,
         None => parse_email(email)?,
     };
+    let account = found.account;
     let hash = passwords::hash(password.to_owned()).await?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let query = sqlx::query_as::<_, (i64, String, String)>(
+    let use_up = async |tx: &mut WriteTx| {
+        let query = sqlx::query_as::<_, UsedLink>(
             "DELETE FROM one_time_link WHERE digest = $1 AND expires > $2 RETURNING account_id, kind, role",
         );
-        let used = query.bind(digest(token)).bind(now()).fetch_optional(&mut *tx).await?;
-        let (account_id, kind, role) = used.ok_or_else(dead)?;
-        let role = users::role(&role)?;
-        let actor =
-            Actor::person(account_id, found.account.clone(), email.clone(), role).with_request("POST", client_ip);
-        match parse(&kind)? {
+        let used = query.bind(digest(token)).bind(now()).fetch_optional(&mut **tx).await?;
+        let used = used.ok_or_else(invalid)?;
+        let actor = Actor::person(used.account_id, account.clone(), email.clone(), used.role);
+        let actor = actor.with_request("POST", client_ip);
+        match used.kind {
             LinkKind::Setup | LinkKind::Invitation => {
-                let made = users::insert(&mut tx, &actor, &email, role, &hash).await;
-                made.map_err(|error| match error {
-                    // The address is somebody's in another account, of which nothing is told.
-                    Error::Refused(problem) if problem.code == Code::DuplicateField => dead(),
+                let inserted = insert_user(tx, &actor, &email, used.role, &hash).await;
+                inserted.map_err(|error| match error {
+                    // The address is in use in another account, which must not be revealed.
+                    Error::Refused(problem) if problem.code == Code::DuplicateField => invalid(),
                     other => other,
-                })?;
+                })
             }
-            LinkKind::Password => users::set_password(&mut tx, &actor, &email, &hash).await?,
+            LinkKind::Password => set_password(tx, &actor, &email, &hash).await,
         }
-        tx.commit().await
-    })
-    .await?;
+    };
+    engine.database().transaction("redeem", use_up).await?;
     Ok(email)
 }
 
-/// Ends the links that a person of an account has made.
-pub(super) async fn forget_those_of(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
-    sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND created_by = $2")
-        .bind(account_id)
-        .bind(email)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// Ends whatever link there is for an address, and that of the first admin, who is there now.
-pub(super) async fn forget_of_new(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
-    forget(tx, account_id, email).await?;
-    // It is for nobody yet.
-    forget(tx, account_id, "").await
-}
-
-/// Ends whatever link there is for an address.
-pub(super) async fn forget(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
-    sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2")
-        .bind(account_id)
-        .bind(email)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-async fn issue(
-    tx: &mut WriteTx,
-    actor: &Actor,
-    kind: LinkKind,
-    email: &str,
-    role: Role,
-    good_for: EpochMillis,
-) -> Result<Issued> {
+async fn issue(tx: &mut WriteTx, actor: &Actor, kind: LinkKind, email: &str, role: Role) -> Result<Issued> {
     let token = random_text();
-    let expires = now() + good_for;
+    let expires = now()
+        + match kind {
+            LinkKind::Setup => SETUP_VALID_FOR,
+            LinkKind::Invitation => INVITATION_VALID_FOR,
+            LinkKind::Password => PASSWORD_VALID_FOR,
+        };
     sqlx::query("DELETE FROM one_time_link WHERE expires < $1 AND kind <> $2")
         .bind(now())
         .bind(LinkKind::Invitation.as_str())
@@ -233,15 +225,4 @@ async fn issue(
     .await?;
     let email = email.to_owned();
     Ok(Issued { token, email, expires })
-}
-
-async fn is_there(tx: &mut WriteTx, actor: &Actor, email: &str) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM console_user WHERE account_id = $1 AND email = $2");
-    let found = query.bind(actor.account_id()).bind(email).fetch_one(&mut **tx).await?;
-    Ok(found > 0)
-}
-
-fn parse(text: &str) -> Result<LinkKind> {
-    text.parse()
-        .map_err(|_| Error::Broken(format!("unknown kind of link {text}")))
 }

@@ -1,18 +1,22 @@
 //! Users, sessions, API tokens and accounts.
 //!
-//! - [`users`]: people, their roles and passwords
-//! - [`passwords`]: how they are hashed
-//! - [`sessions`]: sign-in, and who is signed in
-//! - [`throttle`]: how often somebody may guess
-//! - [`links`]: one-time links: the first admin's, invitations, new passwords
+//! - [`users`]: users, their roles and passwords
+//! - [`email`]: e-mail addresses
+//! - [`passwords`]: hashing
+//! - [`sessions`]: signing in and out
+//! - [`throttle`]: limits of sign-in attempts
+//! - [`links`]: one-time links: set-up, invitations, new passwords
 //! - [`tokens`]: API tokens
-//! - [`accounts`]; each is a tenant
+//! - [`accounts`]: accounts; each is a tenant
+//! - [`rows`]: statements that users, sessions and links share
 //!
-//! What a holder has (a cookie, a token, a link) is 32 random bytes in base64url; the database has only its SHA-256.
+//! Cookies, tokens and links are 32 random bytes in base64url. The database stores only their SHA-256.
 
 mod accounts;
+mod email;
 mod links;
 mod passwords;
+mod rows;
 mod sessions;
 mod throttle;
 mod tokens;
@@ -24,11 +28,12 @@ use sha2::{Digest, Sha256};
 
 pub use accounts::create_account;
 pub(crate) use accounts::{account_id, ensure_default_account};
+pub use email::is_email;
 pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdraw_invitation};
 pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;
 pub use tokens::{create_token, revoke_token, token, tokens};
-pub use users::{create_user, has_users, is_email, remove_user, reset_password, set_role, users};
+pub use users::{create_user, has_users, remove_user, reset_password, set_role, users};
 
 const MINUTE: EpochMillis = 60_000;
 const HOUR: EpochMillis = 60 * MINUTE;

@@ -1,5 +1,6 @@
-//! Hashing passwords: argon2id with the crate's parameters (OWASP's first choice: 19 MiB, 2 passes), off the threads that
-//! serve requests, and a few at a time, so that guessing takes neither all processors nor all memory.
+//! Password hashing: argon2id with the crate's default parameters, OWASP's first choice (19 MiB, 2
+//! passes). At most four run at once, outside of the threads that serve requests, so that guessing
+//! cannot take all processors or memory.
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
@@ -9,10 +10,10 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 
-static AT_ONCE: Semaphore = Semaphore::const_new(4);
+static CONCURRENT_HASHES: Semaphore = Semaphore::const_new(4);
 
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _turn = AT_ONCE
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let _permit = CONCURRENT_HASHES
         .acquire()
         .await
         .map_err(|error| Error::Broken(error.to_string()))?;
@@ -21,23 +22,25 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         .map_err(|error| Error::Broken(error.to_string()))
 }
 
+/// Checks the length of a new password.
+///
 /// # Errors
-/// A new password that is too short or too long.
+/// When it is too short or too long.
 pub(super) fn check_length(password: &str) -> Result<()> {
     if (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
         return Ok(());
     }
-    let sentence = format!("A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
-    Err(FieldErrors::one("password", sentence).into())
+    let message = format!("A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters.");
+    Err(FieldErrors::one("password", message).into())
 }
 
-/// The hash of a new password.
+/// Hashes a new password.
 ///
 /// # Errors
 /// As [`check_length`].
 pub(super) async fn hash(password: String) -> Result<String> {
     check_length(&password)?;
-    let hashed = aside(move || {
+    let hashed = on_blocking_thread(move || {
         Argon2::default()
             .hash_password(password.as_bytes())
             .map(|hash| hash.to_string())
@@ -47,10 +50,11 @@ pub(super) async fn hash(password: String) -> Result<String> {
         .map_err(|error| Error::Broken(format!("a password cannot be hashed: {error}")))
 }
 
-/// Whether a password is the one of a hash. Takes as long without a hash, so that time does not tell who is a user.
+/// Whether a password matches a hash. Without a hash it takes as long, so that the time does not
+/// reveal which users exist.
 pub(super) async fn verify(hash: Option<String>, password: &str) -> Result<bool> {
     let password: String = password.chars().take(MAX_PASSWORD_CHARS + 1).collect();
-    aside(move || {
+    on_blocking_thread(move || {
         let Some(hash) = hash else {
             let _ = Argon2::default().hash_password(password.as_bytes());
             return false;

@@ -1,186 +1,218 @@
-//! Sign-in, and who is signed in.
+//! Signing in and out, and the user of a session.
 
-use auditstream_model::{AccountName, Code, EpochMillis, Permission};
+use auditstream_model::{AccountName, Code, EpochMillis, FieldErrors, Permission, Role};
 use serde_json::json;
+use sqlx::FromRow;
 
+use super::email::parse_email;
+use super::rows::{USER, set_password, user_id};
 use super::throttle::{Attempt, THROTTLED_FOR};
-use super::users::{self, KIND, parse_email};
 use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
-use crate::database::{WriteTx, now, retried};
+use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// A session ends when it was not used for so long, ms.
-const IDLE: EpochMillis = 12 * HOUR;
-/// A session ends however much it is used, ms.
-const ABSOLUTE: EpochMillis = 7 * DAY;
-/// How stale `seen` may be: reading a page does not write each time, ms.
-const SEEN: EpochMillis = MINUTE;
+/// How long a session lasts without use, ms.
+const IDLE_LIMIT: EpochMillis = 12 * HOUR;
+/// How long a session lasts at most, ms.
+const ABSOLUTE_LIMIT: EpochMillis = 7 * DAY;
+/// How stale `seen` may become, ms: most requests write nothing.
+const SEEN_PRECISION: EpochMillis = MINUTE;
 
-fn wrong() -> Error {
+fn wrong_credentials() -> Error {
     Error::refused(Code::WrongCredentials, "The e-mail or the password is wrong.")
 }
 
-/// Checks a password and begins a session; answers what goes into the cookie. The session that the browser had before,
-/// if any, ends.
+/// Checks a password and starts a session, which replaces the browser's `previous` one. Returns the
+/// value of its cookie.
 ///
 /// # Errors
-/// [`Code::WrongCredentials`], the same whether the address or the password is wrong; [`Code::Throttled`] after too many
-/// attempts.
+/// [`Code::WrongCredentials`], the same whether the address or the password is wrong;
+/// [`Code::Throttled`] after too many attempts.
 pub async fn sign_in(
     engine: &Engine,
     email: &str,
     password: &str,
-    before: Option<&str>,
+    previous: Option<&str>,
     client_ip: &str,
 ) -> Result<String> {
-    let email = parse_email(email).map_err(|_| wrong())?;
-    let checked = check(engine, &email, password, client_ip).await?;
-    let (user_id, cookie) = (checked.user_id, random_text());
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        checked.hold(&mut tx).await?;
-        checked.attempt.succeeded(&mut tx, user_id).await?;
-        sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3")
-            .bind(digest(before.unwrap_or_default()))
-            .bind(now())
-            .bind(now() - IDLE)
-            .execute(&mut *tx)
-            .await?;
-        begin(&mut tx, user_id, &cookie).await?;
-        record(&mut tx, &checked.actor, Change::of(KIND, &email, "LOGIN", (), ())).await?;
-        tx.commit().await
-    })
-    .await?;
+    let email = parse_email(email).map_err(|_| wrong_credentials())?;
+    let verified = verify(engine, &email, password, client_ip).await?;
+    let cookie = random_text();
+    engine
+        .database()
+        .transaction("sign_in", async |tx| {
+            verified.lock(tx).await?;
+            verified.attempt.succeeded(tx, verified.user_id).await?;
+            sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3")
+                .bind(digest(previous.unwrap_or_default()))
+                .bind(now())
+                .bind(now() - IDLE_LIMIT)
+                .execute(&mut **tx)
+                .await?;
+            insert_session(tx, verified.user_id, &cookie).await?;
+            record(tx, &verified.actor, Change::of(USER, &email, "LOGIN", (), ())).await?;
+            Ok(())
+        })
+        .await?;
     Ok(cookie)
 }
 
-/// Whose password it is. A wrong one of a person who exists is an audit event; for others something else is written, so that
-/// neither the answer nor its time tells who exists.
-async fn check(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<Checked> {
-    let found: Option<(i64, i64, String, String, String)> = sqlx::query_as(
-        "SELECT u.id, u.account_id, a.name, u.role, u.password_hash FROM console_user u \
-         JOIN account a ON a.id = u.account_id WHERE u.email = $1",
-    )
-    .bind(email)
-    .fetch_optional(engine.database().read())
-    .await?;
-    let user_id = found.as_ref().map(|user| user.0);
-    let mut attempt = Attempt::new(email, client_ip);
-    let last = attempt.count(engine, user_id).await?;
-    let hash = found.as_ref().map(|user| user.4.clone());
-    let right = passwords::verify(hash, password).await?;
-    let Some((user_id, account_id, account, role, hash)) = found else {
-        attempt.write_again(engine).await?;
-        return Err(wrong());
-    };
-    let actor = actor(account_id, account, email, &role)?.with_request("POST", client_ip);
-    if right {
-        return Ok(Checked {
-            user_id,
-            actor,
-            hash,
-            attempt,
-        });
-    }
-    let mut new = json!({"reason": "wrong password"});
-    if last {
-        new["further_attempts_refused_for_minutes"] = (THROTTLED_FOR / MINUTE).into();
-    }
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        record(&mut tx, &actor, Change::of(KIND, email, "UNSUCCESSFUL_LOGIN", (), &new)).await?;
-        tx.commit().await
-    })
-    .await?;
-    Err(wrong())
+#[derive(FromRow)]
+struct CredentialsRow {
+    user_id: i64,
+    account_id: i64,
+    #[sqlx(try_from = "String")]
+    account: AccountName,
+    #[sqlx(try_from = "String")]
+    role: Role,
+    password_hash: String,
 }
 
-/// A person whose password was right when it was looked at.
-struct Checked {
+/// A user whose password was correct when it was checked.
+struct Verified {
     user_id: i64,
     actor: Actor,
-    /// What the password was checked against.
+    /// The hash that the password was checked against.
     hash: String,
     attempt: Attempt,
 }
 
-impl Checked {
-    /// The person, with this password still, until the transaction ends: checking takes its time, and meanwhile the password
-    /// may have been reset or the person removed.
-    async fn hold(&self, tx: &mut WriteTx) -> Result<()> {
-        let still = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
+impl Verified {
+    /// Locks the user's row until the end of the transaction.
+    ///
+    /// # Errors
+    /// When the password was changed or the user removed during the check, which takes a while.
+    async fn lock(&self, tx: &mut WriteTx) -> Result<()> {
+        let updated = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
             .bind(self.user_id)
             .bind(now())
             .bind(&self.hash)
             .execute(&mut **tx)
             .await?;
-        if still.rows_affected() == 1 {
+        if updated.rows_affected() == 1 {
             Ok(())
         } else {
-            Err(wrong())
+            Err(wrong_credentials())
         }
     }
 }
 
-async fn begin(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
+/// Checks a password. A wrong one of an existing user is an audit event; for an unknown address other
+/// rows are written, so that neither the response nor its time reveals which users exist.
+async fn verify(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<Verified> {
+    let user: Option<CredentialsRow> = sqlx::query_as(
+        "SELECT u.id AS user_id, u.account_id, a.name AS account, u.role, u.password_hash FROM console_user u \
+         JOIN account a ON a.id = u.account_id WHERE u.email = $1",
+    )
+    .bind(email)
+    .fetch_optional(engine.database().read())
+    .await?;
+    let mut attempt = Attempt::new(email, client_ip);
+    let is_last = attempt.count(engine, user.as_ref().map(|user| user.user_id)).await?;
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
+    let is_correct = passwords::verify(hash, password).await?;
+    let Some(user) = user else {
+        attempt.write_without_effect(engine).await?;
+        return Err(wrong_credentials());
+    };
+    let actor = Actor::person(user.account_id, user.account, email.to_owned(), user.role);
+    let actor = actor.with_request("POST", client_ip);
+    if is_correct {
+        return Ok(Verified {
+            user_id: user.user_id,
+            actor,
+            hash: user.password_hash,
+            attempt,
+        });
+    }
+    let mut new = json!({"reason": "wrong password"});
+    if is_last {
+        new["further_attempts_refused_for_minutes"] = (THROTTLED_FOR / MINUTE).into();
+    }
+    engine
+        .database()
+        .transaction("failed_sign_in", async |tx| {
+            record(tx, &actor, Change::of(USER, email, "UNSUCCESSFUL_LOGIN", (), &new)).await
+        })
+        .await?;
+    Err(wrong_credentials())
+}
+
+async fn insert_session(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
     sqlx::query("INSERT INTO session (digest, user_id, created, seen, expires) VALUES ($1, $2, $3, $3, $4)")
         .bind(digest(cookie))
         .bind(user_id)
         .bind(now())
-        .bind(now() + ABSOLUTE)
+        .bind(now() + ABSOLUTE_LIMIT)
         .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
-/// Who uses a session.
+/// The origin of a request that uses a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsedBy {
-    /// Somebody who does something.
+    /// An action of a person.
     Person,
-    /// A page that is open and asks by itself, whether anybody looks at it or not.
+    /// Polling by an open page, whether anyone looks at it or not.
     Page,
 }
 
-/// Who has this cookie; none when the session is unknown or has ended. What a person does keeps it from ending for want of
-/// use.
+#[derive(FromRow)]
+struct SessionRow {
+    account_id: i64,
+    #[sqlx(try_from = "String")]
+    account: AccountName,
+    email: String,
+    #[sqlx(try_from = "String")]
+    role: Role,
+    seen: EpochMillis,
+}
+
+/// Returns the user of a session; `None` if it is unknown or has ended. A person's requests keep the
+/// session alive, polling does not.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<Option<Actor>> {
-    let moment = now();
-    let found: Option<(i64, String, String, String, EpochMillis)> = sqlx::query_as(
-        "SELECT u.account_id, a.name, u.email, u.role, s.seen FROM session s JOIN console_user u ON u.id = s.user_id \
-         JOIN account a ON a.id = u.account_id WHERE s.digest = $1 AND s.expires > $2 AND s.seen > $3",
+    let used_at = now();
+    let row: Option<SessionRow> = sqlx::query_as(
+        "SELECT u.account_id, a.name AS account, u.email, u.role, s.seen FROM session s \
+         JOIN console_user u ON u.id = s.user_id JOIN account a ON a.id = u.account_id \
+         WHERE s.digest = $1 AND s.expires > $2 AND s.seen > $3",
     )
     .bind(digest(cookie))
-    .bind(moment)
-    .bind(moment - IDLE)
+    .bind(used_at)
+    .bind(used_at - IDLE_LIMIT)
     .fetch_optional(engine.database().read())
     .await?;
-    let Some((account_id, account, email, role, seen)) = found else {
+    let Some(row) = row else {
         return Ok(None);
     };
     if used_by == UsedBy::Person
-        && moment - seen > SEEN
-        && let Err(error) = touch(engine, cookie, moment).await
+        && used_at - row.seen > SEEN_PRECISION
+        && let Err(error) = touch(engine, cookie, used_at).await
     {
-        // Reading goes on while nothing can be written.
-        tracing::debug!(%error, "a session's last use could not be noted");
+        // Reading stays possible while the database cannot be written.
+        tracing::debug!(%error, "the last use of a session could not be stored");
     }
-    actor(account_id, account, &email, &role).map(Some)
+    Ok(Some(Actor::person(row.account_id, row.account, row.email, row.role)))
 }
 
-async fn touch(engine: &Engine, cookie: &str, moment: EpochMillis) -> Result<()> {
-    let mut tx = engine.database().write().await?;
-    sqlx::query("UPDATE session SET seen = $2 WHERE digest = $1")
-        .bind(digest(cookie))
-        .bind(moment)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+async fn touch(engine: &Engine, cookie: &str, used_at: EpochMillis) -> Result<()> {
+    engine
+        .database()
+        .transaction("touch_session", async |tx| {
+            sqlx::query("UPDATE session SET seen = $2 WHERE digest = $1")
+                .bind(digest(cookie))
+                .bind(used_at)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+        .await
 }
 
 /// Ends the session of a cookie.
@@ -189,53 +221,52 @@ async fn touch(engine: &Engine, cookie: &str, moment: EpochMillis) -> Result<()>
 /// When the database fails.
 pub async fn sign_out(engine: &Engine, actor: &Actor, cookie: &str) -> Result<()> {
     let Some(email) = actor.email() else { return Ok(()) };
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let ended = sqlx::query("DELETE FROM session WHERE digest = $1")
-            .bind(digest(cookie))
-            .execute(&mut *tx)
-            .await?;
-        if ended.rows_affected() > 0 {
-            record(&mut tx, actor, Change::of(KIND, email, "LOGOUT", (), ())).await?;
-        }
-        tx.commit().await
-    })
-    .await
+    engine
+        .database()
+        .transaction("sign_out", async |tx| {
+            let deleted = sqlx::query("DELETE FROM session WHERE digest = $1")
+                .bind(digest(cookie))
+                .execute(&mut **tx)
+                .await?;
+            if deleted.rows_affected() > 0 {
+                record(tx, actor, Change::of(USER, email, "LOGOUT", (), ())).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
-/// Ends every session of a person: one's own, or with the permission those of somebody of the account.
+/// Ends every session of a user: of the actor, or, with [`Permission::EditAccess`], of another user of
+/// the account.
 ///
 /// # Errors
-/// No such person; no permission.
+/// No such user; no permission.
 pub async fn sign_out_everywhere(engine: &Engine, actor: &Actor, email: &str) -> Result<()> {
     let email = parse_email(email)?;
     if actor.email() != Some(&email) {
         actor.require(Permission::EditAccess)?;
     }
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let user: Option<i64> = sqlx::query_scalar("SELECT id FROM console_user WHERE account_id = $1 AND email = $2")
-            .bind(actor.account_id())
-            .bind(&email)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let user = user.ok_or_else(|| Error::not_found("user", &email))?;
-        let ended = sqlx::query("DELETE FROM session WHERE user_id = $1")
-            .bind(user)
-            .execute(&mut *tx)
-            .await?;
-        let old = json!({"sessions": ended.rows_affected()});
-        let change = Change::of(KIND, &email, "LOGOUT", old, json!({"sessions": 0}));
-        record(&mut tx, actor, change).await?;
-        tx.commit().await
-    })
-    .await
+    engine
+        .database()
+        .transaction("sign_out_everywhere", async |tx| {
+            let user = user_id(tx, actor.account_id(), &email).await?;
+            let user = user.ok_or_else(|| Error::not_found("user", &email))?;
+            let deleted = sqlx::query("DELETE FROM session WHERE user_id = $1")
+                .bind(user)
+                .execute(&mut **tx)
+                .await?;
+            let old = json!({"sessions": deleted.rows_affected()});
+            let change = Change::of(USER, &email, "LOGOUT", old, json!({"sessions": 0}));
+            record(tx, actor, change).await?;
+            Ok(())
+        })
+        .await
 }
 
-/// Changes the actor's own password. Every session of theirs ends; answers the cookie of the one that begins.
+/// Changes the actor's password and ends every session of the actor. Returns the cookie of a new one.
 ///
 /// # Errors
-/// The current password is wrong, or was guessed at too often; a bad new one.
+/// The current password is wrong, or was guessed too often; the new one is invalid.
 pub async fn change_password(
     engine: &Engine,
     actor: &Actor,
@@ -244,32 +275,30 @@ pub async fn change_password(
     client_ip: &str,
 ) -> Result<String> {
     let Some(email) = actor.email() else {
-        return Err(Error::refused(Code::Forbidden, "Only a person has a password."));
+        return Err(Error::refused(
+            Code::Forbidden,
+            "Only users have a password. Sign in as a user.",
+        ));
     };
     passwords::check_length(new)?;
-    let checked = check(engine, email, current, client_ip)
+    let verified = verify(engine, email, current, client_ip)
         .await
         .map_err(|error| match error {
             Error::Refused(problem) if problem.code == Code::WrongCredentials => {
-                auditstream_model::FieldErrors::one("current", "This is not your current password.").into()
+                FieldErrors::one("current", "This is not your current password.").into()
             }
             other => other,
         })?;
     let hash = passwords::hash(new.to_owned()).await?;
     let cookie = random_text();
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        checked.hold(&mut tx).await?;
-        checked.attempt.succeeded(&mut tx, checked.user_id).await?;
-        users::set_password(&mut tx, actor, email, &hash).await?;
-        begin(&mut tx, checked.user_id, &cookie).await?;
-        tx.commit().await
-    })
-    .await?;
+    engine
+        .database()
+        .transaction("change_password", async |tx| {
+            verified.lock(tx).await?;
+            verified.attempt.succeeded(tx, verified.user_id).await?;
+            set_password(tx, actor, email, &hash).await?;
+            insert_session(tx, verified.user_id, &cookie).await
+        })
+        .await?;
     Ok(cookie)
-}
-
-fn actor(account_id: i64, account: String, email: &str, role: &str) -> Result<Actor> {
-    let account = AccountName::try_from(account).map_err(|error| Error::Broken(error.to_string()))?;
-    Ok(Actor::person(account_id, account, email.to_owned(), users::role(role)?))
 }

@@ -1,17 +1,18 @@
-//! How often somebody may guess a password.
+//! Limits of attempts to guess a password.
 //!
-//! Attempts are counted before the password is looked at, in three ways, each for a quarter of an hour from the first:
+//! Each attempt is counted before the password is checked, in three ways, each for 15 minutes from
+//! the first attempt:
 //!
-//! | counted by | attempts | keeps out |
+//! | counted per | attempts | stops |
 //! | --- | --- | --- |
-//! | e-mail and network address | 5 | who guesses one person's password |
-//! | network address | 30 | who tries one password with many people |
-//! | e-mail | 50 | who guesses from many places |
+//! | e-mail and network address | 5 | guessing the password of one user |
+//! | network address | 30 | trying one password with many users |
+//! | e-mail | 50 | guessing from many addresses |
 //!
-//! The last two could shut a person out for as long as somebody keeps guessing, so they do not count where that person has
-//! signed in before. A new password, by whomever it is set, ends what is counted of its person. A right password takes its
-//! attempt back.
-//! Whether there is such a person makes no difference to what is counted and said.
+//! The last two would lock a user out for as long as someone else keeps guessing, so they do not
+//! apply to addresses from which the user has signed in before. Setting a new password clears the
+//! attempts of its user, and a correct password takes its attempt back. Attempts with an unknown
+//! e-mail address are counted and refused in the same way.
 
 use std::net::IpAddr;
 
@@ -19,25 +20,25 @@ use auditstream_model::{AccountName, Code, EpochMillis};
 
 use super::{DAY, MINUTE, digest};
 use crate::Engine;
-use crate::database::{WriteTx, now, retried};
+use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 
 /// How long attempts count, ms.
 pub const THROTTLED_FOR: EpochMillis = 15 * MINUTE;
-/// How long a place is known, ms.
+/// How long an address stays known after a sign-in, ms.
 const KNOWN_FOR: EpochMillis = 90 * DAY;
 
-const OF_BOTH: i64 = 5;
-const OF_ADDRESS: i64 = 30;
-const OF_EMAIL: i64 = 50;
+const PER_EMAIL_AND_ADDRESS: i64 = 5;
+const PER_ADDRESS: i64 = 30;
+const PER_EMAIL: i64 = 50;
 
-/// One attempt.
+/// An attempt to sign in.
 pub(super) struct Attempt {
     address: String,
-    /// Whether the person has signed in from there before.
-    known: bool,
-    /// What is counted, and up to where; always in this order, so that two attempts never wait for each other.
-    subjects: [(String, i64); 3],
+    /// Whether the user has signed in from this address before.
+    is_known: bool,
+    /// The counters and their limits, always in this order, so that two attempts cannot deadlock.
+    limits: [(String, i64); 3],
 }
 
 fn refusal() -> Error {
@@ -53,96 +54,85 @@ fn refusal() -> Error {
 impl Attempt {
     pub(super) fn new(email: &str, client_ip: &str) -> Self {
         let address = network(client_ip);
-        let who = of(email);
+        let email = email_digest(email);
         Self {
-            subjects: [
-                (format!("both {who} {address}"), OF_BOTH),
-                (format!("from {address}"), OF_ADDRESS),
-                (format!("user {who}"), OF_EMAIL),
+            limits: [
+                (format!("both {email} {address}"), PER_EMAIL_AND_ADDRESS),
+                (format!("from {address}"), PER_ADDRESS),
+                (format!("user {email}"), PER_EMAIL),
             ],
             address,
-            known: false,
+            is_known: false,
         }
     }
 
-    /// Counts it; answers whether it is the last that is let through.
+    /// Counts the attempt. Returns whether it is the last one permitted.
     ///
     /// # Errors
-    /// [`Code::Throttled`] when there were too many.
+    /// [`Code::Throttled`] after too many attempts.
     pub(super) async fn count(&mut self, engine: &Engine, user_id: Option<i64>) -> Result<bool> {
-        // Asked for those who do not exist, too: it takes as long.
-        self.known = self.is_known(engine, user_id.unwrap_or(-1)).await?;
-        // Who is kept out is told so without a write.
-        for (subject, limit) in self.counted() {
-            let found: Option<i64> =
+        // Queried for unknown users as well, so that they take as long.
+        self.is_known = self.is_address_known(engine, user_id.unwrap_or(-1)).await?;
+        // A client that is already locked out is refused without a write.
+        for (subject, limit) in self.active_limits() {
+            let failures: Option<i64> =
                 sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
                     .bind(subject)
                     .bind(now() - THROTTLED_FOR)
                     .fetch_optional(engine.database().read())
                     .await?;
-            if found.is_some_and(|failures| failures >= *limit) {
+            if failures.is_some_and(|failures| failures >= *limit) {
                 return Err(refusal());
             }
         }
-        retried(|| async {
-            let mut tx = engine.database().write().await?;
-            let mut last = false;
-            for (subject, limit) in self.counted() {
-                let failures: i64 = sqlx::query_scalar(
-                    "INSERT INTO sign_in_failure (subject, failures, since) VALUES ($1, 1, $2) \
-                     ON CONFLICT (subject) DO UPDATE SET \
-                     failures = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.failures + 1 ELSE 1 END, \
-                     since = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.since ELSE $2 END \
-                     RETURNING failures",
-                )
-                .bind(subject)
-                .bind(now())
-                .bind(now() - THROTTLED_FOR)
-                .fetch_one(&mut *tx)
-                .await?;
-                if failures > *limit {
-                    return Err(refusal());
+        let limits = self.active_limits();
+        engine
+            .database()
+            .transaction("count_attempt", async |tx| {
+                let mut is_last = false;
+                for (subject, limit) in limits {
+                    let failures = increment(tx, subject).await?;
+                    if failures > *limit {
+                        return Err(refusal());
+                    }
+                    is_last |= failures == *limit;
                 }
-                last |= failures == *limit;
-            }
-            tx.commit().await?;
-            Ok(last)
-        })
-        .await
+                Ok(is_last)
+            })
+            .await
     }
 
-    fn counted(&self) -> &[(String, i64)] {
-        if self.known {
-            &self.subjects[..1]
-        } else {
-            &self.subjects
-        }
+    fn active_limits(&self) -> &[(String, i64)] {
+        if self.is_known { &self.limits[..1] } else { &self.limits }
     }
 
-    /// Writes to the disk and changes nothing: takes as long as the audit event of a person who exists, the wait for an
-    /// account's row included.
-    pub(super) async fn write_again(&self, engine: &Engine) -> Result<()> {
-        let mut tx = engine.database().write().await?;
-        sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
-            .bind(&self.subjects[0].0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE account SET last_received = last_received WHERE name = $1")
-            .bind(AccountName::default_account().as_str())
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await
+    /// Writes to the disk without changing anything. It takes as long as the audit event of an
+    /// existing user, including the wait for the lock of an account's row.
+    pub(super) async fn write_without_effect(&self, engine: &Engine) -> Result<()> {
+        engine
+            .database()
+            .transaction("write_without_effect", async |tx| {
+                sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
+                    .bind(&self.limits[0].0)
+                    .execute(&mut **tx)
+                    .await?;
+                sqlx::query("UPDATE account SET last_received = last_received WHERE name = $1")
+                    .bind(AccountName::default_account().as_str())
+                    .execute(&mut **tx)
+                    .await?;
+                Ok(())
+            })
+            .await
     }
 
-    /// Takes it back, and remembers the place.
+    /// Takes the attempt back, and remembers the address as known.
     pub(super) async fn succeeded(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
-        let both = &self.subjects[0];
         sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR since < $2")
-            .bind(&both.0)
+            .bind(&self.limits[0].0)
             .bind(now() - THROTTLED_FOR)
             .execute(&mut **tx)
             .await?;
-        for (subject, _) in self.counted().iter().skip(1) {
+        for (subject, _) in self.active_limits().iter().skip(1) {
             sqlx::query("UPDATE sign_in_failure SET failures = failures - 1 WHERE subject = $1 AND failures > 0")
                 .bind(subject)
                 .execute(&mut **tx)
@@ -165,7 +155,7 @@ impl Attempt {
         Ok(())
     }
 
-    async fn is_known(&self, engine: &Engine, user_id: i64) -> Result<bool> {
+    async fn is_address_known(&self, engine: &Engine, user_id: i64) -> Result<bool> {
         let query = sqlx::query_scalar::<_, i64>(
             "SELECT count(*) FROM known_address WHERE user_id = $1 AND address = $2 AND seen > $3",
         );
@@ -179,19 +169,33 @@ impl Attempt {
     }
 }
 
-/// Forgets the attempts of an e-mail address, from wherever.
-pub(super) async fn forgive(tx: &mut WriteTx, email: &str) -> Result<()> {
-    let who = of(email);
+/// Adds 1 to a counter, which restarts when its time has passed. Returns the new count.
+async fn increment(tx: &mut WriteTx, subject: &str) -> Result<i64> {
+    let query = sqlx::query_scalar(
+        "INSERT INTO sign_in_failure (subject, failures, since) VALUES ($1, 1, $2) \
+         ON CONFLICT (subject) DO UPDATE SET \
+         failures = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.failures + 1 ELSE 1 END, \
+         since = CASE WHEN sign_in_failure.since > $3 THEN sign_in_failure.since ELSE $2 END \
+         RETURNING failures",
+    );
+    let query = query.bind(subject).bind(now()).bind(now() - THROTTLED_FOR);
+    Ok(query.fetch_one(&mut **tx).await?)
+}
+
+/// Deletes the attempts with an e-mail address, from any network address.
+pub(super) async fn clear_attempts(tx: &mut WriteTx, email: &str) -> Result<()> {
+    let email = email_digest(email);
     sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR subject LIKE $2")
-        .bind(format!("user {who}"))
-        .bind(format!("both {who} %"))
+        .bind(format!("user {email}"))
+        .bind(format!("both {email} %"))
         .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
-/// What stands for an e-mail address: what people type there by mistake is not kept.
-fn of(email: &str) -> String {
+/// Returns the digest that is stored for an e-mail address: people type passwords into that field by
+/// mistake.
+fn email_digest(email: &str) -> String {
     digest(email)
         .iter()
         .take(16)
@@ -199,7 +203,7 @@ fn of(email: &str) -> String {
         .collect()
 }
 
-/// Whom an address on the network stands for: of IPv6 one customer has a whole /64.
+/// Returns the network that is counted as one client. With IPv6, one customer has a whole /64.
 fn network(client_ip: &str) -> String {
     match client_ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(IpAddr::V6(ip)) => {
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_is_an_ipv4_address_or_a_64() {
+    fn a_network_is_an_ipv4_address_or_an_ipv6_prefix_of_64_bits() {
         for (ip, expected) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

@@ -5,75 +5,86 @@ use auditstream_model::{
     TOKEN_PREFIX,
 };
 use serde_json::json;
+use sqlx::FromRow;
 
 use super::{DAY, MINUTE, digest, random_text};
-use crate::database::{now, retried};
+use crate::database::now;
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-const KIND: &str = "API_TOKEN";
-/// How stale `last_used` may be: a request does not write each time, ms.
-const USED: EpochMillis = MINUTE;
+/// The type of tokens in audit events.
+const API_TOKEN: &str = "API_TOKEN";
+/// How stale `last_used` may become, ms: most requests write nothing.
+const LAST_USED_PRECISION: EpochMillis = MINUTE;
 
-type Row = (
-    String,
-    String,
-    String,
-    String,
-    EpochMillis,
-    Option<EpochMillis>,
-    Option<EpochMillis>,
-);
+/// The scopes of a token; a column with their names, separated by commas.
+struct Scopes(Vec<Scope>);
 
-fn scopes(words: &str) -> Vec<Scope> {
-    words.split(',').filter_map(|name| name.parse::<Scope>().ok()).collect()
-}
-
-fn view((id, name, words, created_by, created, expires, last_used): Row) -> ApiToken {
-    ApiToken {
-        id,
-        name,
-        scopes: scopes(&words),
-        created_by,
-        created,
-        expires,
-        last_used,
+impl From<String> for Scopes {
+    /// Drops unknown names, which grant nothing.
+    fn from(names: String) -> Self {
+        Self(names.split(',').filter_map(|name| name.parse().ok()).collect())
     }
 }
 
-/// The tokens of the actor's account, the newest first; without their secrets, which nobody has.
+fn join(scopes: &[Scope]) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    id: String,
+    name: String,
+    #[sqlx(try_from = "String")]
+    scopes: Scopes,
+    created_by: String,
+    created: EpochMillis,
+    expires: Option<EpochMillis>,
+    last_used: Option<EpochMillis>,
+}
+
+impl From<TokenRow> for ApiToken {
+    fn from(row: TokenRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            scopes: row.scopes.0,
+            created_by: row.created_by,
+            created: row.created,
+            expires: row.expires,
+            last_used: row.last_used,
+        }
+    }
+}
+
+/// Returns the tokens of the actor's account without their secrets, newest first.
 ///
 /// # Errors
 /// No permission.
 pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
     actor.require(Permission::EditAccess)?;
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<TokenRow> = sqlx::query_as(
         "SELECT id, name, scopes, created_by, created, expires, last_used FROM api_token WHERE account_id = $1 \
          ORDER BY created DESC, name",
     )
     .bind(actor.account_id())
     .fetch_all(engine.database().read())
     .await?;
-    Ok(rows.into_iter().map(view).collect())
+    Ok(rows.into_iter().map(ApiToken::from).collect())
 }
 
-/// Makes a token of the actor's account; answers it, the only time that it is shown.
+/// Creates a token of the actor's account. Its secret is not stored and cannot be shown again.
 ///
 /// # Errors
-/// A bad name or one that is in use; no scope; no permission.
+/// An invalid name or one that is in use; no scope; no permission.
 pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput) -> Result<CreatedApiToken> {
     actor.require(Permission::EditAccess)?;
     let (name, scopes) = input.parse()?;
     let token = format!("{TOKEN_PREFIX}{}", random_text());
-    let id: String = digest(&random_text())
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     let created = now();
-    let made = ApiToken {
-        id,
+    let api_token = ApiToken {
+        id: format!("{:016x}", rand::random::<u64>()),
         name: name.as_str().to_owned(),
         created_by: actor.name().to_owned(),
         created,
@@ -81,67 +92,84 @@ pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput)
         last_used: None,
         scopes,
     };
-    let words = made
-        .scopes
-        .iter()
-        .map(|scope| scope.as_str())
-        .collect::<Vec<_>>()
-        .join(",");
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        sqlx::query(
-            "INSERT INTO api_token (digest, account_id, id, name, scopes, created_by, created, expires) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(digest(&token))
-        .bind(actor.account_id())
-        .bind(&made.id)
-        .bind(&made.name)
-        .bind(&words)
-        .bind(&made.created_by)
-        .bind(created)
-        .bind(made.expires)
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| on_duplicate(error, || name_taken(&made.name)))?;
-        let new = json!({"id": made.id, "scopes": made.scopes, "expires": made.expires});
-        record(&mut tx, actor, Change::of(KIND, &made.name, "CREATE_TOKEN", (), new)).await?;
-        tx.commit().await
-    })
-    .await?;
-    Ok(CreatedApiToken { token, api_token: made })
+    engine
+        .database()
+        .transaction("create_token", async |tx| {
+            sqlx::query(
+                "INSERT INTO api_token (digest, account_id, id, name, scopes, created_by, created, expires) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(digest(&token))
+            .bind(actor.account_id())
+            .bind(&api_token.id)
+            .bind(&api_token.name)
+            .bind(join(&api_token.scopes))
+            .bind(&api_token.created_by)
+            .bind(created)
+            .bind(api_token.expires)
+            .execute(&mut **tx)
+            .await
+            .map_err(|error| on_duplicate(error, || name_taken(&api_token.name)))?;
+            let new = json!({"id": api_token.id, "scopes": api_token.scopes, "expires": api_token.expires});
+            let change = Change::of(API_TOKEN, &api_token.name, "CREATE_TOKEN", (), new);
+            record(tx, actor, change).await?;
+            Ok(())
+        })
+        .await?;
+    Ok(CreatedApiToken { token, api_token })
 }
 
-/// Audit events name a token by its name.
+/// The refusal of a name that is in use: audit events identify a token by its name.
 fn name_taken(name: &str) -> Error {
-    let sentence = format!("There is already an API token with the name “{name}”.");
-    let errors = FieldErrors::one("name", sentence.clone());
+    let message = format!("There is already an API token with the name “{name}”.");
+    let errors = FieldErrors::one("name", message.clone());
     Error::Refused(Box::new(
-        Problem::new(Code::DuplicateField, sentence).with_errors(errors.0),
+        Problem::new(Code::DuplicateField, message).with_errors(errors.0),
     ))
 }
 
-/// Ends a token of the actor's account.
+#[derive(FromRow)]
+struct RevokedToken {
+    name: String,
+    #[sqlx(try_from = "String")]
+    scopes: Scopes,
+}
+
+/// Revokes a token of the actor's account.
 ///
 /// # Errors
 /// No such token; no permission.
 pub async fn revoke_token(engine: &Engine, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let query = sqlx::query_as::<_, (String, String)>(
-            "DELETE FROM api_token WHERE account_id = $1 AND id = $2 RETURNING name, scopes",
-        );
-        let gone = query.bind(actor.account_id()).bind(id).fetch_optional(&mut *tx).await?;
-        let (name, words) = gone.ok_or_else(|| Error::not_found("API token", id))?;
-        let old = json!({"id": id, "scopes": scopes(&words)});
-        record(&mut tx, actor, Change::of(KIND, &name, "REVOKE_TOKEN", old, ())).await?;
-        tx.commit().await
-    })
-    .await
+    engine
+        .database()
+        .transaction("revoke_token", async |tx| {
+            let query = sqlx::query_as::<_, RevokedToken>(
+                "DELETE FROM api_token WHERE account_id = $1 AND id = $2 RETURNING name, scopes",
+            );
+            let query = query.bind(actor.account_id()).bind(id);
+            let revoked = query.fetch_optional(&mut **tx).await?;
+            let revoked = revoked.ok_or_else(|| Error::not_found("API token", id))?;
+            let old = json!({"id": id, "scopes": revoked.scopes.0});
+            let change = Change::of(API_TOKEN, &revoked.name, "REVOKE_TOKEN", old, ());
+            record(tx, actor, change).await?;
+            Ok(())
+        })
+        .await
 }
 
-/// Who has this token; none when it is unknown, revoked or its time is over.
+#[derive(FromRow)]
+struct CallerRow {
+    account_id: i64,
+    #[sqlx(try_from = "String")]
+    account: AccountName,
+    name: String,
+    #[sqlx(try_from = "String")]
+    scopes: Scopes,
+    last_used: Option<EpochMillis>,
+}
+
+/// Returns the actor of a token; `None` if it is unknown, was revoked or has expired.
 ///
 /// # Errors
 /// When the database fails.
@@ -149,34 +177,38 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     if !token.starts_with(TOKEN_PREFIX) {
         return Ok(None);
     }
-    let moment = now();
-    let found: Option<(i64, String, String, String, Option<EpochMillis>)> = sqlx::query_as(
-        "SELECT t.account_id, a.name, t.name, t.scopes, t.last_used FROM api_token t JOIN account a ON a.id = t.account_id \
+    let used_at = now();
+    let row: Option<CallerRow> = sqlx::query_as(
+        "SELECT t.account_id, a.name AS account, t.name, t.scopes, t.last_used \
+         FROM api_token t JOIN account a ON a.id = t.account_id \
          WHERE t.digest = $1 AND (t.expires IS NULL OR t.expires > $2)",
     )
     .bind(digest(token))
-    .bind(moment)
+    .bind(used_at)
     .fetch_optional(engine.database().read())
     .await?;
-    let Some((account_id, account, name, words, last_used)) = found else {
+    let Some(row) = row else {
         return Ok(None);
     };
-    if last_used.is_none_or(|used| moment - used > USED)
-        && let Err(error) = touch(engine, token, moment).await
+    if row.last_used.is_none_or(|used| used_at - used > LAST_USED_PRECISION)
+        && let Err(error) = touch(engine, token, used_at).await
     {
-        // A token is good while nothing can be written.
-        tracing::debug!(%error, "a token's last use could not be noted");
+        // A token is valid while the database cannot be written.
+        tracing::debug!(%error, "the last use of a token could not be stored");
     }
-    let account = AccountName::try_from(account).map_err(|error| Error::Broken(error.to_string()))?;
-    Ok(Some(Actor::token(account_id, account, name, scopes(&words))))
+    Ok(Some(Actor::token(row.account_id, row.account, row.name, row.scopes.0)))
 }
 
-async fn touch(engine: &Engine, token: &str, moment: EpochMillis) -> Result<()> {
-    let mut tx = engine.database().write().await?;
-    sqlx::query("UPDATE api_token SET last_used = $2 WHERE digest = $1")
-        .bind(digest(token))
-        .bind(moment)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+async fn touch(engine: &Engine, token: &str, used_at: EpochMillis) -> Result<()> {
+    engine
+        .database()
+        .transaction("touch_token", async |tx| {
+            sqlx::query("UPDATE api_token SET last_used = $2 WHERE digest = $1")
+                .bind(digest(token))
+                .bind(used_at)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+        .await
 }

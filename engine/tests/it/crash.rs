@@ -73,7 +73,30 @@ const POINTS: &[(&str, &[Scene])] = &[
 
 /// Transactions without a scene here: single changes by an admin, a user or the server's upkeep. A kill
 /// before or after one of them leaves a state from which another test starts anyway.
-const SINGLE_CHANGES: &[&str] = &["create_account", "set_role"];
+const SINGLE_CHANGES: &[&str] = &[
+    "create_account",
+    "ensure_default_account",
+    "create_user",
+    "set_role",
+    "remove_user",
+    "reset_password",
+    "setup_link",
+    "invite",
+    "withdraw_invitation",
+    "password_link",
+    "redeem",
+    "sign_in",
+    "failed_sign_in",
+    "touch_session",
+    "sign_out",
+    "sign_out_everywhere",
+    "change_password",
+    "count_attempt",
+    "write_without_effect",
+    "create_token",
+    "revoke_token",
+    "touch_token",
+];
 
 /// The number of events that the process sends before it moves the cursor, and after.
 const EVENTS: usize = 40;

@@ -1,7 +1,7 @@
 //! A proxy between a client and a store that breaks connections and forges responses.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -115,34 +115,48 @@ struct Upstream {
     folder: PathBuf,
 }
 
+/// What the proxy decides about a request before it reads the body.
+struct Plan {
+    fault: Option<NetworkFault>,
+    /// The region that the response names; empty for none.
+    region: String,
+    denied: bool,
+    overwrites: bool,
+}
+
+/// Takes the fault of a request from `state` and records what the request shows.
+fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) -> Plan {
+    let is_put = request.method == "PUT";
+    let fault = if is_put && path.contains("account=") {
+        state.faults.pop_front()
+    } else {
+        None
+    };
+    if is_put {
+        state.regions.push(request.region().unwrap_or_default().to_owned());
+    }
+    state.moves += 1;
+    let elsewhere = format!("eu-west-{}", state.moves);
+    if fault == Some(NetworkFault::MovedAsk) {
+        state.region = Some(elsewhere.clone());
+    }
+    let region = if is_put { Some(elsewhere) } else { state.region.clone() };
+    Plan {
+        fault,
+        region: region.unwrap_or_default(),
+        denied: is_object && state.denied.contains(&request.method.as_str()),
+        overwrites: is_put && state.ignores_condition,
+    }
+}
+
 impl Upstream {
     async fn serve(&self, mut socket: TcpStream, state: &Mutex<ProxyState>) -> Option<()> {
         let mut request = raw_http::read_head(&mut socket).await?;
-        let is_put = request.method == "PUT";
         let path = request.path.split('?').next().unwrap().replace("%3D", "=");
         let object = self.folder.join(path.trim_start_matches('/'));
         let is_object = path.trim_matches('/').contains('/');
-        let (fault, region, denied, overwrites) = {
-            let mut state = state.lock().unwrap();
-            let fault = if is_put && path.contains("account=") {
-                state.faults.pop_front()
-            } else {
-                None
-            };
-            if is_put {
-                state.regions.push(request.region().unwrap_or_default().to_owned());
-            }
-            state.moves += 1;
-            let elsewhere = format!("eu-west-{}", state.moves);
-            if fault == Some(NetworkFault::MovedAsk) {
-                state.region = Some(elsewhere.clone());
-            }
-            let region = if is_put { Some(elsewhere) } else { state.region.clone() };
-            let denied = is_object && state.denied.contains(&request.method.as_str());
-            (fault, region, denied, state.ignores_condition)
-        };
-        let region = region.unwrap_or_default();
-        match fault {
+        let plan = plan(&request, &path, is_object, &mut state.lock().unwrap());
+        match plan.fault {
             Some(NetworkFault::ResetBefore) => {
                 raw_http::reset(socket);
                 return None;
@@ -159,82 +173,77 @@ impl Upstream {
             _ => {}
         }
         raw_http::read_body(&mut socket, &mut request).await?;
-        if denied {
+        if plan.denied {
             raw_http::answer(&mut socket, 403, &[], &error("AccessDenied", "")).await;
             return None;
         }
-        if is_put && overwrites && object.is_file() {
+        if plan.overwrites && object.is_file() {
             std::fs::remove_file(&object).unwrap();
         }
-        if !is_object && request.method == "HEAD" && !region.is_empty() {
-            raw_http::answer(&mut socket, 301, &[("x-amz-bucket-region", &region)], "").await;
+        if !is_object && request.method == "HEAD" && !plan.region.is_empty() {
+            let headers = [("x-amz-bucket-region", plan.region.as_str())];
+            raw_http::answer(&mut socket, 301, &headers, "").await;
             return None;
         }
-        let refusal: (u16, &[(&str, &str)], String) = match fault {
-            None => {
-                let answer = self.forward(&request).await?;
-                let _ = socket.write_all(&answer).await;
-                return None;
+        match plan.fault {
+            None => self.pass_on(&request, &mut socket).await,
+            Some(fault) => {
+                self.break_down(fault, &plan.region, &request, &object, socket, state)
+                    .await
             }
-            Some(NetworkFault::ResetBefore | NetworkFault::ResetDuring) => return None,
-            Some(NetworkFault::ResetAfter) => {
-                raw_http::reset(socket);
-                return None;
-            }
-            Some(NetworkFault::LostAnswer | NetworkFault::LostAndUnreadable | NetworkFault::LostAndOverwritten) => {
-                self.forward(&request).await?;
+        }
+    }
+
+    /// Forwards a request and its response unchanged.
+    async fn pass_on(&self, request: &Request, socket: &mut TcpStream) -> Option<()> {
+        let response = self.forward(request).await?;
+        socket.write_all(&response).await.ok()
+    }
+
+    /// Applies a fault to a request that has been read.
+    async fn break_down(
+        &self,
+        fault: NetworkFault,
+        region: &str,
+        request: &Request,
+        object: &Path,
+        mut socket: TcpStream,
+        state: &Mutex<ProxyState>,
+    ) -> Option<()> {
+        match fault {
+            NetworkFault::ResetAfter => raw_http::reset(socket),
+            NetworkFault::LostAnswer | NetworkFault::LostAndUnreadable | NetworkFault::LostAndOverwritten => {
+                self.forward(request).await?;
                 let mut state = state.lock().unwrap();
-                if fault == Some(NetworkFault::LostAndUnreadable) {
+                if fault == NetworkFault::LostAndUnreadable {
                     state.denied.push("HEAD");
                 }
-                state.ignores_condition |= fault == Some(NetworkFault::LostAndOverwritten);
+                state.ignores_condition |= fault == NetworkFault::LostAndOverwritten;
                 raw_http::reset(socket);
-                return None;
             }
-            Some(NetworkFault::Silence) => {
+            NetworkFault::Silence => {
                 let mut rest = Vec::new();
-                let _ = socket.read_to_end(&mut rest).await;
-                return None;
+                socket.read_to_end(&mut rest).await.ok()?;
             }
-            Some(NetworkFault::SameBytes | NetworkFault::NotModified) => {
-                self.forward(&request).await?;
-                let status = if fault == Some(NetworkFault::SameBytes) {
-                    412
-                } else {
-                    304
-                };
-                (status, &[], String::new())
+            NetworkFault::SameBytes | NetworkFault::NotModified => {
+                self.forward(request).await?;
+                let status = if fault == NetworkFault::SameBytes { 412 } else { 304 };
+                raw_http::answer(&mut socket, status, &[], "").await;
             }
-            Some(NetworkFault::OtherBytes) => {
+            NetworkFault::OtherBytes => {
                 std::fs::create_dir_all(object.parent().unwrap()).unwrap();
                 if !object.exists() {
-                    std::fs::write(&object, "another writer's").unwrap();
+                    std::fs::write(object, "another writer's").unwrap();
                 }
-                let answer = self.forward(&request).await?;
-                let _ = socket.write_all(&answer).await;
-                return None;
+                self.pass_on(request, &mut socket).await?;
             }
-            Some(NetworkFault::ServerError) => (500, &[], error("InternalError", "")),
-            Some(NetworkFault::SlowDown) => (503, &[], error("SlowDown", "")),
-            Some(NetworkFault::Denied) => (403, &[("x-amz-request-id", "REQUEST1")], error("AccessDenied", "")),
-            Some(NetworkFault::NoBucket) => (404, &[], error("NoSuchBucket", "")),
-            Some(NetworkFault::Moved) => (301, &[("x-amz-bucket-region", &region)], error("PermanentRedirect", "")),
-            Some(NetworkFault::WrongSignatureRegion) => {
-                let state = format!("<Region>{region}</Region>");
-                (400, &[], error("AuthorizationHeaderMalformed", &state))
+            _ => {
+                let (status, header, body) = forged(fault, region);
+                let headers: Vec<(&str, &str)> = header.into_iter().collect();
+                raw_http::answer(&mut socket, status, &headers, &body).await;
             }
-            Some(NetworkFault::MovedAsk) => (307, &[], error("TemporaryRedirect", "")),
-            Some(NetworkFault::MovedNowhere) => (301, &[], error("PermanentRedirect", "")),
-            Some(NetworkFault::Skewed) => (
-                403,
-                &[("date", "Tue, 24 Nov 2015 08:00:00 GMT")],
-                error("RequestTimeTooSkewed", ""),
-            ),
-            Some(NetworkFault::ErrorIn200) => (200, &[], error("InternalError", "")),
-            Some(NetworkFault::Conflict) => (409, &[], error("ConditionalRequestConflict", "")),
-        };
-        raw_http::answer(&mut socket, refusal.0, refusal.1, &refusal.2).await;
-        None
+        }
+        Some(())
     }
 
     /// Sends a request to the store and returns its whole response.
@@ -244,6 +253,35 @@ impl Upstream {
         let mut answer = Vec::new();
         store.read_to_end(&mut answer).await.ok()?;
         Some(answer)
+    }
+}
+
+/// Returns the status, header and body of a fault that is a response without the store.
+fn forged(fault: NetworkFault, region: &str) -> (u16, Option<(&'static str, &str)>, String) {
+    match fault {
+        NetworkFault::ServerError => (500, None, error("InternalError", "")),
+        NetworkFault::SlowDown => (503, None, error("SlowDown", "")),
+        NetworkFault::Denied => (403, Some(("x-amz-request-id", "REQUEST1")), error("AccessDenied", "")),
+        NetworkFault::NoBucket => (404, None, error("NoSuchBucket", "")),
+        NetworkFault::Moved => (
+            301,
+            Some(("x-amz-bucket-region", region)),
+            error("PermanentRedirect", ""),
+        ),
+        NetworkFault::WrongSignatureRegion => {
+            let element = format!("<Region>{region}</Region>");
+            (400, None, error("AuthorizationHeaderMalformed", &element))
+        }
+        NetworkFault::MovedAsk => (307, None, error("TemporaryRedirect", "")),
+        NetworkFault::MovedNowhere => (301, None, error("PermanentRedirect", "")),
+        NetworkFault::Skewed => (
+            403,
+            Some(("date", "Tue, 24 Nov 2015 08:00:00 GMT")),
+            error("RequestTimeTooSkewed", ""),
+        ),
+        NetworkFault::ErrorIn200 => (200, None, error("InternalError", "")),
+        NetworkFault::Conflict => (409, None, error("ConditionalRequestConflict", "")),
+        other => unreachable!("{other:?} is applied to the connection"),
     }
 }
 

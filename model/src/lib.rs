@@ -17,7 +17,7 @@
 //! - `problem`: the body of every error response, with its stable [`Code`]
 //! - `access`: roles, permissions and token scopes
 //! - `user`, `api_token`: users, their one-time links, and API tokens
-//! - `event`: audit events and their search
+//! - `event`: audit events and their search; `sign_in`: sign-ins among them
 //! - `connector`: how to reach AWS, with `credentials` and `backoff`
 //! - `connection_test`: tests of a connector or a bucket
 //! - `destination`, `bucket`: where and how to stream
@@ -47,6 +47,7 @@ mod metadata;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod problem;
+mod sign_in;
 mod tags;
 mod text;
 mod user;
@@ -72,6 +73,7 @@ pub use field::{FieldError, FieldErrors};
 pub use identifier::Identifier;
 pub use list_query::{ListQuery, Listing, Order, Sort};
 pub use problem::{Code, Problem};
+pub use sign_in::{SignIn, SignInOutcome};
 pub use tags::Tags;
 pub use text::{AccountName, Description, Name, TextError};
 pub use user::{Invitation, IssuedLink, LinkKind, OneTimeLink, RoleInput, User, UserStatus, invalid_link};

@@ -1,6 +1,6 @@
 //! The audit trail.
 
-use auditstream_model::{EventFilter, EventPage, Sequence, TimeRange};
+use auditstream_model::{EventFilter, EventPage, Sequence, SignIn, TimeRange};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
@@ -21,6 +21,13 @@ pub async fn newer_events(filter: EventFilter, range: TimeRange, after: Sequence
     let (engine, actor) = super::caller()?;
     let filter = within(filter, range);
     Ok(auditstream_engine::trail::newer(&engine, &actor, &filter, after).await?)
+}
+
+/// Returns the latest sign-ins, refused sign-ins and sign-outs of the last 7 days, newest first.
+#[server(client = ConsoleClient, endpoint = "sign-ins", input = Json, output = Json)]
+pub async fn sign_ins() -> Result<Vec<SignIn>, ConsoleError> {
+    let (engine, actor) = super::caller()?;
+    Ok(auditstream_engine::trail::sign_ins(&engine, &actor).await?)
 }
 
 #[cfg(feature = "ssr")]

@@ -6,13 +6,16 @@
 //! - [`ingest`]: from a request's body to its answer
 //! - [`own`]: the audit of ourselves
 //! - [`search`]: who did what
+//! - [`sign_ins`]: the latest sign-ins to this server
 
 pub(crate) mod append;
 mod ingest;
 pub mod payload;
 mod search;
 pub(crate) mod self_audit;
+mod sign_ins;
 pub(crate) mod writer;
 
 pub use ingest::{BodyFormat, ingest, parse};
 pub use search::{newer, parse_cursor, search};
+pub use sign_ins::sign_ins;

@@ -362,6 +362,7 @@ fn functions() -> Vec<Row> {
     vec![
         function("events", range, View, "200", "200"),
         function("events/newer", newer, View, "200", "200"),
+        function("sign-ins", json!({}), View, "200", "200"),
         function("connectors", query(), View, "200", "200"),
         function("connector", json!({"id": "aws"}), View, "200", "404"),
         function("connector/external-id", json!({}), View, "200", "200"),

@@ -47,6 +47,14 @@ pub const UNDER_STREAMING: Breadcrumbs = &[
 /// The breadcrumbs of the pages of one connector.
 pub const UNDER_CONNECTORS: Breadcrumbs = &[("Account Settings", SETTINGS), ("Connectors", CONNECTORS)];
 
+/// Returns whether a page requires a session. A visitor without one is redirected to the sign-in
+/// page.
+#[must_use]
+pub fn requires_session(path: &str) -> bool {
+    path.strip_prefix(SETTINGS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Returns the sign-in page that leads to `next` afterwards.
 #[must_use]
 pub fn sign_in_to(next: &str) -> String {
@@ -170,6 +178,18 @@ mod tests {
             tokens: TOKENS;
             sign_ins: SIGN_INS;
             your_account: YOUR_ACCOUNT;
+        }
+    }
+
+    #[test]
+    fn every_page_of_the_account_requires_a_session() {
+        for (path, expected) in [
+            (SETTINGS, true),
+            (YOUR_ACCOUNT, true),
+            (SIGN_IN, false),
+            ("/settings-of", false),
+        ] {
+            assert_eq!(requires_session(path), expected, "{path}");
         }
     }
 

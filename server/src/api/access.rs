@@ -1,5 +1,6 @@
 //! `/v1/users` and `/v1/api-tokens`: access to the console and the API.
 
+use auditstream_app::paths;
 use auditstream_engine::access::{self, Issued};
 use auditstream_model::{
     ApiToken, ApiTokenInput, Code, CreatedApiToken, Invitation, IssuedLink, Listing, RoleInput, User,
@@ -205,7 +206,11 @@ async fn revoke_token(State(state): State<AppState>, Caller(actor): Caller, Id(i
 
 fn link(state: &AppState, issued: Issued) -> IssuedLink {
     IssuedLink {
-        link: format!("{}/invitation?token={}", state.public_url, issued.token),
+        link: format!(
+            "{}{}",
+            state.public_url,
+            paths::one_time_link(paths::INVITATION, &issued.token)
+        ),
         email: issued.email,
         expires: issued.expires,
     }

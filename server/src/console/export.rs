@@ -1,5 +1,6 @@
 //! The events that match the filters of Audit Logs, as a file: one event per line, newest first.
 
+use auditstream_app::paths;
 use auditstream_engine::{Actor, Engine, database, trail};
 use auditstream_model::limits::MAX_PAGE_ROWS;
 use auditstream_model::{Code, EventFilter, Permission, TimeRange};
@@ -21,7 +22,7 @@ use crate::state::AppState;
 
 /// The route of the export.
 pub fn router() -> Router<AppState> {
-    Router::new().route("/settings/audit-trail/logs/export", get(export))
+    Router::new().route(paths::LOGS_EXPORT, get(export))
 }
 
 #[derive(Debug, Default, Deserialize)]

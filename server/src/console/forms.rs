@@ -1,6 +1,6 @@
 //! Forms that work without scripts: each makes one change and responds with a redirect (303).
 
-use auditstream_app::Flash;
+use auditstream_app::{Flash, paths};
 use auditstream_engine::{access, destinations};
 use auditstream_model::{Code, Problem, Status};
 use axum::extract::{Form, FromRequest, Path, Request, State};
@@ -13,23 +13,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cookies;
-use super::redirects::{local, percent_encoded, referring_page, sign_in_path};
+use super::redirects::{local, referring_page};
 use super::session_layer::Visitor;
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
-const HOME: &str = "/settings";
-const STREAMING: &str = "/settings/audit-trail/streaming";
-
 /// The routes of forms. Pages at the same paths serve GET.
 pub fn router() -> Router<AppState> {
     Router::new()
-        .route("/sign-in", post(sign_in))
-        .route("/setup", post(redeem))
-        .route("/invitation", post(redeem))
-        .route("/sign-out", post(sign_out))
-        .route("/settings/audit-trail/streaming/{id}/status", post(set_status))
-        .route("/theme", post(set_theme))
+        .route(paths::SIGN_IN, post(sign_in))
+        .route(paths::SETUP, post(redeem))
+        .route(paths::INVITATION, post(redeem))
+        .route(paths::SIGN_OUT, post(sign_out))
+        .route(paths::DESTINATION_STATUS_ROUTE, post(set_status))
+        .route(paths::THEME, post(set_theme))
 }
 
 #[derive(Deserialize)]
@@ -50,9 +47,13 @@ async fn sign_in(
     let form: SignIn = parse(request, &state).await?;
     let previous = visitor.session.as_deref();
     match access::sign_in(&state.engine, &form.email, &form.password, previous, &visitor.client_ip).await {
-        Ok(token) => Ok(go_with_session(&state, local(&form.next).unwrap_or(HOME), &token)),
+        Ok(token) => Ok(go_with_session(
+            &state,
+            local(&form.next).unwrap_or(paths::SETTINGS),
+            &token,
+        )),
         Err(error) => {
-            let back = local(&form.next).map_or_else(|| "/sign-in".to_owned(), sign_in_path);
+            let back = local(&form.next).map_or_else(|| paths::SIGN_IN.to_owned(), paths::sign_in_to);
             Ok(go_with_flash(&state, &back, &Refusal::from(error).0, Some(&form.email)))
         }
     }
@@ -82,13 +83,18 @@ async fn redeem(
     let email = match access::redeem(&state.engine, &form.token, &form.email, &form.password, &ip).await {
         Ok(email) => email,
         Err(error) => {
-            let back = format!("{page}?token={}", percent_encoded(&form.token));
+            let back = paths::one_time_link(&page, &form.token);
             return Ok(go_with_flash(&state, &back, &Refusal::from(error).0, None));
         }
     };
     match access::sign_in(&state.engine, &email, &form.password, visitor.session.as_deref(), &ip).await {
-        Ok(token) => Ok(go_with_session(&state, HOME, &token)),
-        Err(error) => Ok(go_with_flash(&state, "/sign-in", &Refusal::from(error).0, Some(&email))),
+        Ok(token) => Ok(go_with_session(&state, paths::SETTINGS, &token)),
+        Err(error) => Ok(go_with_flash(
+            &state,
+            paths::SIGN_IN,
+            &Refusal::from(error).0,
+            Some(&email),
+        )),
     }
 }
 
@@ -97,7 +103,7 @@ async fn sign_out(State(state): State<AppState>, Extension(visitor): Extension<V
         access::sign_out(&state.engine, actor, token).await?;
     }
     let cookie = cookies::write(cookies::SESSION, "", Some(0), state.is_https());
-    Ok(go("/sign-in", Some(cookie)))
+    Ok(go(paths::SIGN_IN, Some(cookie)))
 }
 
 #[derive(Deserialize)]
@@ -111,9 +117,9 @@ async fn set_status(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let back = referring_page(request.headers()).unwrap_or_else(|| STREAMING.to_owned());
+    let back = referring_page(request.headers()).unwrap_or_else(|| paths::STREAMING.to_owned());
     let Some(actor) = visitor.actor else {
-        return Ok(go("/sign-in", None));
+        return Ok(go(paths::SIGN_IN, None));
     };
     let form: SetStatus = parse(request, &state).await?;
     match destinations::set_status(&state.engine, &actor, &id, form.status).await {
@@ -129,7 +135,7 @@ struct SetTheme {
 }
 
 async fn set_theme(State(state): State<AppState>, request: Request) -> Result<Response, Refusal> {
-    let back = referring_page(request.headers()).unwrap_or_else(|| HOME.to_owned());
+    let back = referring_page(request.headers()).unwrap_or_else(|| paths::SETTINGS.to_owned());
     let form: SetTheme = parse(request, &state).await?;
     let theme = match form.theme.as_str() {
         known @ ("light" | "dark") => known,

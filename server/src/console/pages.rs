@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use auditstream_app::{App, Visit, shell};
+use auditstream_app::{App, Visit, paths, shell};
 use auditstream_engine::Actor;
 use auditstream_model::Code;
 use axum::body::Body;
@@ -54,7 +54,7 @@ pub fn list() -> Arc<Vec<AxumRouteListing>> {
 /// functions accept POST only, even for reads, because GET is exempt from the CSRF check.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
-        .route("/", get(async || Redirect::to("/settings")))
+        .route("/", get(async || Redirect::to(paths::SETTINGS)))
         .route("/api/{*function}", post(server_function))
         .leptos_routes_with_handler(state.pages.to_vec(), get(page))
         .fallback(file_or_not_found)
@@ -92,7 +92,7 @@ fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sy
 
 async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visitor>, request: Request) -> Response {
     let path = request.uri().path();
-    if visitor.actor.is_none() && (path == "/settings" || path.starts_with("/settings/")) {
+    if visitor.actor.is_none() && paths::requires_session(path) {
         return to_sign_in(request.uri());
     }
     let options = state.leptos.clone();

@@ -1,18 +1,14 @@
 //! Redirects that stay on this server.
 
+use auditstream_app::paths;
 use axum::http::header::REFERER;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 
 /// Redirects to the sign-in page, which redirects back to the requested page.
 pub(super) fn to_sign_in(requested: &Uri) -> Response {
-    let path = requested.path_and_query().map_or("/settings", |path| path.as_str());
-    Redirect::to(&sign_in_path(path)).into_response()
-}
-
-/// The address of the sign-in page that redirects to `next` afterwards.
-pub(super) fn sign_in_path(next: &str) -> String {
-    format!("/sign-in?next={}", percent_encoded(next))
+    let path = requested.path_and_query().map_or(paths::SETTINGS, |path| path.as_str());
+    Redirect::to(&paths::sign_in_to(path)).into_response()
 }
 
 /// Returns `path` if it is a path of this server that no browser takes for another host.
@@ -28,15 +24,6 @@ pub(super) fn referring_page(headers: &HeaderMap) -> Option<String> {
     let uri: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
     let path = uri.path_and_query()?.as_str();
     local(path).map(str::to_owned)
-}
-
-/// Encodes the value of a query parameter.
-pub(super) fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The visitor of each request to the console.
 
-use auditstream_app::Flash;
+use auditstream_app::{Flash, POLL_HEADER};
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::{Actor, access};
 use axum::body::Body;
@@ -30,22 +30,10 @@ pub struct Visitor {
 /// Bytes of a form or of a server function's arguments.
 const BODY_BYTES: usize = 2 << 20;
 
-/// Set by the console's polling hook. A request with this header does not extend the session, and
-/// that is its only effect.
-const POLL_HEADER: &str = "x-auditstream-poll";
-
-/// The server functions that open pages poll without the header.
-const POLLED_WITHOUT_HEADER: [&str; 6] = [
-    "/api/destination",
-    "/api/destination/batches",
-    "/api/destinations",
-    "/api/destinations/cards",
-    "/api/destinations/next-run",
-    "/api/events/newer",
-];
-
-fn used_by(path: &str, headers: &HeaderMap) -> UsedBy {
-    if headers.contains_key(POLL_HEADER) || POLLED_WITHOUT_HEADER.contains(&path) {
+/// Returns whether a request extends the session. The polls of open pages do not, and that is the
+/// only effect of their header.
+fn used_by(headers: &HeaderMap) -> UsedBy {
+    if headers.contains_key(POLL_HEADER) {
         UsedBy::Page
     } else {
         UsedBy::Person
@@ -67,7 +55,7 @@ pub async fn identify(State(state): State<AppState>, request: Request, next: Nex
     let client_ip = client_ip(request.extensions());
     let actor = match &session {
         Some(token) => {
-            let used_by = used_by(request.uri().path(), request.headers());
+            let used_by = used_by(request.headers());
             match access::session(&state.engine, token, used_by).await {
                 Ok(actor) => actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip)),
                 Err(error) => return Refusal::from(error).into_response(),
@@ -89,15 +77,15 @@ pub async fn identify(State(state): State<AppState>, request: Request, next: Nex
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
-    fn each_polled_address_is_a_server_function() {
-        let known: Vec<&str> = leptos::server_fn::axum::server_fn_paths()
-            .map(|(path, _)| path)
-            .collect();
-        for path in POLLED_WITHOUT_HEADER {
-            assert!(known.contains(&path), "{path} is not among {known:?}");
-        }
+    fn only_requests_of_polls_do_not_extend_the_session() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(used_by(&headers), UsedBy::Person);
+        headers.insert(POLL_HEADER, HeaderValue::from_static("1"));
+        assert_eq!(used_by(&headers), UsedBy::Page);
     }
 }

@@ -8,14 +8,13 @@ use auditstream_model::Code;
 use tokio::sync::Notify;
 
 use crate::alerts::{self, Client, Pacing};
-use crate::aws::AwsSettings;
-use crate::aws::clients::Aws;
+use crate::aws::{Aws, AwsSettings};
 use crate::database::{Database, DatabaseUrl, Limits, now};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::retention::{self, Counted, Retention};
-use crate::streaming::{Budget, schedule};
+use crate::streaming::{MemoryBudget, schedule};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -49,7 +48,7 @@ struct Shared {
     database: Database,
     vault: Vault,
     writer: Writer,
-    budget: Budget,
+    budget: MemoryBudget,
     aws: Aws,
     egress_policy: EgressPolicy,
     /// Somebody asked for a run.
@@ -85,7 +84,7 @@ impl Engine {
         let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(database.clone(), metrics.clone()),
-            budget: Budget::default(),
+            budget: MemoryBudget::default(),
             aws: Aws::new(config.aws, config.egress_policy),
             egress_policy: config.egress_policy,
             wake: Notify::new(),
@@ -177,7 +176,7 @@ impl Engine {
         self.0.egress_policy
     }
 
-    pub(crate) fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &MemoryBudget {
         &self.0.budget
     }
 

@@ -79,6 +79,9 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::ColumnDecode { .. }) {
+            return Self::Broken(format!("stored data cannot be read: {error}"));
+        }
         if !is_lost_race(&error) {
             crate::metrics::database_error();
         }

@@ -41,14 +41,21 @@ pub async fn create_connector(connector: ConnectorInput) -> Result<ConnectorView
 pub async fn replace_connector(connector: ConnectorInput) -> Result<ConnectorView, ConsoleError> {
     let (engine, actor) = super::caller()?;
     let id = connector.identifier.clone();
-    Ok(auditstream_engine::connectors::replace(&engine, &actor, &id, connector).await?)
+    Ok(auditstream_engine::connectors::replace(
+        &engine,
+        &actor,
+        &id,
+        connector,
+        &auditstream_engine::Precondition::None,
+    )
+    .await?)
 }
 
 /// Deletes a connector that no destination uses.
 #[server(client = ConsoleClient, endpoint = "connector/delete", input = Json, output = Json)]
 pub async fn delete_connector(id: String) -> Result<(), ConsoleError> {
     let (engine, actor) = super::caller()?;
-    Ok(auditstream_engine::connectors::delete(&engine, &actor, &id).await?)
+    Ok(auditstream_engine::connectors::delete(&engine, &actor, &id, &auditstream_engine::Precondition::None).await?)
 }
 
 /// Signs in with a connector without using any bucket. Streams one line of JSON for each

@@ -43,7 +43,14 @@ pub async fn create_destination(destination: DestinationInput) -> Result<Destina
 pub async fn replace_destination(destination: DestinationInput) -> Result<DestinationView, ConsoleError> {
     let (engine, actor) = super::caller()?;
     let id = destination.identifier.clone();
-    Ok(auditstream_engine::destinations::replace(&engine, &actor, &id, destination).await?)
+    Ok(auditstream_engine::destinations::replace(
+        &engine,
+        &actor,
+        &id,
+        destination,
+        &auditstream_engine::Precondition::None,
+    )
+    .await?)
 }
 
 /// Activates or pauses a destination.
@@ -57,7 +64,7 @@ pub async fn set_destination_status(id: String, status: Status) -> Result<Destin
 #[server(client = ConsoleClient, endpoint = "destination/delete", input = Json, output = Json)]
 pub async fn delete_destination(id: String) -> Result<(), ConsoleError> {
     let (engine, actor) = super::caller()?;
-    Ok(auditstream_engine::destinations::delete(&engine, &actor, &id).await?)
+    Ok(auditstream_engine::destinations::delete(&engine, &actor, &id, &auditstream_engine::Precondition::None).await?)
 }
 
 /// Returns whether an id is still available.
@@ -99,7 +106,14 @@ pub async fn rename_batch(id: String, number: i64) -> Result<(), ConsoleError> {
 #[server(client = ConsoleClient, endpoint = "destination/cursor", input = Json, output = Json)]
 pub async fn move_cursor(id: String, sequence: Sequence) -> Result<DestinationView, ConsoleError> {
     let (engine, actor) = super::caller()?;
-    Ok(auditstream_engine::destinations::move_cursor(&engine, &actor, &id, sequence).await?)
+    Ok(auditstream_engine::destinations::move_cursor(
+        &engine,
+        &actor,
+        &id,
+        sequence,
+        &auditstream_engine::Precondition::None,
+    )
+    .await?)
 }
 
 /// Returns when the next run of all destinations is due, epoch ms.

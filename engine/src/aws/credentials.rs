@@ -1,99 +1,98 @@
-//! How a connector signs in: its access key, the host's own identity or the pod's; and on top of it the role of another
-//! account.
+//! Signing in: with an access key, the host's identity or the pod's, and then with the role of
+//! another account.
 
-use auditstream_model::FailureCode;
 use std::time::{Duration, UNIX_EPOCH};
 
-use auditstream_model::Credentials as Kind;
+use auditstream_model::{Credentials as Kind, FailureCode};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
 
-use super::clients::Aws;
-use super::failure::{Cause, classify};
-use crate::connectors::Unlocked;
+use super::context::AwsContext;
+use super::failure::{AwsFailure, classify, innermost};
+use super::profile::AwsProfile;
+use super::sts::sts_client;
 
-/// The name under which AWS's own trail knows us.
+/// The session name in AWS CloudTrail.
 const SESSION: &str = "auditstream";
 
-/// Signs in, and takes on the role where there is one.
-pub(crate) async fn sign_in(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
-    let own = own(aws, unlocked).await?;
-    match role(unlocked) {
-        Some(role_arn) => assume(aws, unlocked, &own, role_arn).await,
-        None => Ok(own),
+/// Signs in, and assumes the role if there is one.
+pub(super) async fn sign_in(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
+    let base = base_credentials(context, profile).await?;
+    match &profile.role_arn {
+        Some(role_arn) => assume_role(context, profile, &base, role_arn).await,
+        None => Ok(base),
     }
 }
 
-/// The role that the connector takes on.
-pub(crate) fn role(unlocked: &Unlocked) -> Option<&str> {
-    let cross_account = unlocked.connector.spec.cross_account.as_ref();
-    cross_account.map(|cross_account| cross_account.role_arn.as_str())
+/// Fetches the credentials before any role is assumed.
+pub(crate) async fn base_credentials(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
+    if profile.uses_host() && !context.settings.permits_host(&profile.account) {
+        return Err(AwsFailure::refused(
+            FailureCode::Credentials,
+            host_not_permitted(&profile.account),
+            "Sign in with an access key, or ask the server's operator to add the account to \
+             AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS.",
+            "This server's AWS identity belongs to its operator and is not shared with every account.",
+        ));
+    }
+    match &profile.credentials {
+        Kind::Manual { access_key } => manual_credentials(access_key, profile),
+        Kind::Inherit => inherited_credentials(context, profile).await,
+        Kind::Irsa => web_identity_credentials(context, profile).await,
+    }
 }
 
-/// The credentials before any role of another account.
-pub(crate) async fn own(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
-    if unlocked.uses_host() && !aws.permits_host(&unlocked.account) {
-        return Err(not_permitted(&unlocked.account));
-    }
-    match &unlocked.connector.spec.credentials {
-        Kind::Manual { access_key } => access_key_of(access_key, unlocked),
-        Kind::Inherit => inherited(aws, unlocked).await,
-        Kind::Irsa => web_identity(aws, unlocked).await,
-    }
-}
-
-fn access_key_of(access_key: &str, unlocked: &Unlocked) -> Result<Credentials, Cause> {
-    let Some(secrets) = &unlocked.secrets else {
-        return Err(Cause::refused(
+fn manual_credentials(access_key: &str, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
+    let Some(secrets) = &profile.secrets else {
+        return Err(AwsFailure::refused(
             FailureCode::Credentials,
             "The connector has no secret key.",
             "Enter the secret key in the connector.",
-            "Without its secret an access key proves nothing.",
+            "An access key cannot sign requests without its secret key.",
         ));
     };
-    let session_token = secrets.session_token.clone();
     Ok(Credentials::new(
         access_key,
         &secrets.secret_key,
-        session_token,
+        secrets.session_token.clone(),
         None,
         "auditstream connector",
     ))
 }
 
-/// The SDK's default chain: environment, shared files, web identity, container, instance profile.
-async fn inherited(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+/// Fetches credentials from the SDK's default chain: environment, shared files, web identity,
+/// container, instance profile.
+async fn inherited_credentials(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
     let refused = |message: String| {
-        Cause::refused(
+        AwsFailure::refused(
             FailureCode::Credentials,
             message,
             "Run this server with an AWS identity (an instance profile, a task role, AWS_ACCESS_KEY_ID …), or sign in \
              with an access key.",
-            "The connector inherits this host's own AWS identity, and the host has none that can be used.",
+            "The connector inherits this host's AWS identity, and the host has no usable one.",
         )
     };
-    let configuration = ProviderConfig::default().with_http_client(aws.http_client().clone());
     let chain = DefaultCredentialsChain::builder()
-        .configure(configuration)
-        .region(Region::new(unlocked.region().to_owned()));
-    let found = tokio::time::timeout(aws.settings().timeouts.whole, async {
+        .configure(ProviderConfig::default().with_http_client(context.http_client.clone()))
+        .region(Region::new(profile.region.clone()));
+    let found = tokio::time::timeout(context.settings.timeouts.whole, async {
         chain.build().await.provide_credentials().await
     });
     match found.await {
         Ok(Ok(credentials)) => Ok(credentials),
-        Ok(Err(error)) => Err(refused(innermost(&error))),
-        Err(_) => Err(Cause {
+        Ok(Err(error)) => Err(refused(format!("No AWS identity was found: {}.", innermost(&error)))),
+        Err(_) => Err(AwsFailure {
             transient: true,
-            ..refused("No identity was found in time.".to_owned())
+            ..refused("No AWS identity was found in time.".to_owned())
         }),
     }
 }
 
-/// IRSA: the token in the pod's file for temporary credentials of its role.
-async fn web_identity(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cause> {
+/// Exchanges the token in the pod's file for temporary credentials of the pod's role (IRSA).
+async fn web_identity_credentials(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
     let refused = |message: String| {
-        Cause::refused(
+        AwsFailure::refused(
             FailureCode::Credentials,
             message,
             "Annotate the pod's service account with eks.amazonaws.com/role-arn and restart the pod; both \
@@ -101,7 +100,7 @@ async fn web_identity(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cau
             "The connector signs in as the pod's service account, which is not set up here.",
         )
     };
-    let Some(identity) = &aws.settings().web_identity else {
+    let Some(identity) = &context.settings.web_identity else {
         return Err(refused(
             "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN are not both set on this server.".to_owned(),
         ));
@@ -113,103 +112,85 @@ async fn web_identity(aws: &Aws, unlocked: &Unlocked) -> Result<Credentials, Cau
             file.display()
         ))
     })?;
-    let answer = aws
-        .sts_client(unlocked, None)
+    let response = sts_client(context, profile, None)
         .assume_role_with_web_identity()
         .role_arn(&identity.role_arn)
         .role_session_name(SESSION)
         .web_identity_token(token.trim())
         .send()
         .await
-        .map_err(|error| {
-            let cause = classify(&error);
-            if cause.code == FailureCode::AccessDenied || cause.code == FailureCode::Credentials {
-                return cause.with_hint(format!(
-                    "Check the trust policy of {}: it must allow sts:AssumeRoleWithWebIdentity to the cluster's OIDC \
-                     provider for this service account.",
-                    identity.role_arn
-                ));
-            }
-            cause
-        })?;
-    temporary(answer.credentials())
+        .map_err(|error| web_identity_refused(classify(&error), &identity.role_arn))?;
+    temporary_credentials(response.credentials())
 }
 
-/// The role of another account, with the external id that is the account's own.
-pub(crate) async fn assume(
-    aws: &Aws,
-    unlocked: &Unlocked,
-    own: &Credentials,
+fn web_identity_refused(failure: AwsFailure, role_arn: &str) -> AwsFailure {
+    if !matches!(failure.code, FailureCode::AccessDenied | FailureCode::Credentials) {
+        return failure;
+    }
+    AwsFailure {
+        hint: format!(
+            "Check the trust policy of {role_arn}: it must allow sts:AssumeRoleWithWebIdentity to the cluster's OIDC \
+             provider for this service account."
+        ),
+        ..failure
+    }
+}
+
+/// Assumes a role of another AWS account, with our account's external id.
+pub(crate) async fn assume_role(
+    context: &AwsContext,
+    profile: &AwsProfile,
+    base: &Credentials,
     role_arn: &str,
-) -> Result<Credentials, Cause> {
-    let answer = aws
-        .sts_client(unlocked, Some(own))
+) -> Result<Credentials, AwsFailure> {
+    let response = sts_client(context, profile, Some(base))
         .assume_role()
         .role_arn(role_arn)
         .role_session_name(SESSION)
-        .external_id(&unlocked.external_id)
+        .external_id(&profile.external_id)
         .send()
         .await
-        .map_err(|error| {
-            let cause = classify(&error);
-            if cause.code != FailureCode::AccessDenied {
-                return cause;
-            }
-            Cause {
-                hint: format!(
-                    "Check that {role_arn} exists, that its trust policy allows sts:AssumeRole to the connector's identity \
-                     on the condition sts:ExternalId = {}, and that the identity's own policy allows sts:AssumeRole on it.",
-                    unlocked.external_id
-                ),
-                explanation: "AWS refuses the role: it does not exist, or its trust policy asks for something else, such as \
-                              another external id."
-                ,
-                ..cause
-            }
-        })?;
-    temporary(answer.credentials())
+        .map_err(|error| role_refused(classify(&error), role_arn, &profile.external_id))?;
+    temporary_credentials(response.credentials())
 }
 
-fn temporary(found: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credentials, Cause> {
+fn role_refused(failure: AwsFailure, role_arn: &str, external_id: &str) -> AwsFailure {
+    if failure.code != FailureCode::AccessDenied {
+        return failure;
+    }
+    AwsFailure {
+        hint: format!(
+            "Check that {role_arn} exists, that its trust policy allows sts:AssumeRole to the connector's identity \
+             on the condition sts:ExternalId = {external_id}, and that the identity's policy allows sts:AssumeRole on \
+             it."
+        ),
+        explanation: "AWS refuses the role: it does not exist, or its trust policy requires something else, such as \
+                      another external id.",
+        ..failure
+    }
+}
+
+fn temporary_credentials(found: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credentials, AwsFailure> {
     let Some(found) = found else {
-        return Err(Cause::refused(
+        return Err(AwsFailure::refused(
             FailureCode::Credentials,
-            "STS answered without credentials.",
+            "The response of STS contains no credentials.",
             "Check AWS_ENDPOINT_URL_STS.",
-            "The answer is not one of AWS STS.",
+            "The response is not one of AWS STS.",
         ));
     };
     let seconds = u64::try_from(found.expiration().secs()).unwrap_or(0);
     let nanos = Duration::from_nanos(u64::from(found.expiration().subsec_nanos()));
-    let expiry = UNIX_EPOCH + Duration::from_secs(seconds) + nanos;
     Ok(Credentials::new(
         found.access_key_id(),
         found.secret_access_key(),
         Some(found.session_token().to_owned()),
-        Some(expiry),
+        Some(UNIX_EPOCH + Duration::from_secs(seconds) + nanos),
         "auditstream role",
     ))
 }
 
-/// The refusal of the host's identity to an account that it is not for.
-pub(crate) fn not_permitted(account: &str) -> Cause {
-    Cause::refused(
-        FailureCode::Credentials,
-        not_permitted_sentence(account),
-        "Sign in with an access key, or have whoever runs this server add the account to AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS.",
-        "This server's own AWS identity belongs to whoever runs it, not to every account on it.",
-    )
-}
-
-/// The same as the sentence of a field.
-pub(crate) fn not_permitted_sentence(account: &str) -> String {
-    format!("The account “{account}” may not use this server's own AWS identity (INHERIT, IRSA).")
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut bottom = error;
-    while let Some(inner) = bottom.source() {
-        bottom = inner;
-    }
-    format!("No AWS identity was found: {bottom}.")
+/// Returns the message for an account that may not use the host's identity.
+pub(crate) fn host_not_permitted(account: &str) -> String {
+    format!("The account “{account}” may not use this server's AWS identity (INHERIT, IRSA).")
 }

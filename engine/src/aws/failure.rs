@@ -1,40 +1,42 @@
-//! What went wrong, in words that a person can act on.
+//! A failed call to AWS, in terms that a person can act on.
 
 use std::error::Error as _;
 
-use auditstream_model::{DestinationSpec, EpochMillis, Failure, FailureCode};
+use auditstream_model::{EpochMillis, FailureCode, TestError};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use jiff::SignedDuration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::error_table::explain;
+use super::error_table::{Meaning, explain};
 use crate::database::now;
-use crate::egress_policy::address_not_allowed;
+use crate::egress_policy::{AddressNotAllowed, address_not_allowed};
 
-/// One failed call.
+/// A failed call, or the reason why it was not made.
 #[derive(Clone, Debug)]
-pub(crate) struct Cause {
+pub(crate) struct AwsFailure {
     pub(crate) code: FailureCode,
-    /// Whether the server answered at all.
-    pub(crate) answered: bool,
-    /// Whether the object may have been stored all the same.
+    /// Whether the server responded.
+    pub(crate) responded: bool,
+    /// Whether the request may have taken effect nevertheless.
     pub(crate) in_doubt: bool,
-    /// Whether trying again soon can help.
+    /// Whether the connection broke while the request was sent or its response awaited.
+    pub(crate) connection_lost: bool,
+    /// Whether a retry soon can succeed.
     pub(crate) transient: bool,
-    /// Whether only an admin can get past it.
-    pub(crate) blocked: bool,
+    /// Whether a permission on the KMS key is missing, rather than one on the bucket.
+    pub(crate) kms_denied: bool,
     pub(crate) message: String,
     pub(crate) hint: String,
     pub(crate) explanation: &'static str,
-    /// What AWS calls the request.
+    /// The id that AWS gave the request.
     pub(crate) request_id: Option<Box<str>>,
-    /// The bucket's region, where the answer told it.
+    /// The bucket's region, if the response named it.
     pub(crate) region: Option<Box<str>>,
 }
 
-impl Cause {
-    /// Something that stands in the way before anything is sent, or a plain refusal.
+impl AwsFailure {
+    /// A refusal, by AWS or before anything is sent, that a retry does not cure.
     pub(crate) fn refused(
         code: FailureCode,
         message: impl Into<String>,
@@ -43,10 +45,11 @@ impl Cause {
     ) -> Self {
         Self {
             code,
-            answered: true,
+            responded: true,
             in_doubt: false,
+            connection_lost: false,
             transient: false,
-            blocked: false,
+            kms_denied: false,
             message: message.into(),
             hint: hint.into(),
             explanation,
@@ -55,143 +58,140 @@ impl Cause {
         }
     }
 
-    /// A refusal that an admin has to look at.
-    pub(crate) fn blocked(code: FailureCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let explanation = "The destination stops here until an admin has looked at it. Nothing is skipped.";
-        Self {
-            blocked: true,
-            ..Self::refused(code, message, hint, explanation)
-        }
-    }
-
-    /// The same with another hint.
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
-        self
-    }
-
-    /// The same of a bucket that is known to be elsewhere.
-    pub(crate) fn in_region(self, region: Box<str>, bucket: &str) -> Self {
+    /// Adds the region that the bucket is really in.
+    pub(super) fn in_region(self, region: Box<str>, bucket: &str) -> Self {
         Self {
             message: format!("{} The bucket {bucket} is in {region}.", self.message),
-            hint: format!("Set the connector's region to {region}, where the bucket is."),
+            hint: region_hint(&region),
             region: Some(region),
             ..self
         }
     }
+}
 
-    /// The same of a destination's PUT: names what is to be allowed, and where.
-    pub(crate) fn at(self, spec: &DestinationSpec) -> Self {
-        if self.code != FailureCode::AccessDenied || self.message.contains("kms:") {
-            return self;
-        }
-        let hint = format!(
-            "Please check the credentials: their policy must allow s3:PutObject on {}/{}*, and the bucket's own policy must \
-             not deny it. The bucket check names all that is needed.",
-            spec.bucket.as_str(),
-            spec.prefix.as_str()
-        );
-        self.with_hint(hint)
-    }
-
-    /// As it is stored and shown.
-    pub(crate) fn failure(&self) -> Failure {
-        Failure {
-            code: self.code,
-            message: self.message.clone(),
-            hint: self.hint.clone(),
-            blocked: self.blocked,
-            at: now(),
-            request_id: self.request_id.as_deref().map(str::to_owned),
+impl From<&AwsFailure> for TestError {
+    fn from(failure: &AwsFailure) -> Self {
+        Self {
+            hint: failure.hint.clone(),
+            explanation: failure.explanation.to_owned(),
+            message: failure.message.clone(),
         }
     }
 }
 
-/// What a failed call of the SDK means.
-pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>) -> Cause
+/// Interprets a failed call of the SDK.
+pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>) -> AwsFailure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     if let Some(refusal) = address_not_allowed(error) {
-        return Cause {
-            answered: false,
-            ..Cause::refused(
-                FailureCode::EndpointRefused,
-                refusal.to_string(),
-                "Check the connector's endpoint, and what its name leads to in this server's DNS.",
-                "What is kept for hosts alone, such as the clouds' metadata, is not reached through a connector. Nothing \
-                 was sent.",
-            )
-        };
+        return endpoint_refused(refusal);
     }
     let response = error.raw_response();
     let status = response.map(|response| response.status().as_u16());
-    let word = error.code().unwrap_or_default();
-    let said = error.message().unwrap_or_default();
+    let error_code = error.code().unwrap_or_default();
+    let detail = error.message().unwrap_or_default();
     let message = match status {
-        Some(status) if !said.is_empty() => format!("{word}: {said} (HTTP {status})"),
-        Some(status) if !word.is_empty() => format!("{word} (HTTP {status})"),
+        Some(status) if !detail.is_empty() => format!("{error_code}: {detail} (HTTP {status})"),
+        Some(status) if !error_code.is_empty() => format!("{error_code} (HTTP {status})"),
         Some(status) => format!("HTTP {status} without an explanation"),
-        None => innermost(error),
+        None => error
+            .source()
+            .map_or_else(|| DisplayErrorContext(error).to_string(), innermost),
     };
-    // STS names a clock that is off with the word of a wrong signature.
-    let skewed = said.contains("Signature expired") || said.contains("Signature not yet current");
-    let meaning = explain(status, if skewed { "RequestTimeTooSkewed" } else { word });
-    let region = response.and_then(region);
-    let hint = match (meaning.code, &region) {
-        (FailureCode::Region, Some(region)) => format!("Set the connector's region to {region}, where the bucket is."),
-        (FailureCode::ClockSkew, _) => response
-            .and_then(|response| response.headers().get("date"))
-            .and_then(|date| skew(date, now()))
-            .map_or_else(|| meaning.hint.to_owned(), |skew| format!("{skew} {}", meaning.hint)),
-        (FailureCode::AccessDenied, _) if said.contains("kms:") => {
-            "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key: in the identity's policy and in the key's own."
-                .to_owned()
-        }
-        (FailureCode::Network, _) if status.is_none() => unreached(&message).unwrap_or(meaning.hint).to_owned(),
-        _ => meaning.hint.to_owned(),
-    };
-    let in_doubt = status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error);
-    Cause {
+    // STS reports a skewed clock as an invalid signature.
+    let skewed = detail.contains("Signature expired") || detail.contains("Signature not yet current");
+    let meaning = explain(status, if skewed { "RequestTimeTooSkewed" } else { error_code });
+    let kms_denied = meaning.code == FailureCode::AccessDenied && detail.contains("kms:");
+    let region = response.and_then(bucket_region);
+    AwsFailure {
         code: meaning.code,
-        answered: status.is_some(),
-        in_doubt,
+        responded: status.is_some(),
+        in_doubt: status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error),
+        connection_lost: matches!(error, SdkError::DispatchFailure(failure) if failure.is_io()),
         transient: meaning.transient,
-        blocked: false,
-        message: readable(&message),
-        hint,
+        kms_denied,
+        hint: hint(&meaning, response, region.as_deref(), kms_denied, &message),
+        message: printable(&message),
         explanation: meaning.explanation,
         request_id: response.and_then(request_id),
         region,
     }
 }
 
-/// What a store said, as text that can be kept and shown: without control characters, and not endless.
-fn readable(said: &str) -> String {
-    const CHARS: usize = 2_000;
-    let plain = said.chars().map(|c| if c.is_control() { ' ' } else { c });
-    plain.take(CHARS).collect()
+fn endpoint_refused(refusal: AddressNotAllowed) -> AwsFailure {
+    AwsFailure {
+        responded: false,
+        ..AwsFailure::refused(
+            FailureCode::EndpointRefused,
+            refusal.to_string(),
+            "Check the connector's endpoint, and the addresses that this server's DNS has for its name.",
+            "Addresses that are reserved for hosts, such as the metadata service of a cloud, cannot be reached \
+             through a connector. Nothing was sent.",
+        )
+    }
 }
 
-/// What to look at first, by what the network said.
-fn unreached(message: &str) -> Option<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["dns error", "failed to lookup", "Name or service not known"]) {
+/// Makes the hint of the table specific, where the response allows it.
+fn hint(
+    meaning: &Meaning,
+    response: Option<&HttpResponse>,
+    region: Option<&str>,
+    kms_denied: bool,
+    message: &str,
+) -> String {
+    let specific = match (meaning.code, region, response) {
+        (FailureCode::Region, Some(region), _) => Some(region_hint(region)),
+        (FailureCode::ClockSkew, _, Some(response)) => response
+            .headers()
+            .get("date")
+            .and_then(|date| describe_skew(date, now()))
+            .map(|skew| format!("{skew} {}", meaning.hint)),
+        (FailureCode::AccessDenied, ..) if kms_denied => Some(
+            "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key, in the identity's policy and in the key's \
+             policy."
+                .to_owned(),
+        ),
+        (FailureCode::Network, _, None) => unreachable_hint(message).map(str::to_owned),
+        _ => None,
+    };
+    specific.unwrap_or_else(|| meaning.hint.to_owned())
+}
+
+fn region_hint(region: &str) -> String {
+    format!("Set the connector's region to {region}, where the bucket is.")
+}
+
+/// Returns a hint for a network error, by its message.
+fn unreachable_hint(message: &str) -> Option<&'static str> {
+    let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    if has_any(&["dns error", "failed to lookup", "Name or service not known"]) {
         Some("Check the name in the connector's endpoint, its region, and this server's DNS.")
-    } else if says(&["Connection refused"]) {
-        Some("Nothing listens at the connector's endpoint: check its address and port, and whether the store runs.")
-    } else if says(&["certificate", "UnknownIssuer"]) {
+    } else if has_any(&["Connection refused"]) {
         Some(
-            "This server does not trust the store's certificate: check the endpoint's name, or install its authority here.",
+            "Nothing listens at the connector's endpoint: check its address and port, and whether the store is \
+             running.",
         )
-    } else if says(&["timeout", "timed out"]) {
-        Some("The store did not answer in time: check firewalls and proxies between this server and it.")
+    } else if has_any(&["certificate", "UnknownIssuer"]) {
+        Some(
+            "This server does not trust the store's certificate: check the endpoint's name, or install the certificate \
+             authority on this server.",
+        )
+    } else if has_any(&["timeout", "timed out"]) {
+        Some("The store did not respond in time: check firewalls and proxies between this server and the store.")
     } else {
         None
     }
 }
 
-/// S3's and STS's name of a request.
+/// Replaces control characters, and limits the length of a text from a store.
+fn printable(text: &str) -> String {
+    const CHARS: usize = 2_000;
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(CHARS).collect()
+}
+
+/// Returns the request's id, in the header of S3 or of STS.
 fn request_id(response: &HttpResponse) -> Option<Box<str>> {
     let headers = response.headers();
     headers
@@ -200,35 +200,35 @@ fn request_id(response: &HttpResponse) -> Option<Box<str>> {
         .map(Into::into)
 }
 
-/// The bucket's region, by the header of an answer or by the body of an error.
-pub(crate) fn region(response: &HttpResponse) -> Option<Box<str>> {
+/// Returns the bucket's region, from a header or from the body of an error response.
+pub(super) fn bucket_region(response: &HttpResponse) -> Option<Box<str>> {
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
         return Some(region.into());
     }
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, rest) = body.split_once("<Region>")?;
     let (region, _) = rest.split_once("</Region>")?;
-    let is_word = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    is_word.then(|| region.into())
+    let is_region = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    is_region.then(|| region.into())
 }
 
-/// How far this server's clock is from the one that an answer's `Date` header tells.
-fn skew(date: &str, now: EpochMillis) -> Option<String> {
+/// Describes the difference between this server's clock and a `Date` header.
+fn describe_skew(date: &str, now: EpochMillis) -> Option<String> {
     let theirs = DateTimeParser::new().parse_timestamp(date).ok()?.as_millisecond();
-    let apart = SignedDuration::from_secs((now - theirs).abs() / 1000);
-    let word = if now >= theirs { "ahead of" } else { "behind" };
-    Some(format!("This server's clock is {apart:#} {word} that of AWS."))
+    let difference = SignedDuration::from_secs((now - theirs).abs() / 1000);
+    let direction = if now >= theirs { "ahead of" } else { "behind" };
+    Some(format!(
+        "This server's clock is {difference:#} {direction} that of AWS."
+    ))
 }
 
-/// The message at the bottom of a chain of errors: the ones above it only say that a call failed.
-fn innermost<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
-    let mut cause: Option<&dyn std::error::Error> = error.source();
-    let mut text = None;
-    while let Some(inner) = cause {
-        text = Some(inner.to_string());
-        cause = inner.source();
+/// Returns the message of the root cause: the errors above it only state that a call failed.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
     }
-    text.unwrap_or_else(|| DisplayErrorContext(error).to_string())
+    root.to_string()
 }
 
 fn is_unsent<E>(error: &SdkError<E, HttpResponse>) -> bool {
@@ -244,17 +244,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_off_is_told_by_how_much() {
+    fn the_hint_for_a_skewed_clock_states_the_difference() {
         let date = "Tue, 24 Nov 2026 08:00:00 GMT";
         let theirs = 1_795_507_200_000;
         assert_eq!(
-            skew(date, theirs + 1_200_000).as_deref(),
+            describe_skew(date, theirs + 1_200_000).as_deref(),
             Some("This server's clock is 20m ahead of that of AWS.")
         );
         assert_eq!(
-            skew(date, theirs - 3_725_000).as_deref(),
+            describe_skew(date, theirs - 3_725_000).as_deref(),
             Some("This server's clock is 1h 2m 5s behind that of AWS.")
         );
-        assert_eq!(skew("yesterday", theirs), None);
+        assert_eq!(describe_skew("yesterday", theirs), None);
     }
 }

@@ -1,6 +1,5 @@
-//! The HTTP clients of the SDK: one for AWS itself, and one for the endpoints that users enter, which
-//! connects to nothing that the [`EgressPolicy`] refuses. The SDK follows no redirects, so that each
-//! connection is to the endpoint itself.
+//! The HTTP clients of the SDK: one for AWS itself, and one for custom endpoints, restricted by the
+//! [`EgressPolicy`]. The SDK follows no redirects, so each connection is to the endpoint itself.
 
 use std::net::IpAddr;
 
@@ -22,23 +21,24 @@ use crate::egress_policy::EgressPolicy;
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// Creates the client for AWS itself: the SDK's default client, on ring instead of aws-lc.
-pub(super) fn unguarded() -> SharedHttpClient {
+pub(super) fn unrestricted_client() -> SharedHttpClient {
     Builder::new()
         .build_with_connector_fn(|settings, components| connector(settings, components).tls_provider(TLS).build())
 }
 
-/// Creates the client for the endpoints that users enter. The addresses to which a proxy connects are
-/// not checked.
-pub(super) fn guarded(egress_policy: EgressPolicy) -> SharedHttpClient {
+/// Creates the client for custom endpoints. The policy does not apply to the connections that a
+/// proxy opens.
+pub(super) fn restricted_client(egress_policy: EgressPolicy) -> SharedHttpClient {
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
         connector(settings, components)
             .tls_provider(TLS)
             .build_with_resolver(Resolver(egress_policy))
     });
-    SharedHttpClient::new(Guarded { egress_policy, client })
+    SharedHttpClient::new(RestrictedClient { egress_policy, client })
 }
 
-/// Configures a connector that uses the proxies of the environment, as the SDK's default client does.
+/// Configures a connector that uses the proxies of the environment, as the SDK's default client
+/// does.
 fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>) -> ConnectorBuilder {
     let mut connector = ConnectorBuilder::default();
     connector.set_connector_settings(settings.cloned());
@@ -49,31 +49,30 @@ fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&Runti
     connector
 }
 
-/// The system's resolver without the addresses that are refused.
+/// The system's resolver, without the addresses that the policy forbids.
 #[derive(Clone, Copy, Debug)]
 struct Resolver(EgressPolicy);
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        let found = async move {
-            let found: Result<Vec<IpAddr>, _> = self.0.resolve(name).await;
-            found.map_err(ResolveDnsError::new)
-        };
-        DnsFuture::new(found)
+        DnsFuture::new(async move {
+            let addresses: Result<Vec<IpAddr>, _> = self.0.resolve(name).await;
+            addresses.map_err(ResolveDnsError::new)
+        })
     }
 }
 
-/// Addresses in the URL itself are never resolved, and are looked at here: after the SDK has put the bucket's name in front
-/// of the endpoint's, which may make an address of two names.
+/// Checks IP addresses in the URL, which are never resolved. It sees the final URL: the SDK may
+/// have put the bucket's name in front of the endpoint's, and the two together can form an address.
 #[derive(Debug)]
-struct Guarded {
+struct RestrictedClient {
     egress_policy: EgressPolicy,
     client: SharedHttpClient,
 }
 
-impl HttpClient for Guarded {
+impl HttpClient for RestrictedClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(GuardedConnector {
+        SharedHttpConnector::new(RestrictedConnector {
             egress_policy: self.egress_policy,
             connector: self.client.http_connector(settings, components),
         })
@@ -81,12 +80,12 @@ impl HttpClient for Guarded {
 }
 
 #[derive(Debug)]
-struct GuardedConnector {
+struct RestrictedConnector {
     egress_policy: EgressPolicy,
     connector: SharedHttpConnector,
 }
 
-impl HttpConnector for GuardedConnector {
+impl HttpConnector for RestrictedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let checked = match request.uri().parse::<Uri>() {
             Ok(url) => self

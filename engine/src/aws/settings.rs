@@ -1,4 +1,4 @@
-//! What the engine is told about AWS when it starts.
+//! The engine's settings for AWS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use auditstream_model::AccountName;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 
-/// How AWS is reached, and who may use this host's own identity.
+/// How AWS is reached, and who may use this host's identity.
 #[derive(Clone, Debug)]
 pub struct AwsSettings {
-    /// Waits of one call.
+    /// Deadlines of one call.
     pub timeouts: Timeouts,
-    /// Accounts whose connectors may use this host's own AWS identity (INHERIT, IRSA).
+    /// Accounts whose connectors may use this host's AWS identity (INHERIT, IRSA).
     pub host_accounts: Vec<AccountName>,
-    /// The address of STS instead of AWS's regional ones.
+    /// Replaces the regional addresses of AWS STS.
     pub sts_endpoint: Option<String>,
     /// The service account of the Kubernetes pod, for IRSA.
     pub web_identity: Option<WebIdentity>,
@@ -30,14 +30,21 @@ impl Default for AwsSettings {
     }
 }
 
-/// How long one call to AWS may take.
+impl AwsSettings {
+    /// Returns whether an account may use this host's identity.
+    pub(crate) fn permits_host(&self, account: &str) -> bool {
+        self.host_accounts.iter().any(|name| name.as_str() == account)
+    }
+}
+
+/// Deadlines of one call to AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until there is a connection.
+    /// Until the connection is open.
     pub connect: Duration,
-    /// Until the answer begins.
+    /// Until the response begins.
     pub read: Duration,
-    /// For all of it.
+    /// For the whole call.
     pub whole: Duration,
 }
 
@@ -61,10 +68,10 @@ impl Timeouts {
     }
 }
 
-/// What Kubernetes puts into a pod for IRSA.
+/// The variables that Kubernetes sets in a pod for IRSA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebIdentity {
-    /// `AWS_WEB_IDENTITY_TOKEN_FILE`; read at each sign-in, because the token in it changes.
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE`; read at each sign-in, because its token is renewed.
     pub token_file: PathBuf,
     /// `AWS_ROLE_ARN`
     pub role_arn: String,

@@ -1,4 +1,4 @@
-//! Lists, and one.
+//! One connector, or a page of them.
 
 use auditstream_model::{ConnectorView, ListQuery, Listing, Permission};
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::paginate;
 use crate::{Actor, Engine};
 
-/// The connectors of the actor's account.
+/// Returns a page of the connectors of the actor's account.
 ///
 /// # Errors
 /// No permission; a page out of range.
@@ -24,16 +24,17 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     Ok(page.with_items(items))
 }
 
-/// What the trust policy of a cross-account role must ask for (`sts:ExternalId`): the account's own, made by the server.
+/// Returns the account's external id, which the trust policy of a cross-account role must require
+/// (`sts:ExternalId`). The server generates it.
 ///
 /// # Errors
 /// No permission.
 pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
     actor.require(Permission::ViewConnector)?;
-    Ok(account(engine.database().read(), actor.account_id()).await?.1)
+    Ok(account(engine.database().read(), actor.account_id()).await?.external_id)
 }
 
-/// One connector.
+/// Returns one connector.
 ///
 /// # Errors
 /// No permission; no such connector.

@@ -1,46 +1,59 @@
 //! A connector in the database.
 
-use auditstream_model::{Connector, ConnectorView, Identifier};
+use auditstream_model::{Connector, ConnectorSpec, ConnectorView, Identifier, Tags};
 use sqlx::any::AnyExecutor;
 use sqlx::{AnyConnection, FromRow};
 
-use crate::database::WriteTx;
+use crate::database::{Json, WriteTx, column};
 use crate::error::{Error, Result};
 use crate::paginate::Listed;
 use crate::vault::Sealed;
 
-/// What audit events call it.
+/// The resource type in audit events.
 pub(crate) const KIND: &str = "CONNECTOR";
 
 #[derive(FromRow)]
-pub(super) struct Row {
-    identifier: String,
+pub(super) struct ConnectorRow {
+    pub(super) identifier: String,
     name: String,
     description: String,
-    tags: String,
-    pub(super) spec: String,
+    tags: Json<Tags>,
+    pub(super) spec: Json<ConnectorSpec>,
     data_key_id: Option<i64>,
     pub(super) secrets: Option<Vec<u8>>,
     created: i64,
     pub(super) updated: i64,
 }
 
-impl Row {
+/// The columns of a [`ConnectorRow`].
+macro_rules! select {
+    ($where:literal) => {
+        concat!(
+            "SELECT identifier, name, description, tags, spec, data_key_id, secrets, created, updated \
+             FROM connector WHERE ",
+            $where
+        )
+    };
+}
+
+impl ConnectorRow {
     pub(super) fn sealed(&self) -> Option<Sealed> {
         let (data_key_id, bytes) = self.data_key_id.zip(self.secrets.clone())?;
         Some(Sealed { data_key_id, bytes })
     }
 
     pub(super) fn connector(&self) -> Result<Connector> {
-        Ok(serde_json::from_value(serde_json::json!({
-            "identifier": self.identifier, "name": self.name, "description": self.description,
-            "tags": serde_json::from_str::<serde_json::Value>(&self.tags)?,
-            "spec": serde_json::from_str::<serde_json::Value>(&self.spec)?,
-        }))?)
+        Ok(Connector {
+            identifier: column::parse(&self.identifier)?,
+            name: column::parse(&self.name)?,
+            description: column::parse(&self.description)?,
+            tags: self.tags.get()?.clone(),
+            spec: self.spec.get()?.clone(),
+        })
     }
 }
 
-impl Listed for Row {
+impl Listed for ConnectorRow {
     fn identifier(&self) -> &str {
         &self.identifier
     }
@@ -55,28 +68,29 @@ impl Listed for Row {
     }
 }
 
-macro_rules! select {
-    ($where:literal) => {
-        concat!(
-            "SELECT identifier, name, description, tags, spec, data_key_id, secrets, created, updated FROM connector WHERE ",
-            $where
-        )
-    };
-}
-
-pub(super) async fn find(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Option<Row>> {
+pub(super) async fn find(
+    executor: impl AnyExecutor<'_>,
+    account_id: i64,
+    identifier: &str,
+) -> Result<Option<ConnectorRow>> {
     let query = sqlx::query_as(select!("account_id = $1 AND identifier = $2"));
     Ok(query.bind(account_id).bind(identifier).fetch_optional(executor).await?)
 }
 
-/// All of an account.
-pub(super) async fn all(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Vec<Row>> {
+pub(super) async fn require(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<ConnectorRow> {
+    find(executor, account_id, identifier)
+        .await?
+        .ok_or_else(|| Error::not_found("connector", identifier))
+}
+
+/// Returns every connector of an account.
+pub(super) async fn all(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Vec<ConnectorRow>> {
     let query = sqlx::query_as(select!("account_id = $1")).bind(account_id);
     Ok(query.fetch_all(executor).await?)
 }
 
-/// The row as it stays until the transaction ends.
-pub(super) async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<Row> {
+/// Locks a connector until the transaction ends.
+pub(super) async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<ConnectorRow> {
     let query = sqlx::query_as(tx.dialect().pick(
         select!("account_id = $1 AND identifier = $2"),
         select!("account_id = $1 AND identifier = $2 FOR UPDATE"),
@@ -89,8 +103,8 @@ pub(super) async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) ->
     row.ok_or_else(|| Error::not_found("connector", identifier))
 }
 
-/// Whether there is such a connector. It can not be deleted before the transaction ends.
-pub(crate) async fn hold(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<bool> {
+/// Returns whether a connector exists, and prevents its deletion until the transaction ends.
+pub(crate) async fn lock_shared(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<bool> {
     let query = sqlx::query_scalar::<_, i64>(tx.dialect().pick(
         "SELECT id FROM connector WHERE account_id = $1 AND identifier = $2",
         "SELECT id FROM connector WHERE account_id = $1 AND identifier = $2 FOR SHARE",
@@ -103,21 +117,23 @@ pub(crate) async fn hold(tx: &mut WriteTx, account_id: i64, identifier: &str) ->
     Ok(found.is_some())
 }
 
-pub(super) async fn require(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Row> {
-    find(executor, account_id, identifier)
-        .await?
-        .ok_or_else(|| Error::not_found("connector", identifier))
+/// The account of a connector.
+#[derive(FromRow)]
+pub(super) struct AccountRow {
+    pub(super) name: String,
+    pub(super) external_id: String,
 }
 
-/// An account's name and its external id.
-pub(super) async fn account(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<(String, String)> {
+pub(super) async fn account(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<AccountRow> {
     let query = sqlx::query_as("SELECT name, external_id FROM account WHERE id = $1").bind(account_id);
     Ok(query.fetch_one(executor).await?)
 }
 
 async fn used_by(connection: &mut AnyConnection, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
     let query = sqlx::query_scalar(
-        "SELECT identifier FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY identifier",
+        "SELECT identifier FROM streaming_destination \
+         WHERE account_id = $1 AND connector = $2 \
+         ORDER BY identifier",
     );
     let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(connection).await?;
     Ok(found
@@ -126,14 +142,12 @@ async fn used_by(connection: &mut AnyConnection, account_id: i64, identifier: &s
         .collect())
 }
 
-pub(super) async fn view(connection: &mut AnyConnection, account_id: i64, row: &Row) -> Result<ConnectorView> {
-    let used_by = used_by(&mut *connection, account_id, &row.identifier).await?;
-    let (_, external_id) = account(connection, account_id).await?;
+pub(super) async fn view(connection: &mut AnyConnection, account_id: i64, row: &ConnectorRow) -> Result<ConnectorView> {
     Ok(ConnectorView {
         connector: row.connector()?,
         created: row.created,
         updated: row.updated,
-        used_by,
-        external_id,
+        used_by: used_by(&mut *connection, account_id, &row.identifier).await?,
+        external_id: account(connection, account_id).await?.external_id,
     })
 }

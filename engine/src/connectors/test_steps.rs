@@ -1,20 +1,21 @@
-//! A test's steps as they are taken: what follows a step that failed is skipped.
+//! The results of a test's steps, in order.
 
 use auditstream_model::{Outcome, TestError, TestProgress, TestStep};
 use futures::channel::mpsc::UnboundedSender;
 
-use crate::aws::failure::Cause;
+use crate::aws::identity::Identity;
 
-/// Steps in their order.
+/// The steps that have ended so far.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    taken: Vec<TestStep>,
+    ended: Vec<TestStep>,
+    /// Of the first step that failed.
     error: Option<TestError>,
     watcher: Option<UnboundedSender<TestProgress>>,
 }
 
 impl Steps {
-    /// Steps that somebody is told of as they are taken.
+    /// Reports each step to `watcher` as it begins and ends.
     pub(crate) fn watched(watcher: UnboundedSender<TestProgress>) -> Self {
         Self {
             watcher: Some(watcher),
@@ -22,57 +23,64 @@ impl Steps {
         }
     }
 
-    /// A step that is about to be taken.
     pub(crate) fn begin(&self, name: &str) {
-        self.tell(|| TestProgress::Begun(name.to_owned()));
+        self.report(|| TestProgress::Begun(name.to_owned()));
     }
 
-    /// A step that works.
     pub(crate) fn pass(&mut self, name: &str, detail: impl Into<String>) {
-        self.step(name, Outcome::Success, detail.into());
+        self.end(name, Outcome::Success, detail.into());
     }
 
-    /// A step that does not; the first of them is the answer's error.
-    pub(crate) fn fail(&mut self, name: &str, cause: &Cause) {
-        self.step(name, Outcome::Failure, cause.message.clone());
-        self.error.get_or_insert_with(|| TestError {
-            hint: cause.hint.clone(),
-            explanation: cause.explanation.to_owned(),
-            message: cause.message.clone(),
-        });
+    /// Ends a step with an error. The first one becomes the error of the test.
+    pub(crate) fn fail(&mut self, name: &str, error: impl Into<TestError>) {
+        let error = error.into();
+        self.end(name, Outcome::Failure, error.message.clone());
+        self.error.get_or_insert(error);
     }
 
-    /// Steps that were not tried.
     pub(crate) fn skip(&mut self, names: &[&str]) {
         for name in names {
-            self.step(name, Outcome::Skipped, "Not tried.".to_owned());
+            self.end(name, Outcome::Skipped, "Not tried.".to_owned());
         }
     }
 
-    /// Whether all that were taken work, the steps, and why the first of them failed.
+    /// Returns the outcome of the test, its steps, and the error of the first step that failed.
     pub(crate) fn finish(self) -> (Outcome, Vec<TestStep>, Option<TestError>) {
         let status = if self.error.is_none() {
             Outcome::Success
         } else {
             Outcome::Failure
         };
-        (status, self.taken, self.error)
+        (status, self.ended, self.error)
     }
 
-    fn step(&mut self, name: &str, status: Outcome, detail: String) {
+    fn end(&mut self, name: &str, status: Outcome, detail: String) {
         let step = TestStep {
             name: name.to_owned(),
             status,
             detail,
         };
-        self.tell(|| TestProgress::Ended(step.clone()));
-        self.taken.push(step);
+        self.report(|| TestProgress::Ended(step.clone()));
+        self.ended.push(step);
     }
 
-    fn tell(&self, progress: impl FnOnce() -> TestProgress) {
+    fn report(&self, progress: impl FnOnce() -> TestProgress) {
         if let Some(watcher) = &self.watcher {
-            // Whoever no longer listens has dropped the test as well.
+            // Fails when the client has disconnected.
             drop(watcher.unbounded_send(progress()));
+        }
+    }
+}
+
+/// Describes the proof that credentials are valid.
+pub(super) fn describe(identity: &Identity) -> String {
+    match identity {
+        Identity::Arn(Some(arn)) => format!("Signed in as {arn}."),
+        Identity::Arn(None) => "Signed in as an identity that AWS did not name.".to_owned(),
+        Identity::Buckets(1) => "The credentials are valid; 1 bucket is visible.".to_owned(),
+        Identity::Buckets(count) => format!("The credentials are valid; {count} buckets are visible."),
+        Identity::NoBucketList => {
+            "The credentials are valid; they do not permit listing buckets, which streaming does not need.".to_owned()
         }
     }
 }

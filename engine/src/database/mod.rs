@@ -10,6 +10,7 @@
 //! A transaction takes its locks in one order: other rows first, the account's row last (it is taken by
 //! [`append`](crate::trail)), so that two of them never wait for each other.
 
+pub(crate) mod column;
 mod transaction;
 mod url;
 
@@ -23,6 +24,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
 
 use crate::error::{Error, Result};
+pub(crate) use column::Json;
 pub use transaction::WriteTx;
 pub(crate) use transaction::retried;
 pub use url::{DatabaseUrl, PostgresUrl};

@@ -1,216 +1,204 @@
-//! Run now, skip, replay, send under a new name.
+//! The operations on a destination: run now, skip, replay, send under a new name.
 
-use auditstream_model::{Code, DestinationView, EpochMillis, Failure, FailureCode, FieldErrors, Permission, Sequence};
+use auditstream_model::{
+    BatchStatus, Code, Compression, DestinationView, EpochMillis, Failure, FailureCode, FieldErrors, Format,
+    Permission, Sequence,
+};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::rows::{self, KIND, new_uid, want_run};
-use crate::database::retried;
+use super::authorize::authorize;
+use super::object_key::{ObjectKey, new_uid};
+use super::rows::{self, KIND, request_run};
+use crate::database::{Json, WriteTx};
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::precondition::{Precondition, changed_after};
-use crate::streaming::encode;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Starts a run of an ACTIVE destination.
 ///
 /// # Errors
-/// [`Code::Conflict`] when it is INACTIVE; no such destination; no permission.
+/// [`Code::Conflict`] if it is INACTIVE; no such destination; no permission.
 pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
-    engine.require_streaming()?;
-    actor.require(Permission::EditDestination)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
-        if !row.is_active() {
-            return Err(Error::refused(
-                Code::Conflict,
-                format!("The streaming destination “{identifier}” is inactive. Activate it first."),
-            ));
-        }
-        want_run(&mut tx, row.id).await?;
-        failpoint::reached("stream_now.committing").await;
-        tx.commit().await?;
-        failpoint::reached("stream_now.committed").await;
-        Ok(())
-    })
-    .await?;
+    authorize(engine, actor, Permission::EditDestination)?;
+    engine
+        .database()
+        .transaction("stream_now", async |tx| {
+            let row = rows::lock(tx, actor.account_id(), identifier).await?;
+            if !row.is_active() {
+                return Err(Error::refused(
+                    Code::Conflict,
+                    format!("The streaming destination “{identifier}” is inactive. Activate it first."),
+                ));
+            }
+            request_run(tx, row.id).await
+        })
+        .await?;
     engine.wake();
     Ok(())
 }
 
-/// Moves the cursor of an INACTIVE destination: forward skips events, back sends them again under a new `uid`. Batches
-/// that are on their way end with it.
+/// Moves the cursor of an INACTIVE destination: forward to skip events, back to send them again
+/// under a new `uid`. Discards an undelivered batch.
 ///
 /// # Errors
-/// It is ACTIVE; the sequence is not one that the trail has; no such destination; no permission.
+/// [`Code::Conflict`] if it is ACTIVE or never was; a sequence that is out of the trail's range; no
+/// such destination; no permission; [`Code::PreconditionFailed`].
 pub async fn move_cursor(
-    engine: &Engine,
-    actor: &Actor,
-    identifier: &str,
-    sequence: Sequence,
-) -> Result<DestinationView> {
-    move_cursor_if(engine, actor, identifier, sequence, &Precondition::None).await
-}
-
-/// [`move_cursor`] on a condition.
-///
-/// # Errors
-/// The same, and [`Code::PreconditionFailed`].
-pub async fn move_cursor_if(
     engine: &Engine,
     actor: &Actor,
     identifier: &str,
     sequence: Sequence,
     condition: &Precondition,
 ) -> Result<DestinationView> {
-    engine.require_streaming()?;
-    actor.require(Permission::EditDestination)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
-        condition.check(Some(&row.view()?))?;
-        if row.is_active() {
-            return Err(Error::refused(
-                Code::Conflict,
-                "The cursor can be moved while the destination is inactive. Deactivate it first.",
-            ));
-        }
-        if row.cursor.is_none() {
-            return Err(Error::refused(
-                Code::Conflict,
-                "The destination was never active, so it has nothing to skip or to replay. Where it starts is its option start_at.",
-            ));
-        }
-        let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
-            "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence FROM account WHERE id = $1",
-        )
-        .bind(row.account_id)
-        .fetch_one(&mut *tx)
-        .await?;
-        let lowest = oldest.map_or(last, |oldest| oldest - 1);
-        if !(lowest..=last).contains(&sequence) {
-            return Err(FieldErrors::one(
-                "sequence",
-                format!("The trail has room for a cursor from {lowest} to {last}."),
+    authorize(engine, actor, Permission::EditDestination)?;
+    engine
+        .database()
+        .transaction("cursor", async |tx| {
+            let row = rows::lock(tx, actor.account_id(), identifier).await?;
+            condition.check(Some(&row.view()?))?;
+            if row.is_active() {
+                return Err(Error::refused(
+                    Code::Conflict,
+                    "The cursor can be moved only while the destination is inactive. Deactivate it first.",
+                ));
+            }
+            if row.cursor.is_none() {
+                return Err(Error::refused(
+                    Code::Conflict,
+                    "The destination was never active, so it has nothing to skip or replay. Its option start_at sets \
+                     where it starts.",
+                ));
+            }
+            check_range(tx, row.account_id, sequence).await?;
+            sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'")
+                .bind(row.id)
+                .execute(&mut **tx)
+                .await?;
+            sqlx::query(
+                "UPDATE streaming_destination \
+                 SET cursor = $2, uid = $3, epoch = epoch + 1, updated = $4 \
+                 WHERE id = $1",
             )
-            .into());
-        }
-        sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'")
-            .bind(row.id)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE streaming_destination SET cursor = $2, uid = $3, epoch = epoch + 1, updated = $4 WHERE id = $1")
             .bind(row.id)
             .bind(sequence)
             .bind(new_uid())
             .bind(changed_after(row.updated))
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
-        let change = Change::of(
-            KIND,
-            identifier,
-            "UPDATE",
-            json!({"cursor": row.cursor}),
-            json!({"cursor": sequence}),
-        );
-        record(&mut tx, actor, change).await?;
-        let moved = rows::require(&mut *tx, actor.account_id(), identifier).await?.view()?;
-        failpoint::reached("cursor.committing").await;
-        tx.commit().await?;
-        failpoint::reached("cursor.committed").await;
-        Ok(moved)
-    })
-    .await
+            let (old, new) = (json!({"cursor": row.cursor}), json!({"cursor": sequence}));
+            record(tx, actor, Change::of(KIND, identifier, "UPDATE", old, new)).await?;
+            rows::require(&mut **tx, actor.account_id(), identifier).await?.view()
+        })
+        .await
+}
+
+/// Checks that a cursor is in the range of the trail's events.
+async fn check_range(tx: &mut WriteTx, account_id: i64, cursor: Sequence) -> Result<()> {
+    let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
+        "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence \
+         FROM account \
+         WHERE id = $1",
+    )
+    .bind(account_id)
+    .fetch_one(&mut **tx)
+    .await?;
+    let lowest = oldest.map_or(last, |oldest| oldest - 1);
+    if (lowest..=last).contains(&cursor) {
+        return Ok(());
+    }
+    let message = format!("The cursor must be between {lowest} and {last}.");
+    Err(FieldErrors::one("sequence", message).into())
 }
 
 #[derive(FromRow)]
-struct Blocked {
-    status: String,
+struct BatchRow {
+    #[sqlx(try_from = "String")]
+    status: BatchStatus,
     first_sequence: Sequence,
     last_sequence: Sequence,
-    format: String,
-    compression: String,
+    format: Json<Format>,
+    compression: Json<Compression>,
     key: String,
     created: EpochMillis,
-    failure: Option<String>,
+    failure: Option<Json<Failure>>,
 }
 
-impl Blocked {
+impl BatchRow {
+    /// Returns whether another object has the batch's key.
     fn is_blocked(&self) -> Result<bool> {
-        let failure: Option<Failure> = self.failure.as_deref().map(serde_json::from_str).transpose()?;
-        Ok(self.status == "FAILED"
-            && failure.is_some_and(|failure| failure.blocked && failure.code == FailureCode::ObjectExists))
+        let Some(failure) = &self.failure else { return Ok(false) };
+        let failure = failure.get()?;
+        Ok(self.status == BatchStatus::Failed && failure.blocked && failure.code == FailureCode::ObjectExists)
     }
 }
 
-/// Gives a blocked batch, whose name somebody else's object has, a name with a `uid` of its own, and starts a run. Number,
-/// range and content stay, and later batches keep the destination's `uid`. The other object is not touched.
+/// Gives a batch whose key another object has a new key, with a separate `uid`, and starts a run.
+/// The number, range and content of the batch stay, and later batches keep the destination's `uid`.
+/// The other object is not touched.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the batch is not blocked by another object; no such batch; no permission.
+/// [`Code::Conflict`] if no other object blocks the batch; no such batch; no permission.
 pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, number: i64) -> Result<()> {
-    engine.require_streaming()?;
-    actor.require(Permission::EditDestination)?;
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let row = rows::lock(&mut tx, actor.account_id(), identifier).await?;
-        let batch: Option<Blocked> = sqlx::query_as(
-            "SELECT status, first_sequence, last_sequence, format, compression, key, created, failure FROM streaming_batch \
-             WHERE destination_id = $1 AND number = $2",
-        )
-        .bind(row.id)
-        .bind(number)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let batch = batch.ok_or_else(|| Error::not_found("batch", &number.to_string()))?;
-        if !batch.is_blocked()? {
-            return Err(Error::refused(
-                Code::Conflict,
-                format!(
-                    "Batch {number} of “{identifier}” is not blocked by another object of its name, so it keeps the name."
-                ),
-            ));
-        }
-        let key = encode::key(
-            &row.account,
-            batch.created,
-            number,
-            (batch.first_sequence, batch.last_sequence),
-            &new_uid(),
-            serde_json::from_str(&batch.format)?,
-            serde_json::from_str(&batch.compression)?,
-        )?;
-        // A run that still has the old name in hand notices, and sends nothing more.
-        sqlx::query("UPDATE streaming_destination SET epoch = epoch + 1 WHERE id = $1")
+    authorize(engine, actor, Permission::EditDestination)?;
+    engine
+        .database()
+        .transaction("rename", async |tx| {
+            let row = rows::lock(tx, actor.account_id(), identifier).await?;
+            let batch = require_batch(tx, row.id, number).await?;
+            if !batch.is_blocked()? {
+                return Err(Error::refused(
+                    Code::Conflict,
+                    format!("Batch {number} of “{identifier}” keeps its name: no other object blocks it."),
+                ));
+            }
+            let key = ObjectKey {
+                account: row.account.as_str(),
+                frozen: batch.created,
+                number,
+                first_sequence: batch.first_sequence,
+                last_sequence: batch.last_sequence,
+                uid: &new_uid(),
+                format: *batch.format.get()?,
+                compression: *batch.compression.get()?,
+            }
+            .render()?;
+            // A run that has read the old key notices the new epoch, and sends nothing more.
+            sqlx::query("UPDATE streaming_destination SET epoch = epoch + 1 WHERE id = $1")
+                .bind(row.id)
+                .execute(&mut **tx)
+                .await?;
+            sqlx::query(
+                "UPDATE streaming_batch \
+                 SET key = $3, status = 'READY', in_doubt = 0, failure = NULL \
+                 WHERE destination_id = $1 AND number = $2",
+            )
             .bind(row.id)
-            .execute(&mut *tx)
+            .bind(number)
+            .bind(&key)
+            .execute(&mut **tx)
             .await?;
-        sqlx::query(
-            "UPDATE streaming_batch SET key = $3, status = 'READY', in_doubt = 0, failure = NULL \
-             WHERE destination_id = $1 AND number = $2",
-        )
-        .bind(row.id)
-        .bind(number)
-        .bind(&key)
-        .execute(&mut *tx)
+            request_run(tx, row.id).await?;
+            let old = json!({"batch": number, "key": batch.key});
+            let new = json!({"batch": number, "key": key});
+            let change = Change::of(KIND, identifier, "UPDATE", old, new);
+            record(tx, actor, change).await.map(drop)
+        })
         .await?;
-        let change = Change::of(
-            KIND,
-            identifier,
-            "UPDATE",
-            json!({"batch": number, "key": batch.key}),
-            json!({"batch": number, "key": key}),
-        );
-        want_run(&mut tx, row.id).await?;
-        record(&mut tx, actor, change).await?;
-        failpoint::reached("rename.committing").await;
-        tx.commit().await?;
-        failpoint::reached("rename.committed").await;
-        Ok(())
-    })
-    .await?;
     engine.wake();
     Ok(())
+}
+
+async fn require_batch(tx: &mut WriteTx, destination_id: i64, number: i64) -> Result<BatchRow> {
+    let batch = sqlx::query_as(
+        "SELECT status, first_sequence, last_sequence, format, compression, key, created, failure \
+         FROM streaming_batch \
+         WHERE destination_id = $1 AND number = $2",
+    )
+    .bind(destination_id)
+    .bind(number)
+    .fetch_optional(&mut **tx)
+    .await?;
+    batch.ok_or_else(|| Error::not_found("batch", &number.to_string()))
 }

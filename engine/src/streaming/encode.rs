@@ -1,18 +1,19 @@
-//! A batch's content and its compressed form. Both follow from the batch alone: no clock, no map order, no time in the
-//! gzip header. So an attempt made again, by whoever, sends the same bytes under the same name.
+//! A batch's content and its compressed form. Both follow from the batch alone: no clock, no map
+//! order, no time in the gzip header. So every attempt, by any server, sends the same bytes under
+//! the same key.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 
 use auditstream_model::limits::BATCH_BYTES;
-use auditstream_model::{Compression, EpochMillis, Format, Sequence};
-use jiff::Timestamp;
+use auditstream_model::{Compression, Format, Sequence};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::trail::payload::close;
 
-/// The content before compression: each event with its sequence and `batchId` (`first-last`).
+/// Returns the content before compression: each event with its sequence and `batchId`
+/// (`first-last`).
 #[must_use]
 pub fn content(events: &[(Sequence, String)], format: Format) -> String {
     let (Some(first), Some(last)) = (events.first(), events.last()) else {
@@ -35,16 +36,16 @@ pub fn content(events: &[(Sequence, String)], format: Format) -> String {
     out
 }
 
-/// SHA-256 of a content.
+/// Returns the SHA-256 of a content.
 #[must_use]
 pub fn sha256(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
 }
 
-/// The bytes that are sent.
+/// Returns the compressed content.
 ///
 /// # Errors
-/// When the compressor fails, which it does only without memory.
+/// [`Error::Broken`] if the compressor fails, which happens only if memory is exhausted.
 pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     let broken = |error: std::io::Error| Error::Broken(format!("a batch cannot be compressed: {error}"));
     match compression {
@@ -59,13 +60,13 @@ pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     }
 }
 
-/// Bytes of a content that are read at most: twice what a batch of ours has.
+/// The most bytes of a content that are read: twice the size of a batch.
 pub(crate) const CONTENT_LIMIT: u64 = 2 * BATCH_BYTES as u64;
 
-/// The content of bytes that somebody compressed, or of its first 32 MiB.
+/// Decompresses the body of an object, up to 32 MiB of content.
 ///
 /// # Errors
-/// When they are not of that compression.
+/// A body that is not of this compression.
 pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     match compression {
@@ -82,42 +83,13 @@ pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<
     Ok(content)
 }
 
-/// The object's key without the destination's prefix. `frozen` is in epoch ms.
-///
-/// # Errors
-/// When the time is none that a calendar has.
-pub fn key(
-    account: &str,
-    frozen: EpochMillis,
-    number: i64,
-    range: (Sequence, Sequence),
-    uid: &str,
-    format: Format,
-    compression: Compression,
-) -> Result<String> {
-    let moment = Timestamp::from_millisecond(frozen).map_err(|error| Error::Broken(error.to_string()))?;
-    let mut key = format!("account={account}/dt={}", moment.strftime("%Y-%m-%d/hour=%H"));
-    // Writing to a string cannot fail.
-    let _ = write!(key, "/{number:012}_{}-{}_{uid}", range.0, range.1);
-    key.push_str(match format {
-        Format::Ndjson => ".ndjson",
-        Format::JsonArray => ".json",
-    });
-    key.push_str(match compression {
-        Compression::Gzip => ".gz",
-        Compression::Zstd => ".zst",
-        Compression::None => "",
-    });
-    Ok(key)
-}
-
-/// The `Content-Type` of an object; compression is told by the key alone.
-#[must_use]
-pub fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Ndjson => "application/x-ndjson",
-        Format::JsonArray => "application/json",
-    }
+/// Returns the hexadecimal form of a digest.
+pub(super) fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -143,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_hold_every_event_with_its_sequence_and_batch() {
+    fn both_formats_contain_every_event_with_its_sequence_and_batch() {
         let lines = content(&events(), Format::Ndjson);
         assert_eq!(lines.lines().count(), 3);
         let array: Vec<serde_json::Value> = serde_json::from_str(&content(&events(), Format::JsonArray)).unwrap();
@@ -156,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_compressed_can_be_read_again() {
+    fn compressed_content_can_be_decompressed() {
         let content = content(&events(), Format::Ndjson);
         let mut read = String::new();
         let gzip = compress(content.as_bytes(), Compression::Gzip).unwrap();
@@ -166,23 +138,5 @@ mod tests {
         assert_eq!(read, content);
         let zstd = compress(content.as_bytes(), Compression::Zstd).unwrap();
         assert_eq!(zstd::stream::decode_all(zstd.as_slice()).unwrap(), content.as_bytes());
-    }
-
-    #[test]
-    fn keys_have_the_agreed_layout() {
-        let key = key(
-            "default",
-            1_688_989_356_000,
-            7,
-            (1, 9),
-            "ABC",
-            Format::Ndjson,
-            Compression::Gzip,
-        )
-        .unwrap();
-        assert_eq!(
-            key,
-            "account=default/dt=2023-07-10/hour=11/000000000007_1-9_ABC.ndjson.gz"
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! What the runs of this server share: bytes in memory, and places.
+//! The limits that the runs of this server share: bytes in memory, and run slots.
 
 use std::sync::Arc;
 
@@ -7,70 +7,78 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 
-/// The most that one run can ask for; more is asked for by none.
-const MOST: usize = STREAMING_BYTES / 2;
+/// The largest grant a single run may request.
+const MAX_GRANT: usize = STREAMING_BYTES / 2;
 
-/// What is left. Destinations that fail have half of it at most, so that they never keep the others waiting.
+/// A semaphore of which failing destinations can have at most half, so that they never keep the
+/// others waiting.
 #[derive(Clone, Debug)]
-struct Halves {
+struct FairSemaphore {
     all: Arc<Semaphore>,
     failing: Arc<Semaphore>,
 }
 
-impl Halves {
-    fn of(all: usize) -> Self {
+impl FairSemaphore {
+    fn new(permits: usize) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(all)),
-            failing: Arc::new(Semaphore::new(all / 2)),
+            all: Arc::new(Semaphore::new(permits)),
+            failing: Arc::new(Semaphore::new(permits / 2)),
         }
     }
 
-    /// Where so many are to be taken, in this order.
-    fn wanted(&self, failing: bool) -> impl Iterator<Item = &Arc<Semaphore>> {
+    /// Returns the semaphores to acquire, in this order.
+    fn required(&self, failing: bool) -> impl Iterator<Item = &Arc<Semaphore>> {
         let half = failing.then_some(&self.failing);
         half.into_iter().chain([&self.all])
     }
 
-    /// Waits until there are so many.
-    async fn take(&self, count: u32, failing: bool) -> Result<Vec<OwnedSemaphorePermit>> {
+    /// Waits until `count` permits are available.
+    async fn acquire(&self, count: u32, failing: bool) -> Result<Vec<OwnedSemaphorePermit>> {
         let mut permits = Vec::with_capacity(2);
-        for semaphore in self.wanted(failing) {
+        for semaphore in self.required(failing) {
             let permit = Arc::clone(semaphore).acquire_many_owned(count).await;
             permits.push(permit.map_err(|error| Error::Broken(error.to_string()))?);
         }
         Ok(permits)
     }
-}
 
-/// The bytes that all runs of this server hold in memory at once.
-#[derive(Clone, Debug)]
-pub(crate) struct Budget(Halves);
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(Halves::of(STREAMING_BYTES))
+    fn try_acquire(&self, failing: bool) -> Option<Vec<OwnedSemaphorePermit>> {
+        let permits = self
+            .required(failing)
+            .map(|semaphore| Arc::clone(semaphore).try_acquire_owned());
+        permits.collect::<Result<_, _>>().ok()
     }
 }
 
-/// What a run holds; given back when dropped.
+/// The bytes that all runs of this server may have in memory at once.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryBudget(FairSemaphore);
+
+impl Default for MemoryBudget {
+    fn default() -> Self {
+        Self(FairSemaphore::new(STREAMING_BYTES))
+    }
+}
+
+impl MemoryBudget {
+    /// Waits until `bytes` are available, or the largest grant if they exceed it.
+    pub(super) async fn acquire(&self, bytes: usize, failing: bool) -> Result<MemoryGrant> {
+        let bytes = bytes.clamp(1, MAX_GRANT);
+        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let permits = self.0.acquire(count, failing).await?;
+        Ok(MemoryGrant { bytes, permits })
+    }
+}
+
+/// The bytes that a run may use; returned to the budget when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct MemoryGrant {
     bytes: usize,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
-impl Budget {
-    /// Waits until there are so many bytes.
-    pub(super) async fn take(&self, bytes: usize, failing: bool) -> Result<Share> {
-        let bytes = bytes.clamp(1, MOST);
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permits = self.0.take(count, failing).await?;
-        Ok(Share { bytes, permits })
-    }
-}
-
-impl Share {
-    /// Gives back all but so many bytes.
+impl MemoryGrant {
+    /// Returns everything but `bytes` to the budget.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let surplus = self.bytes.saturating_sub(bytes);
         for permit in &mut self.permits {
@@ -80,44 +88,41 @@ impl Share {
     }
 }
 
-/// The places of this server's runs.
+/// The slots for the runs of this server.
 #[derive(Clone, Debug)]
-pub(super) struct Places(Halves);
+pub(super) struct RunSlots(FairSemaphore);
 
-impl Default for Places {
+impl Default for RunSlots {
     fn default() -> Self {
-        Self(Halves::of(STREAMING_RUNS))
+        Self(FairSemaphore::new(STREAMING_RUNS))
     }
 }
 
-impl Places {
-    /// A place, if one is free.
-    pub(super) fn free(&self, failing: bool) -> Option<Place> {
-        let taken = self
-            .0
-            .wanted(failing)
-            .map(|semaphore| Arc::clone(semaphore).try_acquire_owned());
-        let permits = taken.collect::<Result<_, _>>().ok()?;
-        Some(Place {
-            of: self.clone(),
+impl RunSlots {
+    /// Returns a slot, if one is free.
+    pub(super) fn try_acquire(&self, failing: bool) -> Option<RunSlot> {
+        let permits = self.0.try_acquire(failing)?;
+        Some(RunSlot {
+            slots: self.clone(),
             permits,
         })
     }
 }
 
-/// The place of a run; given back when dropped.
+/// The slot of a run; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    of: Places,
+pub(super) struct RunSlot {
+    slots: RunSlots,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
-impl Place {
-    /// Leaves the place to others for as long as a wait lasts, and then waits for one of those that failing destinations have.
-    pub(super) async fn leave(&mut self, wait: impl Future<Output = ()>) -> Result<()> {
+impl RunSlot {
+    /// Frees the slot while `wait` lasts, and then waits for one of the slots that failing
+    /// destinations can have.
+    pub(super) async fn lend(&mut self, wait: impl Future<Output = ()>) -> Result<()> {
         self.permits.clear();
         wait.await;
-        self.permits = self.of.0.take(1, true).await?;
+        self.permits = self.slots.0.acquire(1, true).await?;
         Ok(())
     }
 }
@@ -128,22 +133,22 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test]
-    async fn failing_destinations_hold_half_at_most() {
-        let budget = Budget::default();
-        let mut failing = budget.take(MOST, true).await.unwrap();
+    async fn failing_destinations_get_at_most_half_of_the_memory() {
+        let budget = MemoryBudget::default();
+        let mut failing = budget.acquire(MAX_GRANT, true).await.unwrap();
         assert!(
-            budget.take(1, true).now_or_never().is_none(),
-            "the failing half is taken"
+            budget.acquire(1, true).now_or_never().is_none(),
+            "the failing half is in use"
         );
-        let well = budget.take(MOST, false).now_or_never().unwrap().unwrap();
-        assert!(budget.take(1, false).now_or_never().is_none());
-        failing.shrink(MOST - 10);
+        let healthy = budget.acquire(MAX_GRANT, false).now_or_never().unwrap().unwrap();
+        assert!(budget.acquire(1, false).now_or_never().is_none());
+        failing.shrink(MAX_GRANT - 10);
         assert!(
-            budget.take(10, false).now_or_never().is_some(),
-            "what is given back can be had"
+            budget.acquire(10, false).now_or_never().is_some(),
+            "returned memory is available again"
         );
-        assert!(budget.take(11, false).now_or_never().is_none());
-        drop((failing, well));
+        assert!(budget.acquire(11, false).now_or_never().is_none());
+        drop((failing, healthy));
         assert_eq!(budget.0.all.available_permits(), STREAMING_BYTES);
         assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2);
     }

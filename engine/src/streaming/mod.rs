@@ -2,25 +2,30 @@
 //!
 //! - [`schedule`]: when runs begin
 //! - [`lease`]: which server streams which destination
-//! - [`budget`]: how many bytes all runs hold
+//! - [`limits`]: the memory and the slots that runs share
 //! - [`run`]: one pass over one destination
-//! - [`plan`]: freezes the next batch
-//! - [`encode`]: a batch's content and its compressed form
-//! - [`upload`]: one conditional PUT, and what its answer means
-//! - [`confirm`]: moves the cursor, or notes the failure
-//! - [`failure`]: what went wrong, in words that a person can act on; [`explain`] has the table
+//! - [`freeze`]: the next batch
+//! - [`content`]: the events of a batch, encoded; [`encode`] has the formats and compressions
+//! - [`attempt`]: one recorded attempt to deliver a batch
+//! - [`reconcile`]: the conditional PUT, and whose object it is when one exists
+//! - [`outcome`]: moves the cursor, or records the failure
+//! - [`failure`]: the reason why a batch was not delivered
 //!
-//! Any of it may stop anywhere: what is in the database decides what comes next. A batch is frozen before its first PUT,
-//! each attempt is recorded before it is made, and the cursor moves only over what the bucket is known to hold.
+//! A process may stop anywhere: the database decides what comes next. A batch is frozen before its
+//! first PUT, each attempt is recorded before it is made, and the cursor moves only over events
+//! that are known to be in the bucket.
 
+mod attempt;
+mod content;
 pub mod encode;
+mod failure;
 mod freeze;
 mod lease;
 mod limits;
 mod outcome;
+mod reconcile;
 mod run;
 pub(crate) mod schedule;
-pub(crate) mod upload;
 
-pub(crate) use limits::Budget;
+pub(crate) use limits::MemoryBudget;
 pub use schedule::next_tick;

@@ -1,5 +1,5 @@
-//! When runs begin: at ticks aligned to the clock, and when somebody asks. Every server looks once a second for what is
-//! due, and claims its part of it.
+//! When runs begin: at ticks aligned to the clock, and on request. Every server looks for due
+//! destinations once a second, and claims its share of them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::lease::{Due, Replica};
-use super::limits::Places;
+use super::limits::RunSlots;
 use super::run::run;
 use crate::Engine;
 use crate::database::{Dialect, now};
 
-/// Between two looks at what is due, and between two heartbeats.
-const BEAT: Duration = Duration::from_secs(1);
+/// The time between two looks for due destinations, and between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The scheduler while it runs.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Begins nothing more and waits for what is in flight.
+    /// Begins no further runs, and waits for those in flight.
     pub(crate) async fn stop(self) {
-        // Fails when the task has ended by itself.
+        // Fails if the task has already ended.
         let _ = self.stopping.send(true);
         let _ = self.task.await;
     }
 }
 
-/// Starts the scheduler. What was due while no server ran is sent at once.
+/// Starts the scheduler. Runs that became due while no server was running begin immediately.
 pub(crate) fn start(engine: Engine) -> Scheduler {
     let (stopping, stop) = watch::channel(false);
     let task = tokio::spawn(async move {
@@ -44,7 +44,7 @@ pub(crate) fn start(engine: Engine) -> Scheduler {
     Scheduler { stopping, task }
 }
 
-/// When the next run of every active destination begins, epoch ms.
+/// Returns when the next run of every active destination begins, epoch ms.
 #[must_use]
 pub fn next_tick(engine: &Engine) -> EpochMillis {
     let interval = i64::try_from(engine.stream_interval().as_millis())
@@ -56,80 +56,82 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
 async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
     let replica = Replica::new(&engine);
     while let Err(error) = replica.register(engine.database()).await {
-        tracing::error!(%error, "this server cannot join the others on its database; tried again in a second");
+        tracing::error!(%error, "cannot register this server in the database; retrying in a second");
         tokio::select! {
             _ = stop.changed() => return,
-            () = tokio::time::sleep(BEAT) => {}
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
     }
-    let heart = tokio::spawn(beat(engine.clone(), replica));
+    let heartbeat = tokio::spawn(renew_heartbeat(engine.clone(), replica));
     let mut runs = Runs::default();
     while !*stop.borrow() {
         match replica.due(engine.database(), &runs.destinations()).await {
             Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
-            Err(error) => tracing::error!(%error, "the destinations cannot be read; tried again in a second"),
+            Err(error) => tracing::error!(%error, "cannot look for due destinations; retrying in a second"),
         }
         tokio::select! {
             _ = stop.changed() => {}
             () = engine.woken() => {}
-            // It may have been asked for again while it ran.
+            // Another run may have been requested meanwhile.
             () = runs.ended() => {}
-            () = tokio::time::sleep(BEAT) => {}
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
     }
-    while !runs.of.is_empty() {
+    while !runs.by_task.is_empty() {
         runs.ended().await;
     }
-    heart.abort();
+    heartbeat.abort();
     if let Err(error) = replica.leave(engine.database()).await {
-        tracing::warn!(%error, "the other servers will notice in a few seconds that this one has gone");
+        tracing::warn!(%error, "cannot remove this server from the database; the other servers notice in a few \
+         seconds that it is gone");
     }
 }
 
-/// Renews the heartbeat for as long as the server runs.
-async fn beat(engine: Engine, replica: Replica) {
+/// Renews the heartbeat until it is aborted.
+async fn renew_heartbeat(engine: Engine, replica: Replica) {
     if engine.database().dialect() == Dialect::Sqlite {
         return;
     }
     loop {
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         if let Err(error) = replica.register(engine.database()).await {
-            tracing::error!(%error, "the heartbeat could not be renewed; tried again in a second");
+            tracing::error!(%error, "cannot renew the heartbeat; retrying in a second");
         }
     }
 }
 
-/// The runs of this server: one of a destination at a time, and as many as have a place, or wait before they try again.
+/// The runs of this server: at most one per destination. Each has a slot, except while it waits
+/// between attempts.
 #[derive(Default)]
 struct Runs {
-    places: Places,
+    slots: RunSlots,
     tasks: JoinSet<()>,
-    of: HashMap<Id, Due>,
+    by_task: HashMap<Id, Due>,
 }
 
 impl Runs {
     fn destinations(&self) -> HashSet<i64> {
-        self.of.values().map(|run| run.destination_id).collect()
+        self.by_task.values().map(|run| run.destination_id).collect()
     }
 
     fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &watch::Receiver<bool>) {
-        let Some(place) = self.places.free(due.failing) else {
+        let Some(slot) = self.slots.try_acquire(due.failing) else {
             return;
         };
         let (engine, stop) = (engine.clone(), stop.clone());
         let task = self
             .tasks
-            .spawn(async move { run(&engine, replica, due, place, stop).await });
-        self.of.insert(task.id(), due);
+            .spawn(async move { run(&engine, replica, due, slot, stop).await });
+        self.by_task.insert(task.id(), due);
     }
 
-    /// Waits until a run ends; for ever when there is none.
+    /// Waits until a run ends; forever if there is none.
     async fn ended(&mut self) {
         match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => drop(self.of.remove(&id)),
+            Some(Ok((id, ()))) => drop(self.by_task.remove(&id)),
             Some(Err(error)) => {
-                tracing::error!(%error, "a run ended before it could say why");
-                self.of.remove(&error.id());
+                tracing::error!(%error, "a run ended unexpectedly");
+                self.by_task.remove(&error.id());
             }
             None => std::future::pending().await,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::trail::search;
 use auditstream_engine::{Actor, MasterKey, Result, access, alerts, connectors, destinations, key_rotation};
@@ -180,7 +181,9 @@ impl Scene {
             Change::EditConnector => {
                 let mut edited = connector(&self.store.endpoint);
                 edited.name = "Edited".into();
-                connectors::replace(engine, admin, "aws", edited).await.map(drop)
+                connectors::replace(engine, admin, "aws", edited, &Precondition::None)
+                    .await
+                    .map(drop)
             }
             Change::TestConnector => connectors::test(engine, admin, "aws").await.map(drop),
             Change::CheckUnsavedBucket => {
@@ -198,7 +201,9 @@ impl Scene {
             Change::CheckBucket => destinations::check_bucket(engine, admin, "siem").await.map(drop),
             Change::EditDestination => {
                 let edited = destination(BUCKET, json!({"prefix": "edited/"}));
-                destinations::replace(engine, admin, "siem", edited).await.map(drop)
+                destinations::replace(engine, admin, "siem", edited, &Precondition::None)
+                    .await
+                    .map(drop)
             }
             Change::Activate => destinations::set_status(engine, admin, "siem", Status::Active)
                 .await
@@ -207,7 +212,9 @@ impl Scene {
             Change::Pause => destinations::set_status(engine, admin, "siem", Status::Inactive)
                 .await
                 .map(drop),
-            Change::MoveCursor => destinations::move_cursor(engine, admin, "siem", 2).await.map(drop),
+            Change::MoveCursor => destinations::move_cursor(engine, admin, "siem", 2, &Precondition::None)
+                .await
+                .map(drop),
             Change::MakeWebhook => alerts::put(engine, admin, webhook(None)).await.map(drop),
             Change::EditWebhook => alerts::put(engine, admin, webhook(Some(60))).await.map(drop),
             Change::TestWebhook => alerts::test(engine, admin).await.map(drop),
@@ -217,8 +224,8 @@ impl Scene {
             }
             Change::RetireKeys => key_rotation::retire(engine, admin, true).await.map(drop),
             Change::RemoveWebhook => alerts::remove(engine, admin).await,
-            Change::DeleteDestination => destinations::delete(engine, admin, "siem").await,
-            Change::DeleteConnector => connectors::delete(engine, admin, "aws").await,
+            Change::DeleteDestination => destinations::delete(engine, admin, "siem", &Precondition::None).await,
+            Change::DeleteConnector => connectors::delete(engine, admin, "aws", &Precondition::None).await,
             Change::MakeUser => access::create_user(engine, admin, ADA, Role::Admin, PASSWORD).await,
             Change::Invite => access::invite(engine, admin, EVE, Role::Viewer).await.map(drop),
             Change::WithdrawInvitation => access::withdraw_invitation(engine, admin, EVE).await,

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::destinations;
 use auditstream_engine::trail::search;
 use auditstream_model::{BucketCheck, BucketCheckInput, Code, EventFilter, Outcome, SpecInput, Status};
@@ -103,6 +104,7 @@ async fn a_store_that_ignores_the_condition_is_detected_and_remembered() {
         &house.admin,
         "siem",
         destination("other-bucket", json!({})),
+        &Precondition::None,
     )
     .await
     .unwrap();
@@ -184,7 +186,7 @@ async fn wrong_credentials_and_an_unreachable_store_are_distinguished() {
     let mut wrong = connector(&proxy.endpoint);
     wrong.spec.credentials =
         serde_json::from_value(json!({"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "wrong"})).unwrap();
-    auditstream_engine::connectors::replace(&house.engine, &house.admin, "aws", wrong)
+    auditstream_engine::connectors::replace(&house.engine, &house.admin, "aws", wrong, &Precondition::None)
         .await
         .unwrap();
     let found = check(&house).await;
@@ -192,9 +194,15 @@ async fn wrong_credentials_and_an_unreachable_store_are_distinguished() {
         (of(&found, "Reach").0, of(&found, "credentials").0),
         (Outcome::Success, Outcome::Failure)
     );
-    auditstream_engine::connectors::replace(&house.engine, &house.admin, "aws", connector("http://127.0.0.1:1"))
-        .await
-        .unwrap();
+    auditstream_engine::connectors::replace(
+        &house.engine,
+        &house.admin,
+        "aws",
+        connector("http://127.0.0.1:1"),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let found = check(&house).await;
     assert_eq!(
         (of(&found, "Reach").0, of(&found, "credentials").0),

@@ -1,5 +1,6 @@
 //! Connectors and their secrets.
 
+use auditstream_engine::Precondition;
 use auditstream_engine::database::{DatabaseUrl, PostgresUrl};
 use auditstream_engine::{Config, Engine, MasterKey, connectors};
 use auditstream_model::{Code, CredentialsInput, Outcome, TestProgress};
@@ -29,15 +30,21 @@ async fn a_test_distinguishes_valid_invalid_and_unreachable(house: House) {
         secret_key: Some("wrong".into()),
         session_token: None,
     };
-    connectors::replace(&house.engine, &house.admin, "aws", wrong)
+    connectors::replace(&house.engine, &house.admin, "aws", wrong, &Precondition::None)
         .await
         .unwrap();
     let bad = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(bad.status, Outcome::Failure);
     assert!(bad.error.unwrap().hint.contains("access key"));
-    connectors::replace(&house.engine, &house.admin, "aws", connector("http://127.0.0.1:1"))
-        .await
-        .unwrap();
+    connectors::replace(
+        &house.engine,
+        &house.admin,
+        "aws",
+        connector("http://127.0.0.1:1"),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let unreachable = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(
         (unreachable.steps[1].status, unreachable.steps[2].status),
@@ -49,9 +56,15 @@ async fn a_watched_test_reports_each_step_and_ends_with_the_same_result(house: H
     let store = Store::start().await;
     house.connect(&store).await;
     for endpoint in [store.endpoint.as_str(), "http://127.0.0.1:1"] {
-        connectors::replace(&house.engine, &house.admin, "aws", connector(endpoint))
-            .await
-            .unwrap();
+        connectors::replace(
+            &house.engine,
+            &house.admin,
+            "aws",
+            connector(endpoint),
+            &Precondition::None,
+        )
+        .await
+        .unwrap();
         let progress = connectors::watch_test(&house.engine, &house.admin, "aws")
             .await
             .unwrap();
@@ -84,7 +97,7 @@ async fn a_secret_is_never_shown_again(house: House) {
         secret_key: None,
         session_token: None,
     };
-    let refused = connectors::replace(&house.engine, &house.admin, "aws", moved)
+    let refused = connectors::replace(&house.engine, &house.admin, "aws", moved, &Precondition::None)
         .await
         .unwrap_err()
         .problem();
@@ -98,7 +111,7 @@ async fn a_secret_is_never_shown_again(house: House) {
         secret_key: None,
         session_token: Some("of-another-secret".into()),
     };
-    let refused = connectors::replace(&house.engine, &house.admin, "aws", renewed)
+    let refused = connectors::replace(&house.engine, &house.admin, "aws", renewed, &Precondition::None)
         .await
         .unwrap_err()
         .problem();
@@ -113,7 +126,7 @@ async fn a_secret_is_never_shown_again(house: House) {
         secret_key: None,
         session_token: None,
     };
-    connectors::replace(&house.engine, &house.admin, "aws", renamed)
+    connectors::replace(&house.engine, &house.admin, "aws", renamed, &Precondition::None)
         .await
         .unwrap();
     let still_works = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
@@ -133,7 +146,7 @@ async fn a_connector_in_use_cannot_be_deleted_and_an_id_is_unique(house: House) 
     let store = Store::start().await;
     house.connect(&store).await;
     house.destination("audit-logs", serde_json::json!({})).await;
-    let refused = connectors::delete(&house.engine, &house.admin, "aws")
+    let refused = connectors::delete(&house.engine, &house.admin, "aws", &Precondition::None)
         .await
         .unwrap_err()
         .problem();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use auditstream_engine::Precondition;
 use auditstream_engine::destinations;
 use auditstream_model::{ListQuery, Status};
 use futures::StreamExt as _;
@@ -96,6 +97,13 @@ const SINGLE_CHANGES: &[&str] = &[
     "create_token",
     "revoke_token",
     "touch_token",
+    "check_bucket",
+    "check_unsaved_bucket",
+    "create_connector",
+    "edit_connector",
+    "delete_connector",
+    "delete_destination",
+    "test_connector",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.
@@ -314,11 +322,15 @@ async fn the_process() {
         let mut edited = destination(BUCKET, json!({}));
         edited.description = "edited".into();
         edited.status = Some(Status::Active);
-        destinations::replace(engine, admin, "siem", edited).await.unwrap();
+        destinations::replace(engine, admin, "siem", edited, &Precondition::None)
+            .await
+            .unwrap();
         destinations::set_status(engine, admin, "siem", Status::Inactive)
             .await
             .unwrap();
-        destinations::move_cursor(engine, admin, "siem", 0).await.unwrap();
+        destinations::move_cursor(engine, admin, "siem", 0, &Precondition::None)
+            .await
+            .unwrap();
         inside.send(&numbered(EVENTS..EVENTS + LATER)).await;
         activate(&inside).await;
         settled(&inside, false).await;

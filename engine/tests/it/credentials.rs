@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::{Actor, AwsSettings, WebIdentity, access, connectors, destinations};
 use auditstream_model::{AccountName, BucketCheckInput, ConnectionTest, ConnectorInput, Outcome, Status};
 use serde_json::json;
@@ -164,7 +165,7 @@ async fn no_account_assumes_a_role_that_trusts_another_account() {
     assert_eq!(check.status, Outcome::Failure);
     assert!(check.error.unwrap().hint.contains(&made.external_id));
     let host = street.connector(json!({"type": "INHERIT"}), None);
-    let refused = connectors::replace(engine, &tenant, "aws", host)
+    let refused = connectors::replace(engine, &tenant, "aws", host, &Precondition::None)
         .await
         .unwrap_err()
         .problem();
@@ -309,7 +310,14 @@ async fn the_host_identity_is_reserved_for_the_named_accounts() {
     };
     for kind in ["INHERIT", "IRSA"] {
         let mut input = street.connector(json!({"type": kind}), None);
-        let replaced = connectors::replace(&street.house.engine, &street.house.admin, "aws", input.clone()).await;
+        let replaced = connectors::replace(
+            &street.house.engine,
+            &street.house.admin,
+            "aws",
+            input.clone(),
+            &Precondition::None,
+        )
+        .await;
         input.identifier = "second".into();
         let made = connectors::create(&street.house.engine, &street.house.admin, input).await;
         for refused in [replaced, made] {
@@ -351,6 +359,7 @@ async fn a_changed_connector_takes_effect_at_the_next_attempt() {
         &street.house.admin,
         "aws",
         connector(&other.endpoint),
+        &Precondition::None,
     )
     .await
     .unwrap();
@@ -377,9 +386,15 @@ async fn streaming_resumes_once_wrong_credentials_are_corrected() {
         .await;
     assert_eq!(failing.streaming_details.failure.unwrap().code.as_str(), "credentials");
     let corrected = street.connector(manual(), None);
-    connectors::replace(&street.house.engine, &street.house.admin, "aws", corrected)
-        .await
-        .unwrap();
+    connectors::replace(
+        &street.house.engine,
+        &street.house.admin,
+        "aws",
+        corrected,
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     street.house.streamed().await;
     street.house.streamed().await;
     assert!(dense(&street.store.sequences(BUCKET)));
@@ -402,9 +417,15 @@ async fn without_an_endpoint_aws_identifies_the_credentials() {
     );
     street.sts.trust(ROLE, &street.external_id().await);
     input.spec.cross_account = Some(serde_json::from_value(json!({"role_arn": ROLE})).unwrap());
-    connectors::replace(&street.house.engine, &street.house.admin, "aws", input.clone())
-        .await
-        .unwrap();
+    connectors::replace(
+        &street.house.engine,
+        &street.house.admin,
+        "aws",
+        input.clone(),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let test = street.test().await;
     assert!(
         step(&test, "STS").detail.contains(&format!("{ROLE}/auditstream")),
@@ -413,9 +434,15 @@ async fn without_an_endpoint_aws_identifies_the_credentials() {
     input.spec.cross_account = None;
     input.spec.credentials =
         serde_json::from_value(json!({"type": "MANUAL", "access_key": "AKIATEST", "secret_key": "wrong"})).unwrap();
-    connectors::replace(&street.house.engine, &street.house.admin, "aws", input)
-        .await
-        .unwrap();
+    connectors::replace(
+        &street.house.engine,
+        &street.house.admin,
+        "aws",
+        input,
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let test = street.test().await;
     assert_eq!(
         (step(&test, "Reach").status, step(&test, "STS").status),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::{EgressPolicy, Engine, alerts, connectors, destinations};
 use auditstream_model::{Outcome, WebhookInput};
 use serde_json::json;
@@ -39,7 +40,14 @@ async fn an_endpoint_at_a_metadata_address_is_refused_when_it_is_saved(house: Ho
         let mut other = connector(endpoint);
         other.identifier = "other".into();
         let made = connectors::create(&house.engine, &house.admin, other).await;
-        let changed = connectors::replace(&house.engine, &house.admin, "aws", connector(endpoint)).await;
+        let changed = connectors::replace(
+            &house.engine,
+            &house.admin,
+            "aws",
+            connector(endpoint),
+            &Precondition::None,
+        )
+        .await;
         for refused in [made, changed] {
             let problem = refused.unwrap_err().problem();
             let said = problem.of("spec.endpoint").unwrap_or_default();
@@ -50,7 +58,7 @@ async fn an_endpoint_at_a_metadata_address_is_refused_when_it_is_saved(house: Ho
 
 /// Returns the message of a connection test whose endpoint is refused.
 async fn refused_in_use(engine: &Engine, house: &House, endpoint: &str) -> String {
-    let saved = connectors::replace(engine, &house.admin, "aws", connector(endpoint)).await;
+    let saved = connectors::replace(engine, &house.admin, "aws", connector(endpoint), &Precondition::None).await;
     saved.unwrap_or_else(|error| panic!("a name is looked at when it is used: {endpoint}: {error}"));
     let test = connectors::test(engine, &house.admin, "aws").await.unwrap();
     assert_eq!(test.status, Outcome::Failure, "{test:?}");
@@ -90,9 +98,15 @@ async fn private_endpoints_can_be_forbidden_even_through_dns(mut house: House) {
     let store = Store::start().await;
     house.connect(&store).await;
     let by_name = store.endpoint.replace("127.0.0.1", "localhost");
-    connectors::replace(&house.engine, &house.admin, "aws", connector(&by_name))
-        .await
-        .unwrap();
+    connectors::replace(
+        &house.engine,
+        &house.admin,
+        "aws",
+        connector(&by_name),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let test = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(test.status, Outcome::Success, "{test:?}");
     house.config.egress_policy = EgressPolicy { private: false };
@@ -100,7 +114,7 @@ async fn private_endpoints_can_be_forbidden_even_through_dns(mut house: House) {
     let said = refused_in_use(&closed, &house, &by_name).await;
     assert!(said.contains("AUDITSTREAM_ENDPOINTS_PRIVATE"), "{said}");
     for endpoint in [store.endpoint.as_str(), "http://10.1.2.3", "https://[fd12::1]:9000"] {
-        let refused = connectors::replace(&closed, &house.admin, "aws", connector(endpoint)).await;
+        let refused = connectors::replace(&closed, &house.admin, "aws", connector(endpoint), &Precondition::None).await;
         let problem = refused.unwrap_err().problem();
         assert!(problem.of("spec.endpoint").is_some(), "{endpoint}: {problem:?}");
     }

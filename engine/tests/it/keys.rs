@@ -1,5 +1,6 @@
 //! Key rotation while servers run.
 
+use auditstream_engine::Precondition;
 use auditstream_engine::{Config, Engine, MasterKey, alerts, connectors, key_rotation};
 use auditstream_model::{Code, Outcome, WebhookInput};
 
@@ -38,9 +39,15 @@ async fn keys_are_rotated_while_servers_run(house: House) {
     // The first server has not seen the new key, yet opens and seals with it.
     assert!(works(&house.engine, &house).await);
     assert!(alerts::get(&house.engine, &house.admin).await.is_ok());
-    connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
-        .await
-        .unwrap();
+    connectors::replace(
+        &house.engine,
+        &house.admin,
+        "aws",
+        connector(&store.endpoint),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     assert!(works(&other, &house).await);
 
     // Another master key: both open until the old one is retired.
@@ -54,9 +61,15 @@ async fn keys_are_rotated_while_servers_run(house: House) {
     };
     let renewed = Engine::open(with_new).await.unwrap();
     assert!(works(&house.engine, &house).await && works(&renewed, &house).await);
-    connectors::replace(&house.engine, &house.admin, "aws", connector(&store.endpoint))
-        .await
-        .unwrap();
+    connectors::replace(
+        &house.engine,
+        &house.admin,
+        "aws",
+        connector(&store.endpoint),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     assert!(
         works(&renewed, &house).await,
         "sealed by a server with the old master key"

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{Actor, Background, Config, Engine, connectors, destinations};
 use auditstream_model::{Backoff, IngestOutcome, ListQuery, Status};
@@ -301,7 +302,9 @@ impl Scene {
         let mut input = destination(bucket, json!({"prefix": prefix}));
         input.status = Some(if self.active { Status::Active } else { Status::Inactive });
         self.admin(move |engine, admin| async move {
-            destinations::replace(&engine, &admin, "siem", input).await.unwrap();
+            destinations::replace(&engine, &admin, "siem", input, &Precondition::None)
+                .await
+                .unwrap();
         })
         .await;
     }
@@ -329,7 +332,9 @@ impl Scene {
         let last = self.number("SELECT last_sequence FROM account").await;
         let start = last * i64::from(percent) / 100;
         self.admin(move |engine, admin| async move {
-            destinations::move_cursor(&engine, &admin, "siem", start).await.unwrap();
+            destinations::move_cursor(&engine, &admin, "siem", start, &Precondition::None)
+                .await
+                .unwrap();
         })
         .await;
         self.lives.last_mut().unwrap().end = Some(cursor);

@@ -29,7 +29,7 @@ async fn a_stale_precondition_refuses_changes_of_a_destination(house: House) {
     let id = made.streaming_destination.identifier.as_str();
     let mut named = destination("logs", json!({}));
     named.name = "Another".into();
-    let changed = destinations::replace_if(engine, admin, id, named.clone(), &read)
+    let changed = destinations::replace(engine, admin, id, named.clone(), &read)
         .await
         .unwrap();
     assert_eq!(
@@ -37,13 +37,11 @@ async fn a_stale_precondition_refuses_changes_of_a_destination(house: House) {
         Version::of(&destinations::get(engine, admin, id).await.unwrap()).unwrap()
     );
     for refused in [
-        destinations::replace_if(engine, admin, id, destination("logs", json!({})), &read)
+        destinations::replace(engine, admin, id, destination("logs", json!({})), &read)
             .await
             .map(drop),
-        destinations::move_cursor_if(engine, admin, id, 0, &read)
-            .await
-            .map(drop),
-        destinations::delete_if(engine, admin, id, &read).await,
+        destinations::move_cursor(engine, admin, id, 0, &read).await.map(drop),
+        destinations::delete(engine, admin, id, &read).await,
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
     }
@@ -59,12 +57,12 @@ async fn a_stale_precondition_refuses_changes_of_a_destination(house: House) {
         changed.updated < active.updated && active.updated < paused.updated,
         "two changes always have different times"
     );
-    let moved = destinations::move_cursor_if(engine, admin, id, 0, &only(&paused))
+    let moved = destinations::move_cursor(engine, admin, id, 0, &only(&paused))
         .await
         .unwrap();
     assert_ne!(Version::of(&moved).unwrap(), Version::of(&paused).unwrap());
-    destinations::delete_if(engine, admin, id, &only(&moved)).await.unwrap();
-    let gone = destinations::delete_if(engine, admin, id, &only(&moved))
+    destinations::delete(engine, admin, id, &only(&moved)).await.unwrap();
+    let gone = destinations::delete(engine, admin, id, &only(&moved))
         .await
         .unwrap_err();
     assert_eq!(gone.problem().code, Code::NotFound);
@@ -77,20 +75,20 @@ async fn a_stale_precondition_refuses_changes_of_a_connector(house: House) {
         .unwrap();
     let read = only(&first);
     // Only the secret changes; nothing that is shown differs.
-    let changed = connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
+    let changed = connectors::replace(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
         .await
         .unwrap();
     assert_ne!(Version::of(&changed).unwrap(), Version::of(&first).unwrap());
     for refused in [
-        connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
+        connectors::replace(engine, admin, "aws", connector("http://127.0.0.1:1"), &read)
             .await
             .map(drop),
-        connectors::delete_if(engine, admin, "aws", &read).await,
+        connectors::delete(engine, admin, "aws", &read).await,
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
     }
     assert_eq!(connectors::get(engine, admin, "aws").await.unwrap(), changed);
-    connectors::delete_if(engine, admin, "aws", &Precondition::Exists)
+    connectors::delete(engine, admin, "aws", &Precondition::Exists)
         .await
         .unwrap();
 }
@@ -133,13 +131,13 @@ async fn of_two_changes_with_the_same_precondition_one_succeeds(house: House) {
         let named = |who: &str| {
             let mut input = destination("logs", json!({}));
             input.name = format!("{who} {round}");
-            destinations::replace_if(engine, admin, &id, input, &read)
+            destinations::replace(engine, admin, &id, input, &read)
         };
         let (one, other) = tokio::join!(named("one"), named("other"));
         let made: Vec<_> = [&one, &other].into_iter().flatten().collect();
         assert_eq!(made.len(), 1, "{one:?} {other:?}");
         assert_eq!(&destinations::get(engine, admin, &id).await.unwrap(), made[0]);
-        let same = || connectors::replace_if(engine, admin, "aws", connector("http://127.0.0.1:1"), &read_connector);
+        let same = || connectors::replace(engine, admin, "aws", connector("http://127.0.0.1:1"), &read_connector);
         let (one, other) = tokio::join!(same(), same());
         assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|made| *made).count(), 1);
     }

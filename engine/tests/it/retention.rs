@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auditstream_engine::Precondition;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{Actor, Retention, access, destinations, metrics, retention};
 use auditstream_model::{AccountName, HeldBack, Status};
@@ -109,7 +110,7 @@ async fn undelivered_events_are_retained_until_they_are_delivered(house: House) 
 
     let mut corrected = destination(BUCKET, json!({}));
     corrected.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", corrected)
+    destinations::replace(&house.engine, &house.admin, "siem", corrected, &Precondition::None)
         .await
         .unwrap();
     house.streamed().await;
@@ -151,7 +152,9 @@ async fn a_paused_destination_retains_events_and_a_new_one_does_not(house: House
         (Some(cursor + 1), all - cursor),
         "it was active once"
     );
-    destinations::delete(&house.engine, &house.admin, "siem").await.unwrap();
+    destinations::delete(&house.engine, &house.admin, "siem", &Precondition::None)
+        .await
+        .unwrap();
     assert_eq!(
         comes_down_to(&house, 1).await,
         Some(all + 1),
@@ -206,7 +209,7 @@ async fn a_replay_begins_at_the_oldest_retained_event(house: House) {
     house.streamed().await;
     house.toggle(Status::Inactive).await;
     let move_to = async |sequence| {
-        destinations::move_cursor(&house.engine, &house.admin, "siem", sequence)
+        destinations::move_cursor(&house.engine, &house.admin, "siem", sequence, &Precondition::None)
             .await
             .map_err(|error| error.problem())
     };

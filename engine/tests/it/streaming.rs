@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use auditstream_engine::Precondition;
 use auditstream_engine::trail::search;
 use auditstream_engine::{connectors, destinations, trail};
 use auditstream_model::{AggregateItem, Backoff, BatchStatus, Code, CredentialsInput, EventFilter, ListQuery, Status};
@@ -251,7 +252,7 @@ async fn a_mistyped_bucket_is_corrected_by_editing(house: House) {
     );
     let mut corrected = destination(BUCKET, json!({}));
     corrected.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", corrected)
+    destinations::replace(&house.engine, &house.admin, "siem", corrected, &Precondition::None)
         .await
         .unwrap();
     house.streamed().await;
@@ -274,7 +275,7 @@ async fn a_cursor_moved_by_another_writer_is_left_alone(house: House) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     house.toggle(Status::Inactive).await;
-    destinations::move_cursor(&house.engine, &house.admin, "siem", 0)
+    destinations::move_cursor(&house.engine, &house.admin, "siem", 0, &Precondition::None)
         .await
         .unwrap();
     store.release.add_permits(1);
@@ -341,7 +342,7 @@ async fn every_change_is_an_audit_event(house: House) {
     let store = ready(&house, json!({})).await;
     house.toggle(Status::Active).await;
     house.toggle(Status::Inactive).await;
-    destinations::move_cursor(&house.engine, &house.admin, "siem", 0)
+    destinations::move_cursor(&house.engine, &house.admin, "siem", 0, &Precondition::None)
         .await
         .unwrap();
     let refused = destinations::create(&house.engine, &house.admin, destination(BUCKET, json!({})))
@@ -349,7 +350,9 @@ async fn every_change_is_an_audit_event(house: House) {
         .unwrap_err()
         .problem();
     assert_eq!(refused.code, Code::DuplicateField);
-    destinations::delete(&house.engine, &house.admin, "siem").await.unwrap();
+    destinations::delete(&house.engine, &house.admin, "siem", &Precondition::None)
+        .await
+        .unwrap();
     connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     let actions = async |resource: &str| {
         let filter = EventFilter {
@@ -384,13 +387,15 @@ async fn a_recreated_identifier_starts_from_the_beginning(house: House) {
     house.send(&events()[..3]).await;
     house.toggle(Status::Active).await;
     house.streamed().await;
-    let active = destinations::delete(&house.engine, &house.admin, "siem")
+    let active = destinations::delete(&house.engine, &house.admin, "siem", &Precondition::None)
         .await
         .unwrap_err()
         .problem();
     assert!(active.detail.contains("cannot be deleted because it is active"));
     house.toggle(Status::Inactive).await;
-    destinations::delete(&house.engine, &house.admin, "siem").await.unwrap();
+    destinations::delete(&house.engine, &house.admin, "siem", &Precondition::None)
+        .await
+        .unwrap();
     house.destination(BUCKET, json!({})).await;
     let view = destinations::aggregate(&house.engine, &house.admin, &ListQuery::default())
         .await
@@ -442,7 +447,7 @@ async fn an_interrupted_run_resumes_at_the_next_start(house: House) {
     if let CredentialsInput::Manual { secret_key, .. } = &mut patient.spec.credentials {
         *secret_key = None;
     }
-    connectors::replace(&house.engine, &house.admin, "aws", patient)
+    connectors::replace(&house.engine, &house.admin, "aws", patient, &Precondition::None)
         .await
         .unwrap();
     store.next(&[Fault::Refuse]);
@@ -462,9 +467,15 @@ async fn a_skip_still_reports_the_recovery(house: House) {
     house.toggle(Status::Active).await;
     house.settled(|item| item.streaming_details.failure.is_some()).await;
     house.toggle(Status::Inactive).await;
-    destinations::move_cursor(&house.engine, &house.admin, "siem", sent.last_sequence.unwrap())
-        .await
-        .unwrap();
+    destinations::move_cursor(
+        &house.engine,
+        &house.admin,
+        "siem",
+        sent.last_sequence.unwrap(),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     house.toggle(Status::Active).await;
     house.settled(|item| item.streaming_details.failure.is_none()).await;
     house.streamed().await;

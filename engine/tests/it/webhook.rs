@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auditstream_engine::Precondition;
 use auditstream_engine::trail::search;
 use auditstream_engine::{Pacing, alerts, destinations};
 use auditstream_model::{Code, EventFilter, Outcome, Status, WebhookInput};
@@ -157,7 +158,7 @@ async fn with_webhook(house: &House, lag_limit_seconds: Option<u32>) -> Receiver
 async fn repair(house: &House) {
     let mut corrected = destination(BUCKET, json!({}));
     corrected.status = Some(Status::Active);
-    destinations::replace(&house.engine, &house.admin, "siem", corrected)
+    destinations::replace(&house.engine, &house.admin, "siem", corrected, &Precondition::None)
         .await
         .unwrap();
 }

@@ -116,7 +116,7 @@ async fn replace(
     AuthenticatedBody(input): AuthenticatedBody<ConnectorInput>,
 ) -> Result<Versioned<ConnectorView>, Refusal> {
     Ok(Versioned(
-        connectors::replace_if(&state.engine, &actor, &id, input, &precondition).await?,
+        connectors::replace(&state.engine, &actor, &id, input, &precondition).await?,
     ))
 }
 
@@ -139,7 +139,7 @@ async fn delete(
     Id(id): Id,
     IfMatch(precondition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    connectors::delete_if(&state.engine, &actor, &id, &precondition).await?;
+    connectors::delete(&state.engine, &actor, &id, &precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,6 +10,7 @@ pub mod samples;
 
 use std::path::{Path, PathBuf};
 
+use auditstream_engine::Precondition;
 use auditstream_engine::{Actor, Engine, access, connectors, destinations};
 use auditstream_model::{
     AccountName, Backoff, Code, Compression, ConnectorInput, ConnectorKind, ConnectorSpec, CredentialsInput,
@@ -104,7 +105,7 @@ async fn save_connector(engine: &Engine, actor: &Actor, store: &Store) -> Result
     match connectors::get(engine, actor, CONNECTOR).await {
         Ok(view) if view.connector.spec.endpoint.as_deref() == Some(store.endpoint.as_str()) => {}
         Ok(_) => {
-            connectors::replace(engine, actor, CONNECTOR, input).await?;
+            connectors::replace(engine, actor, CONNECTOR, input, &Precondition::None).await?;
         }
         Err(error) if error.problem().code == Code::NotFound => {
             connectors::create(engine, actor, input).await?;

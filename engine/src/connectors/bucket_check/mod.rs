@@ -1,19 +1,17 @@
-//! The steps of a bucket check: reach, sign in, find the region, write, read, write on condition, delete.
+//! The steps of a bucket check: reach, sign in, find the region, write, read, write on condition,
+//! delete.
 
 mod policy;
 mod probe;
 
-use auditstream_model::{BucketCheck, DestinationSpec, FailureCode};
-use aws_sdk_s3::Client;
+use auditstream_model::{BucketCheck, DestinationSpec, FailureCode, TestError};
 
 use self::policy::{policy, statement};
 use self::probe::Written;
-use super::connection_test::who;
-use super::secrets::Unlocked;
-use super::test_steps::Steps;
-use crate::Engine;
-use crate::aws::clients::S3;
-use crate::aws::failure::{self, Cause, classify};
+use super::test_steps::{Steps, describe};
+use crate::aws::identity::identify_credentials;
+use crate::aws::object::Bucket;
+use crate::aws::{Aws, AwsFailure, AwsProfile, S3};
 
 const REACH: &str = "Reach the bucket";
 const CREDENTIALS: &str = "Check the credentials";
@@ -23,17 +21,21 @@ const READ: &str = "Read it back";
 const CONDITION: &str = "Write it again only if it is not there";
 const DELETE: &str = "Delete it";
 
-/// A check that cannot begin.
+const AFTER_REACH: &[&str] = &[CREDENTIALS, REGION, WRITE, READ, CONDITION, DELETE];
+const AFTER_CREDENTIALS: &[&str] = &[REGION, WRITE, READ, CONDITION, DELETE];
+const AFTER_REGION: &[&str] = &[WRITE, READ, CONDITION, DELETE];
+const AFTER_WRITE: &[&str] = &[READ, CONDITION, DELETE];
+
+/// Returns the result of a check that cannot begin because the connector does not exist.
 pub(crate) fn without_connector(identifier: &str) -> BucketCheck {
     let mut steps = Steps::default();
-    let cause = Cause::refused(
-        FailureCode::Connector,
-        format!("The AWS connector “{identifier}” does not exist."),
-        "Edit the destination and select another.",
-        "Nothing can be reached without a connector.",
-    );
-    steps.fail(REACH, &cause);
-    steps.skip(&[CREDENTIALS, REGION, WRITE, READ, CONDITION, DELETE]);
+    let error = TestError {
+        hint: "Edit the destination and select another connector.".to_owned(),
+        explanation: "A bucket cannot be reached without a connector.".to_owned(),
+        message: format!("The AWS connector “{identifier}” does not exist."),
+    };
+    steps.fail(REACH, error);
+    steps.skip(AFTER_REACH);
     let (status, steps, error) = steps.finish();
     BucketCheck {
         status,
@@ -45,17 +47,19 @@ pub(crate) fn without_connector(identifier: &str) -> BucketCheck {
     }
 }
 
-/// Takes every step, as far as it comes.
-pub(crate) async fn check(engine: &Engine, unlocked: &Unlocked, spec: &DestinationSpec) -> BucketCheck {
+/// Runs every step that the result of the one before permits.
+pub(crate) async fn check(aws: &Aws, profile: &AwsProfile, spec: &DestinationSpec) -> BucketCheck {
     let mut check = Check {
+        aws,
+        profile,
         spec,
-        region: unlocked.region().to_owned(),
+        region: profile.region.clone(),
         steps: Steps::default(),
         missing: Vec::new(),
         conditional_writes: None,
     };
-    if let Some(s3) = check.find(engine, unlocked).await {
-        check.use_it(&s3.client).await;
+    if let Some(bucket) = check.find_bucket().await {
+        check.exercise(&bucket).await;
     }
     let (status, steps, error) = check.steps.finish();
     BucketCheck {
@@ -69,248 +73,219 @@ pub(crate) async fn check(engine: &Engine, unlocked: &Unlocked, spec: &Destinati
 }
 
 struct Check<'a> {
+    aws: &'a Aws,
+    profile: &'a AwsProfile,
     spec: &'a DestinationSpec,
+    /// Of the bucket.
     region: String,
     steps: Steps,
+    /// The IAM actions that were denied.
     missing: Vec<&'static str>,
     conditional_writes: Option<bool>,
 }
 
 impl Check<'_> {
-    /// Signs in, and finds the bucket; answers a client of its region.
-    async fn find(&mut self, engine: &Engine, unlocked: &Unlocked) -> Option<S3> {
-        let bucket = self.spec.bucket.as_str();
-        let s3 = match engine.aws().s3(unlocked, bucket).await {
+    /// Signs in and finds the bucket. Returns it with a client of its region.
+    async fn find_bucket(&mut self) -> Option<Bucket> {
+        let s3 = match self.aws.s3(self.profile, self.spec.bucket.as_str()).await {
             Ok(s3) => s3,
-            Err(cause) => {
+            Err(failure) => {
                 self.steps.skip(&[REACH]);
-                self.steps.fail(CREDENTIALS, &cause);
-                self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
+                self.steps.fail(CREDENTIALS, &failure);
+                self.steps.skip(AFTER_CREDENTIALS);
                 return None;
             }
         };
-        let head = self.head(&s3.client).await;
-        match &head {
-            Err(cause) if !cause.answered => {
-                self.steps.fail(REACH, cause);
-                self.steps.skip(&[CREDENTIALS, REGION, WRITE, READ, CONDITION, DELETE]);
+        let located = self.bucket(&s3).locate().await;
+        match &located {
+            Err(failure) if !failure.responded => {
+                self.steps.fail(REACH, failure);
+                self.steps.skip(AFTER_REACH);
                 return None;
             }
-            _ => self.steps.pass(REACH, "The store answered."),
+            _ => self.steps.pass(REACH, "The store responded."),
         }
-        match who(engine, unlocked, &s3.credentials).await {
-            Ok(found) => self.steps.pass(CREDENTIALS, found),
-            Err(cause) if matches!(cause.code, FailureCode::Credentials | FailureCode::ClockSkew) => {
-                engine.aws().sign_out(unlocked).await;
-                self.steps.fail(CREDENTIALS, &cause);
-                self.steps.skip(&[REGION, WRITE, READ, CONDITION, DELETE]);
-                return None;
-            }
-            // Streaming needs neither STS nor the list of buckets: writing will tell.
-            Err(cause) => self.steps.pass(
-                CREDENTIALS,
-                format!("Remark: nobody told whose they are. {}", cause.message),
-            ),
-        }
-        self.locate(engine, unlocked, s3, head).await
-    }
-
-    /// HeadBucket: the bucket's region, if the store tells one.
-    async fn head(&self, client: &Client) -> Result<Option<Box<str>>, Cause> {
-        let head = client
-            .head_bucket()
-            .bucket(self.spec.bucket.as_str())
-            .set_expected_bucket_owner(self.spec.expected_bucket_owner.clone());
-        match head.send().await {
-            Ok(answer) => Ok(answer.bucket_region().map(Into::into)),
-            // An answer to HEAD has no body: only the status tells what is wrong.
-            Err(error) => match (probe::status(&error), error.raw_response().and_then(failure::region)) {
-                (Some(404), _) => Err(Cause {
-                    message: format!("There is no bucket {}.", self.spec.bucket.as_str()),
-                    ..Cause::refused(
-                        FailureCode::NoSuchBucket,
-                        "",
-                        "Check the bucket's name and the connector's region, or create the bucket.",
-                        "There is no bucket of this name where the connector points.",
-                    )
-                }),
-                (Some(_), Some(region)) => Ok(Some(region)),
-                // Not allowed to list, which streaming does not need; writing will tell the rest.
-                (Some(403), None) => Ok(None),
-                _ => Err(classify(&error)),
-            },
+        self.check_credentials(&s3).await?;
+        match located {
+            Ok(region) => self.enter_region(s3, region).await,
+            Err(failure) => self.region_not_found(&failure),
         }
     }
 
-    async fn locate(
-        &mut self,
-        engine: &Engine,
-        unlocked: &Unlocked,
-        s3: S3,
-        head: Result<Option<Box<str>>, Cause>,
-    ) -> Option<S3> {
+    fn bucket(&self, s3: &S3) -> Bucket {
+        s3.bucket(self.spec.bucket.as_str(), self.spec.expected_bucket_owner.as_deref())
+    }
+
+    /// Returns `None` if the credentials are invalid.
+    async fn check_credentials(&mut self, s3: &S3) -> Option<()> {
+        match identify_credentials(self.aws, self.profile, &s3.credentials).await {
+            Ok(identity) => self.steps.pass(CREDENTIALS, describe(&identity)),
+            Err(failure) if matches!(failure.code, FailureCode::Credentials | FailureCode::ClockSkew) => {
+                self.aws.sign_out(self.profile).await;
+                self.steps.fail(CREDENTIALS, &failure);
+                self.steps.skip(AFTER_CREDENTIALS);
+                return None;
+            }
+            // Streaming needs neither STS nor the list of buckets: the next steps will show.
+            Err(failure) => {
+                let note = format!(
+                    "Note: could not determine whose credentials these are. {}",
+                    failure.message
+                );
+                self.steps.pass(CREDENTIALS, note);
+            }
+        }
+        Some(())
+    }
+
+    /// Returns the bucket with a client of its region. `region` is `None` if the store does not
+    /// name it.
+    async fn enter_region(&mut self, s3: S3, region: Option<Box<str>>) -> Option<Bucket> {
         let bucket = self.spec.bucket.as_str();
-        let told = match head {
-            Ok(told) => told,
-            Err(cause) => {
-                self.steps.fail(REGION, &cause);
-                self.steps.skip(&[WRITE, READ, CONDITION, DELETE]);
-                return None;
+        let s3 = match region {
+            Some(region) if *region != s3.region => {
+                self.aws.remember_region(self.profile, bucket, &region);
+                self.region = region.into_string();
+                match self.aws.s3(self.profile, bucket).await {
+                    Ok(s3) => s3,
+                    Err(failure) => return self.region_not_found(&failure),
+                }
             }
+            _ => s3,
         };
-        let Some(region) = told.filter(|region| **region != s3.region) else {
-            self.region.clone_from(&s3.region);
-            self.steps
-                .pass(REGION, region_found(bucket, &s3.region, unlocked.region()));
-            return Some(s3);
-        };
-        engine.aws().bucket_is_in(unlocked, bucket, &region);
-        self.region = region.to_string();
-        match engine.aws().s3(unlocked, bucket).await {
-            Ok(moved) => {
-                self.steps
-                    .pass(REGION, region_found(bucket, &region, unlocked.region()));
-                Some(moved)
-            }
-            Err(cause) => {
-                self.steps.fail(REGION, &cause);
-                self.steps.skip(&[WRITE, READ, CONDITION, DELETE]);
-                None
-            }
-        }
+        self.region.clone_from(&s3.region);
+        let found = describe_region(bucket, &s3.region, &self.profile.region);
+        self.steps.pass(REGION, found);
+        Some(self.bucket(&s3))
     }
 
-    /// Writes, reads, writes again, deletes.
-    async fn use_it(&mut self, client: &Client) {
+    fn region_not_found(&mut self, failure: &AwsFailure) -> Option<Bucket> {
+        self.steps.fail(REGION, failure);
+        self.steps.skip(AFTER_REGION);
+        None
+    }
+
+    /// Writes, reads, writes again and deletes the probe.
+    async fn exercise(&mut self, bucket: &Bucket) {
         let key = probe::key(self.spec);
-        match probe::write(client, self.spec, &key).await {
-            Ok(Written::WasThere) => self.use_another(client, &key).await,
-            first => self.go_on(client, &key, first).await,
+        match probe::write(bucket, self.spec, &key).await {
+            Ok(Written::Exists) => self.exercise_with_own_key(bucket, &key).await,
+            first => self.after_write(bucket, &key, first).await,
         }
     }
 
-    /// There is a probe already, of an earlier check or of one under way, which must find it as it is: the check has a key
-    /// of its own. Where nothing can be deleted that would stay, and what is there has to do.
-    async fn use_another(&mut self, client: &Client, taken: &str) {
-        let own = probe::own_key(self.spec);
-        let Err(cause) = probe::delete(client, self.spec, &own).await else {
-            let first = probe::write(client, self.spec, &own).await;
-            return self.go_on(client, &own, first).await;
+    /// Uses a random key: the probe belongs to an earlier check, or to a concurrent one that must
+    /// find it unchanged. If nothing can be deleted, another probe would remain, so the existing
+    /// one is read.
+    async fn exercise_with_own_key(&mut self, bucket: &Bucket, existing: &str) {
+        let own = probe::random_key(self.spec);
+        let Err(failure) = bucket.delete(&own).await else {
+            let first = probe::write(bucket, self.spec, &own).await;
+            return self.after_write(bucket, &own, first).await;
         };
-        let remark = format!("{taken} is there from an earlier check, and the store would have taken another.");
-        self.steps.pass(WRITE, remark);
-        self.read(client, taken).await;
-        self.honoured();
-        self.not_deleted(taken, &cause);
+        let detail = format!("{existing} exists from an earlier check; the store would have accepted another object.");
+        self.steps.pass(WRITE, detail);
+        self.read(bucket, existing).await;
+        self.mark_condition_honoured();
+        self.not_deleted(existing, &failure);
     }
 
     /// The steps after the first PUT.
-    async fn go_on(&mut self, client: &Client, key: &str, first: Result<Written, Cause>) {
-        if let Err(cause) = first {
-            let action = if cause.message.contains("kms:") {
-                "kms:GenerateDataKey"
-            } else {
-                "s3:PutObject"
-            };
-            self.refused(WRITE, cause, action);
-            self.steps.skip(&[READ, CONDITION, DELETE]);
+    async fn after_write(&mut self, bucket: &Bucket, key: &str, first: Result<Written, AwsFailure>) {
+        if let Err(failure) = first {
+            self.denied(WRITE, failure, "s3:PutObject", "kms:GenerateDataKey");
+            self.steps.skip(AFTER_WRITE);
             return;
         }
         self.steps.pass(WRITE, format!("{key} was written."));
-        self.read(client, key).await;
-        self.condition(client, key).await;
-        match probe::delete(client, self.spec, key).await {
+        self.read(bucket, key).await;
+        self.write_on_condition(bucket, key).await;
+        match bucket.delete(key).await {
             Ok(()) => self.steps.pass(DELETE, format!("{key} was deleted.")),
-            Err(cause) => self.not_deleted(key, &cause),
+            Err(failure) => self.not_deleted(key, &failure),
         }
     }
 
-    fn not_deleted(&mut self, key: &str, cause: &Cause) {
-        let remark = format!(
-            "Remark: {key} could not be deleted ({}). It may stay; s3:DeleteObject on it would allow that.",
-            cause.message
+    fn not_deleted(&mut self, key: &str, failure: &AwsFailure) {
+        let note = format!(
+            "Note: {key} could not be deleted ({}). It can remain; to permit its deletion, allow s3:DeleteObject on \
+             it.",
+            failure.message
         );
-        self.steps.pass(DELETE, remark);
+        self.steps.pass(DELETE, note);
     }
 
-    async fn read(&mut self, client: &Client, key: &str) {
-        match probe::read(client, self.spec, key).await {
-            Ok(body) if body == probe::BODY.as_bytes() => self.steps.pass(READ, "It holds what was written."),
-            Ok(_) => {
-                let cause = Cause::refused(
+    async fn read(&mut self, bucket: &Bucket, key: &str) {
+        match probe::is_intact(bucket, key).await {
+            Ok(true) => self.steps.pass(READ, "Its content is what was written."),
+            Ok(false) => {
+                let failure = AwsFailure::refused(
                     FailureCode::ObjectExists,
-                    format!("{key} holds something else than what was written."),
-                    "Find out who writes this key; choose a prefix that nobody else writes to.",
-                    "Somebody else writes where this destination would.",
+                    format!("The content of {key} is not what was written."),
+                    "Find out which program writes to this key, or choose a prefix that no other program writes to.",
+                    "Another program writes under the prefix of this destination.",
                 );
-                self.steps.fail(READ, &cause);
+                self.steps.fail(READ, &failure);
             }
-            Err(cause) => {
-                let action = if cause.message.contains("kms:") {
-                    "kms:Decrypt"
-                } else {
-                    "s3:GetObject"
-                };
-                self.refused(READ, cause, action);
-            }
+            Err(failure) => self.denied(READ, failure, "s3:GetObject", "kms:Decrypt"),
         }
     }
 
-    async fn condition(&mut self, client: &Client, key: &str) {
-        match probe::write(client, self.spec, key).await {
-            Ok(Written::WasThere) => self.honoured(),
+    async fn write_on_condition(&mut self, bucket: &Bucket, key: &str) {
+        match probe::write(bucket, self.spec, key).await {
+            Ok(Written::Exists) => self.mark_condition_honoured(),
             Ok(Written::New) => {
                 self.conditional_writes = Some(false);
-                let cause = Cause::refused(
+                let failure = AwsFailure::refused(
                     FailureCode::ConditionalWrites,
                     format!("The store ignores If-None-Match: it overwrote {key}."),
-                    "Use a store that honours conditional writes, or let nobody else write under this prefix.",
-                    "Streaming works, and its own objects never share a name; but an object that somebody else put under \
-                     one of them would be overwritten without a word.",
+                    "Use a store that honours conditional writes, or let no other program write under this prefix.",
+                    "Streaming works, and Auditstream never uses a key twice. But it would silently overwrite an \
+                     object that another program has written to one of its keys.",
                 );
-                self.steps.fail(CONDITION, &cause);
+                self.steps.fail(CONDITION, &failure);
             }
-            Err(cause) => self.refused(CONDITION, cause, "s3:PutObject"),
+            Err(failure) => self.denied(CONDITION, failure, "s3:PutObject", "kms:GenerateDataKey"),
         }
     }
 
-    fn honoured(&mut self) {
+    fn mark_condition_honoured(&mut self) {
         self.conditional_writes = Some(true);
         self.steps
             .pass(CONDITION, "The store refused to overwrite it, as it should.");
     }
 
-    /// A step that failed; one that was not allowed names the action and the statement that allows it.
-    fn refused(&mut self, step: &str, cause: Cause, action: &'static str) {
-        if cause.code != FailureCode::AccessDenied {
-            self.steps.fail(step, &cause);
+    /// Ends a step with a failure. If a permission is missing, names the IAM action, on the bucket
+    /// or on the KMS key, and the statement that allows it.
+    fn denied(&mut self, step: &str, failure: AwsFailure, bucket_action: &'static str, kms_action: &'static str) {
+        if failure.code != FailureCode::AccessDenied {
+            self.steps.fail(step, &failure);
             return;
         }
+        let action = if failure.kms_denied { kms_action } else { bucket_action };
         if !self.missing.contains(&action) {
             self.missing.push(action);
         }
-        let hint = format!(
-            "Allow {action} in the policy of the connector's identity, and see that the bucket's own policy does not deny it: {}",
-            statement(self.spec, &self.region, action)
-        );
-        self.steps.fail(
-            step,
-            &Cause {
-                message: format!("{action} is not allowed. {}", cause.message),
-                hint,
-                ..cause
-            },
-        );
+        let failure = AwsFailure {
+            message: format!("{action} is not allowed. {}", failure.message),
+            hint: format!(
+                "Allow {action} in the policy of the connector's identity, and check that the bucket's policy does not \
+                 deny it: {}",
+                statement(self.spec, &self.region, action)
+            ),
+            ..failure
+        };
+        self.steps.fail(step, &failure);
     }
 }
 
-fn region_found(bucket: &str, region: &str, connector: &str) -> String {
-    if region == connector {
+fn describe_region(bucket: &str, region: &str, connector_region: &str) -> String {
+    if region == connector_region {
         format!("{bucket} is in {region}.")
     } else {
         format!(
-            "Remark: {bucket} is in {region}; the connector says {connector}. It is written to there all the same; set the \
-             connector's region to {region}."
+            "Note: {bucket} is in {region}; the connector's region is {connector_region}. Auditstream writes to \
+             {region} nevertheless; set the connector's region to {region}."
         )
     }
 }

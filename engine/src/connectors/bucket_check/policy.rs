@@ -1,11 +1,11 @@
-//! The IAM policy that streaming to a bucket needs, to be copied by whoever may grant it.
+//! The IAM policy that streaming to a bucket requires, to be copied by an administrator of AWS.
 
 use auditstream_model::{DestinationSpec, ServerSideEncryption};
 use serde_json::{Value, json};
 
 use super::probe;
 
-/// The statement that allows one action for a bucket and prefix.
+/// Returns the statement that allows one action on a bucket and prefix.
 pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
     let partition = partition(region);
     let bucket = format!("arn:{partition}:s3:::{}", spec.bucket.as_str());
@@ -35,7 +35,7 @@ pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
 }
 
-/// The whole policy.
+/// Returns the policy with every statement.
 pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     let mut actions = vec!["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListBucket"];
     if matches!(spec.sse, ServerSideEncryption::Kms { .. }) {
@@ -46,7 +46,7 @@ pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     serde_json::to_string_pretty(&policy).unwrap_or_default()
 }
 
-/// AWS is split into parts that know nothing of each other.
+/// Returns the AWS partition of a region: commercial, China or GovCloud.
 fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
         "aws-cn"
@@ -57,7 +57,8 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-/// A policy takes a key's ARN or `*`: an alias is none, and the bucket's default key is not known here.
+/// Returns the key for the statement's resource: its ARN, or `*` for an alias, which policies do
+/// not accept, and for the bucket's default key, which is unknown here.
 fn key_arn(spec: &DestinationSpec, partition: &str, region: &str) -> String {
     match &spec.sse {
         ServerSideEncryption::Kms { kms_key_id } if kms_key_id.contains("alias/") => "*".to_owned(),
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_allows_what_streaming_needs_and_no_more() {
+    fn the_policy_allows_only_the_actions_that_streaming_needs() {
         let spec: DestinationSpec = serde_json::from_value(json!({
             "type": "AWS_S3", "bucket": "logs", "prefix": "siem/", "sse": {"kms_key_id": "1234"},
         }))

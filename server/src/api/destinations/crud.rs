@@ -155,7 +155,7 @@ async fn replace(
     AuthenticatedBody(input): AuthenticatedBody<DestinationInput>,
 ) -> Result<Versioned<DestinationView>, Refusal> {
     Ok(Versioned(
-        destinations::replace_if(&state.engine, &actor, &id, input, &precondition).await?,
+        destinations::replace(&state.engine, &actor, &id, input, &precondition).await?,
     ))
 }
 
@@ -181,7 +181,7 @@ async fn delete(
     Id(id): Id,
     IfMatch(precondition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    destinations::delete_if(&state.engine, &actor, &id, &precondition).await?;
+    destinations::delete(&state.engine, &actor, &id, &precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -97,7 +97,7 @@ async fn move_cursor(
     IfMatch(precondition): IfMatch,
     AuthenticatedBody(input): AuthenticatedBody<CursorInput>,
 ) -> Result<Versioned<DestinationView>, Refusal> {
-    let moved = destinations::move_cursor_if(&state.engine, &actor, &id, input.sequence, &precondition).await?;
+    let moved = destinations::move_cursor(&state.engine, &actor, &id, input.sequence, &precondition).await?;
     Ok(Versioned(moved))
 }
 

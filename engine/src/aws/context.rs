@@ -1,0 +1,12 @@
+//! The settings, and the HTTP client for AWS itself, which signing in requires.
+
+use aws_sdk_s3::config::SharedHttpClient;
+
+use super::settings::AwsSettings;
+
+/// Shared by every client of AWS.
+#[derive(Debug)]
+pub(crate) struct AwsContext {
+    pub(crate) settings: AwsSettings,
+    pub(super) http_client: SharedHttpClient,
+}

@@ -1,0 +1,12 @@
+//! The check with which every operation on destinations begins.
+
+use auditstream_model::Permission;
+
+use crate::error::Result;
+use crate::{Actor, Engine};
+
+/// Checks that streaming is enabled and that the actor has a permission.
+pub(super) fn authorize(engine: &Engine, actor: &Actor, permission: Permission) -> Result<()> {
+    engine.require_streaming()?;
+    actor.require(permission)
+}

@@ -1,0 +1,169 @@
+//! One attempt to deliver a batch: sign in, build the object, record the attempt, and make it.
+
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use auditstream_model::DestinationSpec;
+use bytes::Bytes;
+
+use super::content::{Content, working_bytes};
+use super::encode;
+use super::failure::DeliveryFailure;
+use super::freeze::OpenBatch;
+use super::limits::MemoryGrant;
+use super::reconcile::{self, Delivered, Upload};
+use crate::Engine;
+use crate::aws::object::{Bucket, checksum};
+use crate::aws::{AwsProfile, S3};
+use crate::destinations::rows::{self, DestinationRow};
+use crate::error::{Error, Result};
+use crate::failpoint;
+
+/// The result of an attempt.
+pub(super) enum AttemptOutcome {
+    /// With a note for the admin, if something should be corrected nevertheless.
+    Delivered(Delivered, Option<String>),
+    Failed(DeliveryFailure),
+    /// The destination was paused, edited or claimed by another server first.
+    LostClaim,
+}
+
+/// Attempts to deliver a batch. Its memory is free again when this returns.
+pub(super) async fn attempt(
+    engine: &Engine,
+    row: &DestinationRow,
+    batch: &OpenBatch,
+    profile: &AwsProfile,
+) -> Result<AttemptOutcome> {
+    let spec = row.spec.get()?;
+    // Before the batch is built, so that it takes no memory while this waits for STS.
+    let s3 = match engine.aws().s3(profile, spec.bucket.as_str()).await {
+        Ok(s3) => s3,
+        Err(failure) => return Ok(AttemptOutcome::Failed(failure.into())),
+    };
+    let object = Object::build(engine, row, batch).await?;
+    let upload = Upload {
+        spec,
+        key: format!("{}{}", spec.prefix.as_str(), batch.key),
+        body: object.body.clone(),
+        checksum: checksum(&object.body),
+        sha256: encode::hex(&object.sha256),
+        format: *batch.format.get()?,
+        compression: *batch.compression.get()?,
+        in_doubt: batch.is_in_doubt(),
+    };
+    if !record_attempt(engine, row, batch).await? {
+        return Ok(AttemptOutcome::LostClaim);
+    }
+    let bucket = s3.bucket(spec.bucket.as_str(), spec.expected_bucket_owner.as_deref());
+    let note = region_note(profile, &s3, spec);
+    put(engine, row, &bucket, &upload, note).await
+}
+
+/// The body of an object, and the memory that it may use.
+struct Object {
+    body: Bytes,
+    /// Of the content before compression.
+    sha256: [u8; 32],
+    _grant: MemoryGrant,
+}
+
+impl Object {
+    async fn build(engine: &Engine, row: &DestinationRow, batch: &OpenBatch) -> Result<Self> {
+        let bytes = working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
+        let mut grant = engine.budget().acquire(bytes, row.failure.is_some()).await?;
+        let (format, compression) = (*batch.format.get()?, *batch.compression.get()?);
+        let (after, last) = (batch.first_sequence - 1, batch.last_sequence);
+        let content = Content::build(engine, row.account_id, after, last, format).await?;
+        let sha256 = content.sha256;
+        if sha256.as_slice() != batch.sha256 {
+            return Err(Error::Broken(format!(
+                "batch {} no longer has the content that it was frozen with",
+                batch.number
+            )));
+        }
+        let body = content.compress(compression).await?;
+        grant.shrink(body.len());
+        Ok(Self {
+            body: body.into(),
+            sha256,
+            _grant: grant,
+        })
+    }
+}
+
+/// Records an attempt before it is made. Returns `false` if the claim was lost.
+async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &OpenBatch) -> Result<bool> {
+    engine
+        .database()
+        .transaction("attempt", async |tx| {
+            if !rows::lock_shared(tx, row.id, row.epoch).await? {
+                return tx.roll_back(false);
+            }
+            let recorded = sqlx::query(
+                "UPDATE streaming_batch \
+                 SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
+                 WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS'",
+            )
+            .bind(row.id)
+            .bind(batch.number)
+            .execute(&mut **tx)
+            .await?;
+            Ok(recorded.rows_affected() == 1)
+        })
+        .await
+}
+
+/// Begins the PUT inside a transaction that locks the destination's row, so that a pause comes
+/// either before it, and there is no PUT, or after it has begun. Waits for its response without the
+/// lock, so that a pause never waits for S3.
+async fn put(
+    engine: &Engine,
+    row: &DestinationRow,
+    bucket: &Bucket,
+    upload: &Upload<'_>,
+    note: Option<String>,
+) -> Result<AttemptOutcome> {
+    let began = Instant::now();
+    let mut put = pin!(reconcile::put(bucket, upload));
+    let mut tx = engine.database().write().await?;
+    if !rows::lock_shared(&mut tx, row.id, row.epoch).await? {
+        return Ok(AttemptOutcome::LostClaim);
+    }
+    failpoint::reached("put.beginning").await;
+    let begun = futures::poll!(&mut put);
+    failpoint::reached("put.begun").await;
+    // Nothing was written. If the commit fails, the row is free nevertheless, and the PUT is in
+    // flight.
+    let _ = tx.commit().await;
+    failpoint::reached("put.under_way").await;
+    let result = match begun {
+        Poll::Ready(result) => result,
+        Poll::Pending => put.await,
+    };
+    failpoint::reached("put.answered").await;
+    let outcome = match &result {
+        Ok(delivered) if delivered.verified => "delivered",
+        Ok(_) => "unverified",
+        Err(failure) => failure.failure.code.as_str(),
+    };
+    engine.metrics().put(outcome, began.elapsed());
+    Ok(match result {
+        Ok(delivered) => AttemptOutcome::Delivered(delivered, note),
+        Err(failure) => AttemptOutcome::Failed(failure),
+    })
+}
+
+/// Returns a note if the bucket is in another region than the connector's.
+fn region_note(profile: &AwsProfile, s3: &S3, spec: &DestinationSpec) -> Option<String> {
+    (s3.region != profile.region).then(|| {
+        format!(
+            "The bucket {bucket} is in {region}, and the batch was written there; the connector's region is {}. Set \
+             it to {region}.",
+            profile.region,
+            bucket = spec.bucket.as_str(),
+            region = s3.region,
+        )
+    })
+}

@@ -1,0 +1,124 @@
+//! The events of a batch, read from the trail and encoded.
+
+use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS};
+use auditstream_model::{Compression, Format, Sequence};
+use futures::TryStreamExt;
+
+use super::encode;
+use crate::Engine;
+use crate::error::{Error, Result};
+
+/// The most bytes that encoding adds to a payload: the two numbers of a batch id, a sequence, and
+/// their members' names.
+pub(super) const CLOSING_BYTES: usize = 100;
+
+/// Events per query. PostgreSQL sends every row that a query asks for, so each chunk is read to the
+/// end even if it does not all fit into the batch.
+const CHUNK: i64 = 200;
+
+/// The content of a batch before compression.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) first_sequence: Sequence,
+    pub(super) last_sequence: Sequence,
+    pub(super) sha256: [u8; 32],
+    text: String,
+}
+
+impl Content {
+    /// Reads the events after `after`, up to `up_to` or as many as fit into one batch, and encodes
+    /// them. The same events give the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if an event is missing.
+    pub(super) async fn build(
+        engine: &Engine,
+        account_id: i64,
+        after: Sequence,
+        up_to: Sequence,
+        format: Format,
+    ) -> Result<Self> {
+        let events = read_events(engine, account_id, after, up_to).await?;
+        let (Some((first_sequence, _)), Some((last_sequence, _))) = (events.first(), events.last()) else {
+            return Err(missing(after + 1));
+        };
+        let (first_sequence, last_sequence) = (*first_sequence, *last_sequence);
+        on_blocking_thread(move || {
+            let text = encode::content(&events, format);
+            drop(events);
+            let sha256 = encode::sha256(text.as_bytes());
+            Ok(Self {
+                first_sequence,
+                last_sequence,
+                sha256,
+                text,
+            })
+        })
+        .await
+    }
+
+    /// The number of bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Returns the compressed content.
+    pub(super) async fn compress(self, compression: Compression) -> Result<Vec<u8>> {
+        on_blocking_thread(move || encode::compress(self.text.as_bytes(), compression)).await
+    }
+}
+
+/// Returns the bytes that building a content of `bytes` keeps in memory: the content next to its
+/// events, and then next to its compressed form.
+pub(super) fn working_bytes(bytes: usize) -> usize {
+    2 * bytes
+}
+
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let finished = tokio::task::spawn_blocking(work).await;
+    finished.map_err(|error| Error::Broken(error.to_string()))?
+}
+
+/// Reads the events of a range, as many as fit into one batch.
+async fn read_events(
+    engine: &Engine,
+    account_id: i64,
+    after: Sequence,
+    up_to: Sequence,
+) -> Result<Vec<(Sequence, String)>> {
+    let mut events: Vec<(Sequence, String)> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let before = events.last().map_or(after, |last| last.0);
+        let mut rows = sqlx::query_as::<_, (Sequence, String)>(
+            "SELECT sequence, payload FROM audit_event \
+             WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 \
+             ORDER BY sequence \
+             LIMIT $4",
+        )
+        .bind(account_id)
+        .bind(before)
+        .bind(up_to)
+        .bind(CHUNK)
+        .fetch(engine.database().read());
+        let mut read = 0;
+        while let Some((sequence, payload)) = rows.try_next().await? {
+            read += 1;
+            if sequence != before + read {
+                return Err(missing(before + read));
+            }
+            bytes += payload.len() + CLOSING_BYTES;
+            if !events.is_empty() && (bytes > BATCH_BYTES || events.len() == BATCH_EVENTS) {
+                return Ok(events);
+            }
+            events.push((sequence, payload));
+        }
+        if read < CHUNK {
+            return Ok(events);
+        }
+    }
+}
+
+fn missing(sequence: Sequence) -> Error {
+    Error::Broken(format!("event {sequence} is missing from the trail"))
+}

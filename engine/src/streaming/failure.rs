@@ -1,0 +1,63 @@
+//! The reason why a batch was not delivered.
+
+use auditstream_model::{Failure, FailureCode};
+
+use crate::aws::AwsFailure;
+use crate::database::now;
+
+/// A failure, with what decides about the next attempt.
+#[derive(Clone, Debug)]
+pub(super) struct DeliveryFailure {
+    /// As it is recorded and shown.
+    pub(super) failure: Failure,
+    /// Whether a retry soon can succeed.
+    pub(super) transient: bool,
+    /// Whether the object may have been stored nevertheless.
+    pub(super) in_doubt: bool,
+    /// The bucket's region, if the response named it.
+    pub(super) region: Option<Box<str>>,
+}
+
+impl DeliveryFailure {
+    /// A failure that stops the destination until the next tick.
+    pub(super) fn new(code: FailureCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            failure: Failure {
+                code,
+                message: message.into(),
+                hint: hint.into(),
+                blocked: false,
+                at: now(),
+                request_id: None,
+            },
+            transient: false,
+            in_doubt: false,
+            region: None,
+        }
+    }
+
+    /// A failure that only an admin can resolve.
+    pub(super) fn blocked(code: FailureCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let mut failure = Self::new(code, message, hint);
+        failure.failure.blocked = true;
+        failure
+    }
+}
+
+impl From<AwsFailure> for DeliveryFailure {
+    fn from(failure: AwsFailure) -> Self {
+        Self {
+            failure: Failure {
+                code: failure.code,
+                message: failure.message,
+                hint: failure.hint,
+                blocked: false,
+                at: now(),
+                request_id: failure.request_id.map(String::from),
+            },
+            transient: failure.transient,
+            in_doubt: failure.in_doubt,
+            region: failure.region,
+        }
+    }
+}

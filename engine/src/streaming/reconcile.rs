@@ -1,0 +1,168 @@
+//! The conditional PUT of a batch. When an object with its key exists, decides whose it is.
+
+use auditstream_model::{Compression, DestinationSpec, FailureCode, Format};
+use bytes::Bytes;
+
+use super::encode;
+use super::failure::DeliveryFailure;
+use crate::aws::AwsFailure;
+use crate::aws::object::{Bucket, NewObject, Put};
+use crate::destinations::object_key::content_type;
+use crate::failpoint;
+
+/// A batch as an object to be sent.
+pub(super) struct Upload<'a> {
+    pub(super) spec: &'a DestinationSpec,
+    /// With the destination's prefix.
+    pub(super) key: String,
+    pub(super) body: Bytes,
+    /// Of the body, for the store.
+    pub(super) checksum: String,
+    /// SHA-256 of the content before compression, in hexadecimal.
+    pub(super) sha256: String,
+    pub(super) format: Format,
+    pub(super) compression: Compression,
+    /// Whether the response of an earlier attempt was lost, so that the object may exist.
+    pub(super) in_doubt: bool,
+}
+
+/// The object is in the bucket.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    /// Whether its content is known to be ours.
+    pub(super) verified: bool,
+    /// The id that AWS gave the PUT.
+    pub(super) request_id: Option<Box<str>>,
+}
+
+/// Sends an object unless one with its key exists. If one does, it counts as delivered if its
+/// content is ours.
+pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivered, DeliveryFailure> {
+    let put = bucket.put_if_absent(NewObject {
+        key: &upload.key,
+        body: upload.body.clone(),
+        checksum: &upload.checksum,
+        content_type: content_type(upload.format),
+        content_sha256: Some(&upload.sha256),
+        storage_class: upload.spec.storage_class.as_deref(),
+        encryption: &upload.spec.sse,
+    });
+    let failure = match put.await {
+        Ok(Put::Stored { request_id }) => {
+            return Ok(Delivered {
+                verified: true,
+                request_id,
+            });
+        }
+        Ok(Put::Exists { request_id }) => {
+            failpoint::reached("compare.beginning").await;
+            return match compare(bucket, upload).await {
+                Ok(verified) => Ok(Delivered { verified, request_id }),
+                Err(mut failure) => {
+                    let id = &mut failure.failure.request_id;
+                    *id = id.take().or(request_id.map(String::from));
+                    Err(failure)
+                }
+            };
+        }
+        Err(failure) => failure,
+    };
+    // A store may respond 412 before it has read the body and close the connection, so that its
+    // response is lost each time.
+    if upload.in_doubt && failure.connection_lost {
+        match compare(bucket, upload).await {
+            Ok(true) => {
+                return Ok(Delivered {
+                    verified: true,
+                    request_id: None,
+                });
+            }
+            Err(failure) if failure.failure.blocked => return Err(failure),
+            // That the object cannot be read proves nothing: it may not exist.
+            Ok(false) | Err(_) => {}
+        }
+    }
+    Err(with_policy_hint(failure, upload.spec).into())
+}
+
+/// Compares the object that has this key with ours. It is ours if its *uncompressed* content is the
+/// same: another version of the compressor produces different bytes. Returns whether the content
+/// could be verified.
+async fn compare(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryFailure> {
+    let found = match bucket.content_digest(&upload.key).await {
+        Ok(Some(sha256)) => sha256,
+        Ok(None) => match bucket.read(&upload.key, encode::CONTENT_LIMIT).await {
+            Ok(body) => content_sha256(upload, body.as_deref())?,
+            Err(failure) => return unreadable(upload, failure),
+        },
+        Err(failure) => return unreadable(upload, failure),
+    };
+    if found == upload.sha256 {
+        return Ok(true);
+    }
+    Err(DeliveryFailure::blocked(
+        FailureCode::ObjectExists,
+        format!(
+            "Another object is already at {}: the SHA-256 of its content is {found}, ours is {}.",
+            upload.key, upload.sha256
+        ),
+        "Find out which program wrote it. Then send the batch under a new name, or move the object; streaming resumes \
+         with the next run.",
+    ))
+}
+
+/// Decides about an object that cannot be read. If its key was sent before, one of our attempts may
+/// have stored it, and no other program knows the key: it is delivered, but not verified.
+fn unreadable(upload: &Upload<'_>, failure: AwsFailure) -> Result<bool, DeliveryFailure> {
+    match (failure.code, upload.in_doubt) {
+        (FailureCode::AccessDenied, true) => Ok(false),
+        (FailureCode::AccessDenied, false) => Err(DeliveryFailure::blocked(
+            FailureCode::ObjectExists,
+            format!(
+                "An object is already at {}, and the credentials do not permit reading it.",
+                upload.key
+            ),
+            "Allow s3:GetObject on this prefix so that it can be compared, or send the batch under a new name.",
+        )),
+        _ => Err(DeliveryFailure {
+            transient: true,
+            in_doubt: upload.in_doubt,
+            ..failure.into()
+        }),
+    }
+}
+
+/// Returns the digest of an object's uncompressed content. `body` is `None` if it is too large to
+/// be ours.
+fn content_sha256(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, DeliveryFailure> {
+    let foreign = |reason: &str| {
+        DeliveryFailure::blocked(
+            FailureCode::ObjectExists,
+            format!("Another object is already at {}: {reason}.", upload.key),
+            "Find out which program wrote it. Then send the batch under a new name, or move the object.",
+        )
+    };
+    let Some(body) = body else {
+        return Err(foreign("it is larger than any object of Auditstream"));
+    };
+    match encode::decompress(body, upload.compression) {
+        Ok(content) => Ok(encode::hex(&encode::sha256(&content))),
+        Err(error) => Err(foreign(&format!("it cannot be decompressed: {error}"))),
+    }
+}
+
+/// Names the permission that the PUT requires, and the objects that it requires it for.
+fn with_policy_hint(failure: AwsFailure, spec: &DestinationSpec) -> AwsFailure {
+    if failure.code != FailureCode::AccessDenied || failure.kms_denied {
+        return failure;
+    }
+    AwsFailure {
+        hint: format!(
+            "Please check the credentials: their policy must allow s3:PutObject on {}/{}*, and the bucket's policy \
+             must not deny it. The bucket check lists every missing permission.",
+            spec.bucket.as_str(),
+            spec.prefix.as_str()
+        ),
+        ..failure
+    }
+}

@@ -1,5 +1,5 @@
-//! What the tests and benchmarks of several crates share. A development dependency only: no part of
-//! it reaches the binary.
+//! Stand-ins and data that the tests and benchmarks of several crates share. A development
+//! dependency only: no part of it reaches the binary.
 //!
 //! - [`s3`]: an S3 stand-in whose objects are files, with faults of the store and of the network
 //! - [`sts`]: a stand-in for AWS STS that checks signatures, roles and external ids

@@ -1,4 +1,4 @@
-//! Whose credentials these are.
+//! The identity to which credentials belong.
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};

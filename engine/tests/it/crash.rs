@@ -72,8 +72,8 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("rename.committed", &[Taken]),
 ];
 
-/// Transactions without a scene here: single changes by an admin, a user or the server's upkeep. A kill
-/// before or after one of them leaves a state from which another test starts anyway.
+/// Transactions without a scene here: single changes by an admin, a user or the server's upkeep. A
+/// kill before or after one of them leaves a state from which another test starts anyway.
 const SINGLE_CHANGES: &[&str] = &[
     "create_account",
     "ensure_default_account",

@@ -1,4 +1,4 @@
-//! What holds for many operations of the OpenAPI document.
+//! Descriptions that many operations of the OpenAPI document share.
 //!
 //! A handler describes what is specific to it: path, summary, parameters, bodies, responses. What
 //! its extractors contribute is added here by rule:

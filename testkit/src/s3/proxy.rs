@@ -115,7 +115,7 @@ struct Upstream {
     folder: PathBuf,
 }
 
-/// What the proxy decides about a request before it reads the body.
+/// The proxy's decision about a request, made before it reads the body.
 struct Plan {
     fault: Option<NetworkFault>,
     /// The region that the response names; empty for none.

@@ -221,7 +221,7 @@ impl Engine {
 pub struct Background {
     scheduler: schedule::Scheduler,
     keeper: retention::Keeper,
-    messenger: alerts::Messenger,
+    messenger: alerts::WebhookTask,
 }
 
 impl Background {

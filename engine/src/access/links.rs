@@ -1,5 +1,5 @@
-//! One-time links, each of which sets a password once. Opening a link changes nothing; submitting its
-//! form uses it up.
+//! One-time links, each of which sets a password once. Opening a link changes nothing; submitting
+//! its form uses it up.
 
 use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, Permission, Role, invalid_link};
 use serde_json::json;

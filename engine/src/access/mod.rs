@@ -10,7 +10,8 @@
 //! - [`accounts`]: accounts; each is a tenant
 //! - [`rows`]: statements that users, sessions and links share
 //!
-//! Cookies, tokens and links are 32 random bytes in base64url. The database stores only their SHA-256.
+//! Cookies, tokens and links are 32 random bytes in base64url. The database stores only their
+//! SHA-256.
 
 mod accounts;
 mod email;

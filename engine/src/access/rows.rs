@@ -43,8 +43,8 @@ pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, ro
     Ok(())
 }
 
-/// Stores a user's new password. Ends the user's sessions, deletes the link to them and clears their
-/// sign-in attempts.
+/// Stores a user's new password. Ends the user's sessions, deletes the link to them and clears
+/// their sign-in attempts.
 ///
 /// # Errors
 /// When the account has no such user.

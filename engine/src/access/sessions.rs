@@ -99,8 +99,8 @@ impl Verified {
     }
 }
 
-/// Checks a password. A wrong one of an existing user is an audit event; for an unknown address other
-/// rows are written, so that neither the response nor its time reveals which users exist.
+/// Checks a password. A wrong one of an existing user is an audit event; for an unknown address
+/// other rows are written, so that neither the response nor its time reveals which users exist.
 async fn verify(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<Verified> {
     let user: Option<CredentialsRow> = sqlx::query_as(
         "SELECT u.id AS user_id, u.account_id, a.name AS account, u.role, u.password_hash FROM console_user u \
@@ -171,8 +171,8 @@ struct SessionRow {
     seen: EpochMillis,
 }
 
-/// Returns the user of a session; `None` if it is unknown or has ended. A person's requests keep the
-/// session alive, polling does not.
+/// Returns the user of a session; `None` if it is unknown or has ended. A person's requests keep
+/// the session alive, polling does not.
 ///
 /// # Errors
 /// When the database fails.
@@ -236,8 +236,8 @@ pub async fn sign_out(engine: &Engine, actor: &Actor, cookie: &str) -> Result<()
         .await
 }
 
-/// Ends every session of a user: of the actor, or, with [`Permission::EditAccess`], of another user of
-/// the account.
+/// Ends every session of a user: of the actor, or, with [`Permission::EditAccess`], of another user
+/// of the account.
 ///
 /// # Errors
 /// No such user; no permission.
@@ -263,7 +263,8 @@ pub async fn sign_out_everywhere(engine: &Engine, actor: &Actor, email: &str) ->
         .await
 }
 
-/// Changes the actor's password and ends every session of the actor. Returns the cookie of a new one.
+/// Changes the actor's password and ends every session of the actor. Returns the cookie of a new
+/// one.
 ///
 /// # Errors
 /// The current password is wrong, or was guessed too often; the new one is invalid.

@@ -193,8 +193,8 @@ pub(super) async fn clear_attempts(tx: &mut WriteTx, email: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the digest that is stored for an e-mail address: people type passwords into that field by
-/// mistake.
+/// Returns the digest that is stored for an e-mail address: people type passwords into that field
+/// by mistake.
 fn email_digest(email: &str) -> String {
     digest(email)
         .iter()

@@ -86,8 +86,8 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
         .await
 }
 
-/// Changes the role of a user of the actor's account, with effect from the user's next request. Links
-/// created by a user who is no longer an admin are deleted.
+/// Changes the role of a user of the actor's account, with effect from the user's next request.
+/// Links created by a user who is no longer an admin are deleted.
 ///
 /// # Errors
 /// No such user; the last admin; no permission.

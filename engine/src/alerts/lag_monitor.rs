@@ -1,39 +1,42 @@
-//! Destinations that stay behind for longer than their account's limit, and those that no longer do.
+//! Destinations that lag for longer than their account's limit, and those that have caught up.
 
-use auditstream_model::{EpochMillis, Sequence};
+use auditstream_model::{AccountName, EpochMillis, Sequence};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::outbox::{Word, tell};
+use super::outbox::{EventKind, enqueue};
 use crate::Engine;
-use crate::database::{now, retried};
+use crate::database::now;
 use crate::error::Result;
 
+/// An active destination of an account with a webhook.
 #[derive(FromRow)]
-struct Row {
+struct WatchedDestination {
     id: i64,
     account_id: i64,
-    account: String,
+    #[sqlx(try_from = "String")]
+    account: AccountName,
     identifier: String,
     cursor: Sequence,
-    /// 1 when it was told to stay behind.
+    /// 1 once the webhook has been notified that this destination is lagging.
     lag_notified: i64,
     last_sequence: Sequence,
     lag_limit_seconds: i64,
-    /// When the first event that waits was received.
+    /// When the first undelivered event was received, epoch ms.
     waiting_since: Option<EpochMillis>,
 }
 
-impl Row {
-    fn is_behind(&self) -> bool {
+impl WatchedDestination {
+    fn is_lagging(&self) -> bool {
         let limit = now() - self.lag_limit_seconds * 1000;
         self.waiting_since.is_some_and(|since| since < limit)
     }
 }
 
-/// Has those told about whose account has a webhook and wants to know. Of several servers the first one does.
-pub(super) async fn watch(engine: &Engine) -> Result<()> {
-    let rows: Vec<Row> = sqlx::query_as(
+/// Notifies the webhook of each account whose destinations have crossed its lag limit. With several
+/// servers, the first to update the row sends the message.
+pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
+    let destinations: Vec<WatchedDestination> = sqlx::query_as(
         "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.cursor, d.lag_notified, a.last_sequence, \
          w.lag_limit_seconds, (SELECT received FROM audit_event e WHERE e.account_id = d.account_id \
          AND e.sequence = d.cursor + 1) AS waiting_since \
@@ -42,44 +45,48 @@ pub(super) async fn watch(engine: &Engine) -> Result<()> {
     )
     .fetch_all(engine.database().read())
     .await?;
-    for row in rows {
-        match (row.is_behind(), row.lag_notified != 0) {
-            (true, false) => note(engine, &row, true).await?,
-            (false, true) => note(engine, &row, false).await?,
-            _ => {}
+    for destination in destinations {
+        let is_lagging = destination.is_lagging();
+        if is_lagging != (destination.lag_notified != 0) {
+            notify(engine, &destination, is_lagging).await?;
         }
     }
     Ok(())
 }
 
-/// Unless the destination was changed meanwhile; one that still fails has not recovered.
-async fn note(engine: &Engine, row: &Row, behind: bool) -> Result<()> {
-    retried(|| async {
-        let mut tx = engine.database().write().await?;
-        let noted = sqlx::query(
-            "UPDATE streaming_destination SET lag_notified = $2 WHERE id = $1 AND lag_notified = 1 - $2 AND status = 'ACTIVE' \
-             AND ($2 = 0 AND failure IS NULL OR $2 = 1 AND cursor = $3)",
-        )
-        .bind(row.id)
-        .bind(i64::from(behind))
-        .bind(row.cursor)
-        .execute(&mut *tx)
-        .await?;
-        if noted.rows_affected() != 1 {
-            return Ok(());
-        }
-        let (word, data) = if behind {
-            let data = json!({
-                "events": row.last_sequence - row.cursor,
-                "waiting_since": row.waiting_since,
-                "lag_limit_seconds": row.lag_limit_seconds,
-            });
-            (Word::Behind, data)
-        } else {
-            (Word::Recovered, json!({}))
-        };
-        tell(&mut tx, row.account_id, &row.account, &row.identifier, word, data).await?;
-        tx.commit().await
-    })
-    .await
+/// Stores the message, unless the destination has changed meanwhile. One that still fails has not
+/// recovered.
+async fn notify(engine: &Engine, destination: &WatchedDestination, is_lagging: bool) -> Result<()> {
+    engine
+        .database()
+        .transaction("notify_lag", async |tx| {
+            let updated = sqlx::query(
+                "UPDATE streaming_destination SET lag_notified = $2 \
+                 WHERE id = $1 AND lag_notified = 1 - $2 AND status = 'ACTIVE' \
+                 AND ($2 = 0 AND failure IS NULL OR $2 = 1 AND cursor = $3)",
+            )
+            .bind(destination.id)
+            .bind(i64::from(is_lagging))
+            .bind(destination.cursor)
+            .execute(&mut **tx)
+            .await?;
+            if updated.rows_affected() != 1 {
+                return tx.roll_back(());
+            }
+            let (kind, data) = if is_lagging {
+                let data = json!({
+                    "events": destination.last_sequence - destination.cursor,
+                    "waiting_since": destination.waiting_since,
+                    "lag_limit_seconds": destination.lag_limit_seconds,
+                });
+                (EventKind::Lagging, data)
+            } else {
+                (EventKind::Recovered, json!({}))
+            };
+            let WatchedDestination {
+                account, identifier, ..
+            } = destination;
+            enqueue(tx, destination.account_id, account, identifier, kind, data).await
+        })
+        .await
 }

@@ -1,36 +1,41 @@
-//! The account's webhook: told when a destination begins to fail, stays behind, or recovers.
+//! The webhook of an account, which is notified when a destination starts to fail, lags or
+//! recovers.
 //!
-//! - [`settings`]: where it goes and what signs it
-//! - [`outbox`]: what is to be said, written in the transaction of what it is about
-//! - [`watch`]: destinations that stay behind
+//! - [`config`]: reading, setting, removing and testing the webhook
+//! - [`receiver`]: its URL and signing key
+//! - [`rows`]: the stored webhook, sealed
+//! - [`outbox`]: messages, stored in the transaction of the change that they report
+//! - [`lag_monitor`]: destinations that lag
 //! - [`send`]: one signed POST
-//! - [`messenger`]: the task that sends, and tries again
+//! - [`worker`]: the task that sends messages and retries
 //!
-//! Messages follow the Standard Webhooks specification: `{"type","timestamp","data"}`, with the headers `webhook-id`,
-//! `webhook-timestamp` and `webhook-signature`. Each is sent at least once while the receiver answers within an hour or so,
-//! and streaming never waits for it.
+//! Messages follow the Standard Webhooks specification: `{"type","timestamp","data"}`, with the
+//! headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. Each is delivered at least
+//! once if the receiver accepts it within about an hour. Streaming never waits for the webhook.
 
 mod config;
 mod lag_monitor;
 pub(crate) mod outbox;
+mod receiver;
+mod rows;
 mod send;
 mod worker;
 
 use std::time::Duration;
 
-pub(crate) use config::seal_again;
-pub use config::{get, put, put_if, remove, remove_if, test};
+pub use config::{get, put, remove, test};
+pub(crate) use rows::seal_again;
 pub(crate) use send::Client;
-pub(crate) use worker::{Messenger, start};
+pub(crate) use worker::{WebhookTask, start};
 
-/// At which pace messages go.
+/// The intervals at which the webhook's work is done.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
-    /// Between two looks at what is to be sent.
+    /// Time between two checks for messages that are due.
     pub every: Duration,
-    /// Between two looks at who stays behind.
+    /// Time between two checks for destinations that lag.
     pub watch: Duration,
-    /// Until the second try; the further ones come later and later (see [`TRIES`]).
+    /// Time between the first attempt and the second; later intervals grow.
     pub first_delay: Duration,
 }
 
@@ -44,12 +49,12 @@ impl Default for Pacing {
     }
 }
 
-/// How often a message is sent at most. With the waits of the default that is within about an hour.
-pub const TRIES: i64 = 5;
+/// How often a message is sent at most; with the default pacing, within about an hour.
+const MAX_ATTEMPTS: i64 = 5;
 
 impl Pacing {
-    /// The wait after a try that was not taken, the first being 1.
-    pub(crate) fn delay(&self, attempt: i64) -> Duration {
+    /// Returns the delay after a failed attempt; the first one has the number 1.
+    fn delay(&self, attempt: i64) -> Duration {
         self.first_delay
             * match attempt {
                 ..=1 => 1,

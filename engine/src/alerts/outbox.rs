@@ -1,30 +1,31 @@
-//! What is to be said, as rows: written in the transaction of what it is about, so that no crash loses or invents one.
+//! Messages to the webhook, stored in the transaction of the change that they report, so that a
+//! crash neither loses nor invents one.
 
-use auditstream_model::{AccountName, EpochMillis};
+use auditstream_model::AccountName;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::database::{WriteTx, now};
 use crate::error::Result;
 
-/// What there is to say.
+/// The kind of event that a message reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// A destination begins to fail.
+pub(crate) enum EventKind {
+    /// A destination starts to fail.
     Failing,
-    /// It stays behind.
-    Behind,
-    /// It neither fails nor stays behind any longer.
+    /// A destination lags behind the limit.
+    Lagging,
+    /// A destination neither fails nor lags any longer.
     Recovered,
-    /// An admin tries the webhook.
+    /// An admin tests the webhook.
     Test,
 }
 
-impl Word {
-    fn kind(self) -> &'static str {
+impl EventKind {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Failing => "streaming_destination.failing",
-            Self::Behind => "streaming_destination.behind",
+            Self::Lagging => "streaming_destination.behind",
             Self::Recovered => "streaming_destination.recovered",
             Self::Test => "webhook.test",
         }
@@ -34,24 +35,34 @@ impl Word {
 /// A message before it is signed.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    /// The same for every try, so that receivers know it again.
+    /// The same at every attempt, so that receivers can detect duplicates.
     pub(crate) id: String,
     pub(crate) body: String,
 }
 
-/// Puts a message into its form.
-pub(crate) fn message(word: Word, account: &str, mut data: Value) -> Message {
-    data["account"] = account.into();
-    let time = Timestamp::from_millisecond(now()).unwrap_or_default().to_string();
-    Message {
-        id: format!("msg_{:032x}", rand::random::<u128>()),
-        body: json!({"type": word.kind(), "timestamp": time, "data": data}).to_string(),
+impl Message {
+    pub(super) fn new(kind: EventKind, account: &str, mut data: Value) -> Self {
+        data["account"] = account.into();
+        let time = Timestamp::from_millisecond(now()).unwrap_or_default().to_string();
+        Self {
+            id: format!("msg_{:032x}", rand::random::<u128>()),
+            body: json!({"type": kind.as_str(), "timestamp": time, "data": data}).to_string(),
+        }
     }
 }
 
-async fn add(tx: &mut WriteTx, account_id: i64, message: &Message) -> Result<()> {
-    let at: EpochMillis = now();
-    // The lock keeps the webhook from going between the look and the insert.
+/// Stores a message about a destination, if the account has a webhook.
+pub(crate) async fn enqueue(
+    tx: &mut WriteTx,
+    account_id: i64,
+    account: &AccountName,
+    destination: &str,
+    kind: EventKind,
+    mut data: Value,
+) -> Result<()> {
+    data["destination"] = destination.into();
+    let message = Message::new(kind, account.as_str(), data);
+    // The lock prevents the webhook from being removed before the insert.
     sqlx::query(tx.dialect().pick(
         "INSERT INTO webhook_message (account_id, message_id, body, created, next_attempt) \
          SELECT account_id, $2, $3, $4, $4 FROM webhook WHERE account_id = $1",
@@ -59,49 +70,30 @@ async fn add(tx: &mut WriteTx, account_id: i64, message: &Message) -> Result<()>
          SELECT account_id, $2, $3, $4, $4 FROM webhook WHERE account_id = $1 FOR KEY SHARE",
     ))
     .bind(account_id)
-    .bind(&message.id)
-    .bind(&message.body)
-    .bind(at)
+    .bind(message.id)
+    .bind(message.body)
+    .bind(now())
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// Has the account's webhook, if there is one, told about a destination.
-pub(crate) async fn tell(
-    tx: &mut WriteTx,
-    account_id: i64,
-    account: &str,
-    destination: &str,
-    word: Word,
-    mut data: Value,
-) -> Result<()> {
-    data["destination"] = destination.into();
-    add(tx, account_id, &message(word, account, data)).await
-}
-
-/// The same when a failure has ended: of a destination that was told to stay behind it is said once it has caught up.
-pub(crate) async fn recovered(
+/// Stores the message that a failure has ended. A destination already reported as lagging is
+/// reported as recovered only once it has caught up.
+pub(crate) async fn enqueue_recovered(
     tx: &mut WriteTx,
     account_id: i64,
     account: &AccountName,
     destination_id: i64,
     destination: &str,
 ) -> Result<()> {
-    let behind: i64 = sqlx::query_scalar("SELECT lag_notified FROM streaming_destination WHERE id = $1")
+    let lag_notified: i64 = sqlx::query_scalar("SELECT lag_notified FROM streaming_destination WHERE id = $1")
         .bind(destination_id)
         .fetch_one(&mut **tx)
         .await?;
-    if behind != 0 {
+    if lag_notified != 0 {
         return Ok(());
     }
-    tell(
-        tx,
-        account_id,
-        account.as_str(),
-        destination,
-        Word::Recovered,
-        json!({}),
-    )
-    .await
+    let kind = EventKind::Recovered;
+    enqueue(tx, account_id, account, destination, kind, json!({})).await
 }

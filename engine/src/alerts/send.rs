@@ -1,4 +1,5 @@
-//! One signed POST. Redirects are not followed, and what is out of [`EgressPolicy`] is not spoken to, whatever name it has.
+//! One signed POST. Redirects are not followed, and the addresses that [`EgressPolicy`] forbids are
+//! not contacted under any name.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Request, Uri};
+use http::Request;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -22,22 +23,16 @@ use sha2::Sha256;
 use tower::Service;
 
 use super::outbox::Message;
+use super::receiver::Receiver;
 use crate::database::now;
 use crate::egress_policy::{EgressPolicy, Unresolved};
 use crate::error::{Error, Result};
 
-/// How long the receiver may take to connect and to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the receiver may take to connect, and to respond.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const SIGNATURE_VERSION: &str = "v1";
 
-/// Where a message goes and what signs it.
-#[derive(Clone)]
-pub(crate) struct Receiver {
-    pub(crate) url: Uri,
-    pub(crate) secret: Vec<u8>,
-}
-
-/// Speaks HTTP to receivers; cheap to clone.
+/// The HTTP client for receivers; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Client {
     egress_policy: EgressPolicy,
@@ -51,33 +46,35 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Trusts what the system trusts.
+    /// Creates a client that trusts the system's certificate authorities.
     pub(crate) fn new(egress_policy: EgressPolicy) -> Result<Self> {
         let mut http = HttpConnector::new_with_resolver(Resolver(egress_policy));
         http.enforce_http(false);
-        http.set_connect_timeout(Some(PATIENCE));
+        http.set_connect_timeout(Some(TIMEOUT));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = rustls_native_certs::load_native_certs();
-        let mut store = rustls::RootCertStore::empty();
-        store.add_parsable_certificates(roots.certs);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Broken(error.to_string()))?
-            .with_root_certificates(store)
+            .with_root_certificates(roots)
             .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        // Messages are rare: no connection is kept.
+        // Messages are rare, so connections are not reused.
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(connector);
         Ok(Self { egress_policy, http })
     }
 
-    /// Sends a message, and says why it was not taken. Nothing of the answer but its status is told.
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// A description of why it was not accepted. Only the status code of the response is reported.
     pub(crate) async fn post(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
         self.egress_policy
             .check_url(&receiver.url)
@@ -91,19 +88,23 @@ impl Client {
             .header("webhook-signature", sign(&receiver.secret, message, &timestamp)?)
             .body(Full::new(Bytes::from(message.body.clone())))
             .map_err(|error| error.to_string())?;
-        match tokio::time::timeout(PATIENCE, self.http.request(request)).await {
+        match tokio::time::timeout(TIMEOUT, self.http.request(request)).await {
             Err(_) => Err(format!(
-                "The receiver did not answer within {} seconds.",
-                PATIENCE.as_secs()
+                "The receiver did not respond within {} seconds.",
+                TIMEOUT.as_secs()
             )),
-            Ok(Err(error)) => Err(innermost(&error)),
-            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-            Ok(Ok(answer)) => Err(format!("The receiver answered with HTTP {}.", answer.status().as_u16())),
+            Ok(Err(error)) => Err(root_cause(&error)),
+            Ok(Ok(response)) if response.status().is_success() => Ok(()),
+            Ok(Ok(response)) => Err(format!(
+                "The receiver responded with HTTP {}.",
+                response.status().as_u16()
+            )),
         }
     }
 }
 
-/// As the Standard Webhooks specification has it: HMAC-SHA256 of `id.timestamp.body`.
+/// Signs a message as the Standard Webhooks specification requires: HMAC-SHA256 of
+/// `id.timestamp.body`.
 fn sign(secret: &[u8], message: &Message, timestamp: &str) -> Result<String, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| error.to_string())?;
     for part in [message.id.as_str(), ".", timestamp, ".", message.body.as_str()] {
@@ -113,7 +114,7 @@ fn sign(secret: &[u8], message: &Message, timestamp: &str) -> Result<String, Str
     Ok(format!("{SIGNATURE_VERSION},{signature}"))
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -121,7 +122,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// The system's resolver without the addresses that are refused. It is asked at each try: a name may get another address.
+/// The system's resolver, restricted by the policy. Used for every connection, since the addresses
+/// of a name may change.
 #[derive(Clone, Copy, Debug)]
 struct Resolver(EgressPolicy);
 
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_is_the_one_of_the_specification() {
+    fn a_signature_matches_the_example_of_the_specification() {
         let secret = BASE64_STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let message = Message {
             id: "msg_p5jXN8AQM9LWM0D4loKWxJek".into(),

@@ -1,80 +1,81 @@
-//! The task that sends what is in the outbox. A try is claimed before it is made, so that of several servers one makes it;
-//! one that a crash cut off is made again when its time has come.
+//! The task that sends the messages of the outbox. An attempt is claimed before it is made, so that
+//! only one of several servers makes it; one that a crash interrupts is repeated when the next is
+//! due.
 
 use auditstream_model::EpochMillis;
 use futures::StreamExt as _;
 use sqlx::FromRow;
-use tokio::sync::watch as signal;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::receiver;
 use super::outbox::Message;
-use super::{TRIES, lag_monitor};
+use super::rows::Stored;
+use super::{MAX_ATTEMPTS, lag_monitor};
 use crate::Engine;
 use crate::database::now;
 use crate::error::Result;
 
-/// Messages on their way at once: a receiver that hangs keeps none of the others waiting for long.
-const AT_ONCE: usize = 16;
+/// How many messages are sent at once: a receiver that hangs must not delay the others for long.
+const CONCURRENT_MESSAGES: usize = 16;
 
-/// The messenger while it runs.
+/// The running task.
 #[derive(Debug)]
-pub(crate) struct Messenger {
-    stopping: signal::Sender<bool>,
+pub(crate) struct WebhookTask {
+    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Messenger {
-    /// Breaks off: a message that is on its way is sent again after the next start.
+impl WebhookTask {
+    /// Stops at once. A message in flight is sent again after the next start.
     pub(crate) async fn stop(self) {
-        // Fails when the task has ended by itself.
-        let _ = self.stopping.send(true);
+        // Fails if the task has already ended.
+        let _ = self.stop.send(true);
         let _ = self.task.await;
     }
 }
 
-/// Starts to send, also what an earlier process left.
-pub(crate) fn start(engine: Engine) -> Messenger {
-    let (stopping, mut stop) = signal::channel(false);
+/// Starts to send messages, including those that an earlier process left.
+pub(crate) fn start(engine: Engine) -> WebhookTask {
+    let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
         if !engine.streaming_enabled() {
             return;
         }
         tokio::select! {
-            () = work(&engine) => {}
-            _ = stop.changed() => {}
+            () = monitor_and_send(&engine) => {}
+            _ = stopped.changed() => {}
         }
     });
-    Messenger { stopping, task }
+    WebhookTask { stop, task }
 }
 
-/// Receivers that hang delay the watch for those that stay behind no more than each other.
-async fn work(engine: &Engine) {
-    let pace = engine.pacing();
-    let watching = async {
+/// Monitors and sends concurrently, so that receivers that hang do not delay the monitor.
+async fn monitor_and_send(engine: &Engine) {
+    let pacing = engine.pacing();
+    let monitor = async {
         loop {
-            if let Err(error) = lag_monitor::watch(engine).await {
-                tracing::error!(%error, "destinations that stay behind cannot be told of; tried again later");
+            if let Err(error) = lag_monitor::check_lag(engine).await {
+                tracing::error!(%error, "cannot check which destinations lag; retrying later");
             }
-            tokio::time::sleep(pace.watch).await;
+            tokio::time::sleep(pacing.watch).await;
         }
     };
-    let delivering = async {
+    let send = async {
         loop {
-            if let Err(error) = deliver(engine).await {
-                tracing::error!(%error, "the webhooks' messages cannot be read; tried again later");
+            if let Err(error) = send_due(engine).await {
+                tracing::error!(%error, "cannot read the messages of webhooks; retrying later");
             }
-            tokio::time::sleep(pace.every).await;
+            tokio::time::sleep(pacing.every).await;
         }
     };
     tokio::select! {
-        () = watching => {}
-        () = delivering => {}
+        () = monitor => {}
+        () = send => {}
     }
 }
 
 #[derive(FromRow)]
-struct Due {
+struct DueMessage {
     id: i64,
     account_id: i64,
     message_id: String,
@@ -82,80 +83,99 @@ struct Due {
     attempts: i64,
 }
 
-async fn deliver(engine: &Engine) -> Result<()> {
-    let due: Vec<Due> = sqlx::query_as(
-        "SELECT id, account_id, message_id, body, attempts FROM webhook_message WHERE next_attempt <= $1 ORDER BY id LIMIT 64",
+async fn send_due(engine: &Engine) -> Result<()> {
+    let due: Vec<DueMessage> = sqlx::query_as(
+        "SELECT id, account_id, message_id, body, attempts FROM webhook_message WHERE next_attempt <= $1 \
+         ORDER BY id LIMIT 64",
     )
     .bind(now())
     .fetch_all(engine.database().read())
     .await?;
     futures::stream::iter(due)
-        .for_each_concurrent(AT_ONCE, async |due| {
+        .for_each_concurrent(CONCURRENT_MESSAGES, async |due| {
             let account_id = due.account_id;
             if let Err(error) = attempt(engine, due).await {
-                tracing::error!(%error, account_id, "a message of the webhook could not be sent; tried again later");
+                tracing::error!(%error, account_id, "cannot send a message of the webhook; retrying later");
             }
         })
         .await;
     Ok(())
 }
 
-/// Claims a try, makes it, and forgets the message when it was taken or was the last.
-async fn attempt(engine: &Engine, due: Due) -> Result<()> {
+/// Claims and makes an attempt. Deletes the message if it was accepted, or if this was its last
+/// attempt.
+async fn attempt(engine: &Engine, due: DueMessage) -> Result<()> {
     let attempt = due.attempts + 1;
-    let wait = i64::try_from(engine.pacing().delay(attempt).as_millis()).unwrap_or(i64::MAX);
-    let next: EpochMillis = now().saturating_add(wait);
-    let mut tx = engine.database().write().await?;
-    let claimed =
-        sqlx::query("UPDATE webhook_message SET attempts = $3, next_attempt = $4 WHERE id = $1 AND attempts = $2")
-            .bind(due.id)
-            .bind(due.attempts)
-            .bind(attempt)
-            .bind(next)
-            .execute(&mut *tx)
-            .await?;
-    tx.commit().await?;
-    if claimed.rows_affected() != 1 {
+    if !claim(engine, &due, attempt).await? {
         return Ok(());
     }
-    let Some(receiver) = receiver(engine, due.account_id).await? else {
+    let Some(stored) = Stored::find(engine, due.account_id).await? else {
         return Ok(());
     };
     let message = Message {
         id: due.message_id,
         body: due.body,
     };
-    // The last try may have been cut off by a crash.
-    let sent = if due.attempts < TRIES {
-        engine.webhook_client()?.post(&receiver, &message).await
+    let sent = if due.attempts < MAX_ATTEMPTS {
+        engine.webhook_client()?.post(&stored.receiver()?, &message).await
     } else {
-        Err("The server was stopped during the last try.".to_owned())
+        Err("The server stopped during the last attempt.".to_owned())
     };
+    let (account_id, message) = (due.account_id, message.id);
     match sent {
         Ok(()) => {}
-        Err(why) if attempt < TRIES => {
+        Err(why) if attempt < MAX_ATTEMPTS => {
             tracing::warn!(
-                account_id = due.account_id,
-                message = message.id,
+                account_id,
+                message,
                 attempt,
                 why,
-                "the webhook did not take a message"
+                "the webhook did not accept a message"
             );
             return Ok(());
         }
         Err(why) => {
             tracing::error!(
-                account_id = due.account_id,
-                message = message.id,
+                account_id,
+                message,
                 why,
-                "a message of the webhook was dropped after its last try"
+                "dropped a message after the last attempt to send it"
             );
         }
     }
-    let mut tx = engine.database().write().await?;
-    sqlx::query("DELETE FROM webhook_message WHERE id = $1")
-        .bind(due.id)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+    delete(engine, due.id).await
+}
+
+/// Counts an attempt and sets the time of the next. Returns `false` if another server was faster.
+async fn claim(engine: &Engine, due: &DueMessage, attempt: i64) -> Result<bool> {
+    let delay = i64::try_from(engine.pacing().delay(attempt).as_millis()).unwrap_or(i64::MAX);
+    let next: EpochMillis = now().saturating_add(delay);
+    engine
+        .database()
+        .transaction("claim_message", async |tx| {
+            let claimed = sqlx::query(
+                "UPDATE webhook_message SET attempts = $3, next_attempt = $4 WHERE id = $1 AND attempts = $2",
+            )
+            .bind(due.id)
+            .bind(due.attempts)
+            .bind(attempt)
+            .bind(next)
+            .execute(&mut **tx)
+            .await?;
+            Ok(claimed.rows_affected() == 1)
+        })
+        .await
+}
+
+async fn delete(engine: &Engine, id: i64) -> Result<()> {
+    engine
+        .database()
+        .transaction("delete_message", async |tx| {
+            sqlx::query("DELETE FROM webhook_message WHERE id = $1")
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+        .await
 }

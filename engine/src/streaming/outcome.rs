@@ -7,7 +7,7 @@ use serde_json::json;
 use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
 use super::reconcile::Delivered;
-use crate::alerts::outbox::{self, Word};
+use crate::alerts::outbox::{self, EventKind};
 use crate::database::{Json, WriteTx, column, now};
 use crate::destinations::rows::{DestinationRow, KIND};
 use crate::error::Result;
@@ -98,7 +98,7 @@ async fn recovered(tx: &mut WriteTx, row: &DestinationRow) -> Result<()> {
         .bind(row.id)
         .execute(&mut **tx)
         .await?;
-    outbox::recovered(tx, row.account_id, &row.account, row.id, &row.identifier).await?;
+    outbox::enqueue_recovered(tx, row.account_id, &row.account, row.id, &row.identifier).await?;
     let change = Change::of(KIND, &row.identifier, "STREAMING_RECOVERED", failure.get()?, ());
     record(tx, &system(row), change).await?;
     Ok(())
@@ -143,8 +143,15 @@ pub(super) async fn failed(
             }
             if before.is_none() {
                 let data = json!({"failure": failure.failure});
-                let account = row.account.as_str();
-                outbox::tell(tx, row.account_id, account, &row.identifier, Word::Failing, data).await?;
+                outbox::enqueue(
+                    tx,
+                    row.account_id,
+                    &row.account,
+                    &row.identifier,
+                    EventKind::Failing,
+                    data,
+                )
+                .await?;
                 let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure.failure);
                 record(tx, &system(row), change).await?;
             }

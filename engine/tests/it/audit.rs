@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auditstream_engine::Precondition;
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::trail::search;
-use auditstream_engine::{Actor, MasterKey, Result, access, alerts, connectors, destinations, key_rotation};
+use auditstream_engine::{
+    Actor, MasterKey, Precondition, Result, access, alerts, connectors, destinations, key_rotation,
+};
 use auditstream_model::{
     AccountName, ApiTokenInput, BucketCheckInput, EventFilter, Role, Scope, SpecInput, Status, WebhookInput,
 };
@@ -215,15 +216,19 @@ impl Scene {
             Change::MoveCursor => destinations::move_cursor(engine, admin, "siem", 2, &Precondition::None)
                 .await
                 .map(drop),
-            Change::MakeWebhook => alerts::put(engine, admin, webhook(None)).await.map(drop),
-            Change::EditWebhook => alerts::put(engine, admin, webhook(Some(60))).await.map(drop),
+            Change::MakeWebhook => alerts::put(engine, admin, webhook(None), &Precondition::None)
+                .await
+                .map(drop),
+            Change::EditWebhook => alerts::put(engine, admin, webhook(Some(60)), &Precondition::None)
+                .await
+                .map(drop),
             Change::TestWebhook => alerts::test(engine, admin).await.map(drop),
             Change::RotateKeys => {
                 let new = MasterKey::from_base64(NEW_KEY).unwrap();
                 key_rotation::rotate(engine, admin, Some(&new)).await.map(drop)
             }
             Change::RetireKeys => key_rotation::retire(engine, admin, true).await.map(drop),
-            Change::RemoveWebhook => alerts::remove(engine, admin).await,
+            Change::RemoveWebhook => alerts::remove(engine, admin, &Precondition::None).await,
             Change::DeleteDestination => destinations::delete(engine, admin, "siem", &Precondition::None).await,
             Change::DeleteConnector => connectors::delete(engine, admin, "aws", &Precondition::None).await,
             Change::MakeUser => access::create_user(engine, admin, ADA, Role::Admin, PASSWORD).await,

@@ -104,6 +104,12 @@ const SINGLE_CHANGES: &[&str] = &[
     "delete_connector",
     "delete_destination",
     "test_connector",
+    "set_webhook",
+    "remove_webhook",
+    "test_webhook",
+    "notify_lag",
+    "claim_message",
+    "delete_message",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.

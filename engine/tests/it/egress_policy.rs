@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use auditstream_engine::Precondition;
-use auditstream_engine::{EgressPolicy, Engine, alerts, connectors, destinations};
+use auditstream_engine::{EgressPolicy, Engine, Precondition, alerts, connectors, destinations};
 use auditstream_model::{Outcome, WebhookInput};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -123,7 +122,9 @@ async fn private_endpoints_can_be_forbidden_even_through_dns(mut house: House) {
         secret: Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()),
         lag_limit_seconds: None,
     };
-    alerts::put(&closed, &house.admin, hook).await.unwrap();
+    alerts::put(&closed, &house.admin, hook, &Precondition::None)
+        .await
+        .unwrap();
     let test = alerts::test(&closed, &house.admin).await.unwrap();
     assert_eq!(test.status, Outcome::Failure, "{test:?}");
     assert!(test.detail.contains("AUDITSTREAM_ENDPOINTS_PRIVATE"), "{test:?}");

@@ -1,7 +1,6 @@
 //! Key rotation while servers run.
 
-use auditstream_engine::Precondition;
-use auditstream_engine::{Config, Engine, MasterKey, alerts, connectors, key_rotation};
+use auditstream_engine::{Config, Engine, MasterKey, Precondition, alerts, connectors, key_rotation};
 use auditstream_model::{Code, Outcome, WebhookInput};
 
 use crate::on_both;
@@ -26,7 +25,9 @@ async fn keys_are_rotated_while_servers_run(house: House) {
         secret: Some(secret.to_owned()),
         lag_limit_seconds: None,
     };
-    alerts::put(&house.engine, &house.admin, webhook).await.unwrap();
+    alerts::put(&house.engine, &house.admin, webhook, &Precondition::None)
+        .await
+        .unwrap();
     let other = Engine::open(house.config.clone()).await.unwrap();
     assert!(works(&other, &house).await);
 

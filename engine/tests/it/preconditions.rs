@@ -100,22 +100,22 @@ async fn a_stale_precondition_refuses_changes_of_a_webhook(house: House) {
         secret: Some(format!("whsec_{}", secret.repeat(32))),
         lag_limit_seconds: None,
     };
-    let none = alerts::put_if(engine, admin, sent("a"), &Precondition::Exists)
+    let none = alerts::put(engine, admin, sent("a"), &Precondition::Exists)
         .await
         .unwrap_err();
     assert_eq!(none.problem().code, Code::PreconditionFailed);
-    let first = alerts::put_if(engine, admin, sent("a"), &Precondition::None)
+    let first = alerts::put(engine, admin, sent("a"), &Precondition::None)
         .await
         .unwrap();
-    let changed = alerts::put_if(engine, admin, sent("b"), &only(&first)).await.unwrap();
+    let changed = alerts::put(engine, admin, sent("b"), &only(&first)).await.unwrap();
     for refused in [
-        alerts::put_if(engine, admin, sent("c"), &only(&first)).await.map(drop),
-        alerts::remove_if(engine, admin, &only(&first)).await,
+        alerts::put(engine, admin, sent("c"), &only(&first)).await.map(drop),
+        alerts::remove(engine, admin, &only(&first)).await,
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::PreconditionFailed);
     }
     assert_eq!(alerts::get(engine, admin).await.unwrap(), changed);
-    alerts::remove_if(engine, admin, &only(&changed)).await.unwrap();
+    alerts::remove(engine, admin, &only(&changed)).await.unwrap();
 }
 
 async fn of_two_changes_with_the_same_precondition_one_succeeds(house: House) {

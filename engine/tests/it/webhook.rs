@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auditstream_engine::Precondition;
 use auditstream_engine::trail::search;
-use auditstream_engine::{Pacing, alerts, destinations};
+use auditstream_engine::{Pacing, Precondition, alerts, destinations};
 use auditstream_model::{Code, EventFilter, Outcome, Status, WebhookInput};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -149,9 +148,14 @@ async fn quick(mut house: House) -> House {
 
 async fn with_webhook(house: &House, lag_limit_seconds: Option<u32>) -> Receiver {
     let receiver = Receiver::start().await;
-    alerts::put(&house.engine, &house.admin, input(&receiver.url, lag_limit_seconds))
-        .await
-        .unwrap();
+    alerts::put(
+        &house.engine,
+        &house.admin,
+        input(&receiver.url, lag_limit_seconds),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     receiver
 }
 
@@ -268,7 +272,7 @@ async fn the_webhook_secret_is_never_shown_and_its_changes_are_audited(house: Ho
         let problem = error.problem();
         assert!(problem.of(field).is_some(), "{problem:?}");
     };
-    let put = async |input: WebhookInput| alerts::put(&house.engine, &house.admin, input).await;
+    let put = async |input: WebhookInput| alerts::put(&house.engine, &house.admin, input, &Precondition::None).await;
     let without = |url: &str| WebhookInput {
         secret: None,
         ..input(url, None)
@@ -294,7 +298,9 @@ async fn the_webhook_secret_is_never_shown_and_its_changes_are_audited(house: Ho
     assert_eq!(test.status, Outcome::Success, "{test:?}");
     assert_eq!(receiver.kinds(), ["webhook.test"]);
     receiver.all_signed();
-    alerts::remove(&house.engine, &house.admin).await.unwrap();
+    alerts::remove(&house.engine, &house.admin, &Precondition::None)
+        .await
+        .unwrap();
     let gone = alerts::get(&house.engine, &house.admin).await.unwrap_err();
     assert_eq!(gone.problem().code, Code::NotFound);
 
@@ -323,9 +329,14 @@ async fn a_redirect_is_not_followed_and_metadata_addresses_are_refused(house: Ho
     assert_eq!((test.status, receiver.kinds().len()), (Outcome::Failure, 1), "{test:?}");
     assert!(test.detail.contains("302"), "{test:?}");
     // A name that leads to 169.254.169.254.
-    alerts::put(&house.engine, &house.admin, input("http://169.254.43518/latest", None))
-        .await
-        .unwrap();
+    alerts::put(
+        &house.engine,
+        &house.admin,
+        input("http://169.254.43518/latest", None),
+        &Precondition::None,
+    )
+    .await
+    .unwrap();
     let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!(test.status, Outcome::Failure);
     assert!(test.detail.contains("metadata"), "{test:?}");

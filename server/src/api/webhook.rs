@@ -60,7 +60,7 @@ async fn replace(
     AuthenticatedBody(input): AuthenticatedBody<WebhookInput>,
 ) -> Result<Versioned<Webhook>, Refusal> {
     Ok(Versioned(
-        alerts::put_if(&state.engine, &actor, input, &precondition).await?,
+        alerts::put(&state.engine, &actor, input, &precondition).await?,
     ))
 }
 
@@ -83,7 +83,7 @@ async fn remove(
     Caller(actor): Caller,
     IfMatch(precondition): IfMatch,
 ) -> Result<StatusCode, Refusal> {
-    alerts::remove_if(&state.engine, &actor, &precondition).await?;
+    alerts::remove(&state.engine, &actor, &precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -122,7 +122,7 @@ fn invalid_certificates_and_keys_are_reported_in_one_line() {
         (Some(&missing), Some(&one.key), "missing.pem cannot be read"),
         (Some(&one.cert), Some(&missing), "missing.pem cannot be read"),
         (Some(&one.key), Some(&one.key), "one.key has no certificate"),
-        (Some(&one.cert), Some(&one.cert), "one.crt has no private key"),
+        (Some(&one.cert), Some(&one.cert), "one.crt has no readable private key"),
         (Some(&one.cert), Some(&other.key), "does not match the certificate"),
         (Some(&broken), Some(&one.key), "cannot be used"),
     ] {

@@ -1,4 +1,4 @@
-//! The site is embedded from `target/site`, which a fresh checkout does not have yet.
+//! Creates `target/site`, which the server embeds and a fresh checkout does not have.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 #![cfg(target_family = "wasm")]
 
-/// Called once by the page's own script as soon as the module has loaded.
+/// Hydrates the page. Called once by the page's script, when the module has loaded.
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();

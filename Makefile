@@ -65,6 +65,7 @@ lint: setup-test format ## Check style, wording, spelling and dependencies
 	if [[ -f end2end/tsconfig.json ]]; then cd end2end && npx tsc --noEmit; fi
 	if command -v shellcheck >/dev/null; then shellcheck -x -a $(shell_scripts); fi
 	$(tools) typos
+	@scripts/prose
 
 .PHONY: test-rust
 test-rust: setup-test ## Run the Rust tests

@@ -12,11 +12,11 @@ use crate::server_functions::client::as_poll;
 
 /// Calls `load` at every interval while the page is visible. The server does not count its requests
 /// as use of the session.
-pub fn use_polling<F>(interval: Duration, load: impl Fn() -> F + 'static)
+pub fn use_polling<F>(interval: Duration, load: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + 'static,
 {
-    let load = StoredValue::new_local(load);
+    let load = StoredValue::new(load);
     Effect::new(move |_| {
         let tick = move || {
             if !document().hidden()

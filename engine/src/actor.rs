@@ -3,8 +3,8 @@
 use auditstream_model::{AccountName, Code, Permission, Role, Scope, SignedIn};
 use serde_json::{Value, json};
 
+use crate::Engine;
 use crate::error::{Error, Result};
-use crate::{Engine, access};
 
 /// Where a request came from; part of the audit event of what it changed.
 #[derive(Clone, Debug)]
@@ -60,13 +60,9 @@ impl Actor {
         Self::new(account_id, account, Kind::System)
     }
 
-    /// Whoever runs the binary, in the account named.
-    ///
-    /// # Errors
-    /// When there is no such account.
-    pub async fn command_line(engine: &Engine, account: &AccountName) -> Result<Self> {
-        let account_id = access::account_id(engine, account).await?;
-        Ok(Self::new(account_id, account.clone(), Kind::CommandLine))
+    /// The operator of the binary.
+    pub(crate) fn operator(account_id: i64, account: AccountName) -> Self {
+        Self::new(account_id, account, Kind::CommandLine)
     }
 
     /// The same actor, with where the request came from.

@@ -2,7 +2,7 @@
 
 use auditstream_model::{AccountName, Code};
 
-use crate::database::{Database, now};
+use crate::database::now;
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -31,28 +31,21 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
     Ok(())
 }
 
-/// Creates the default account if it does not exist.
-pub(crate) async fn ensure_default_account(database: &Database) -> Result<()> {
-    database
-        .transaction("ensure_default_account", async |tx| {
-            sqlx::query(
-                "INSERT INTO account (name, external_id, created) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
-            )
-            .bind(AccountName::default_account().as_str())
-            .bind(super::random_text())
-            .bind(now())
-            .execute(&mut **tx)
-            .await?;
-            Ok(())
-        })
-        .await
+impl Actor {
+    /// Returns the operator of the binary, acting in an account.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn command_line(engine: &Engine, account: &AccountName) -> Result<Self> {
+        Ok(Self::operator(account_id(engine, account).await?, account.clone()))
+    }
 }
 
 /// Returns the row id of an account.
 ///
 /// # Errors
 /// When there is no such account.
-pub(crate) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
+pub(super) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
     let found = query.fetch_optional(engine.database().read()).await?;
     found.ok_or_else(|| {

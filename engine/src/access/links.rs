@@ -5,9 +5,10 @@ use auditstream_model::{AccountName, Code, EpochMillis, LinkKind, OneTimeLink, P
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::accounts::account_id;
 use super::email::parse_email;
 use super::rows::{USER, email_taken, insert_user, set_password, user_id};
-use super::{DAY, HOUR, account_id, digest, passwords, random_text};
+use super::{DAY, HOUR, digest, passwords, random_text};
 use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};

@@ -8,12 +8,14 @@
 //! - [`links`]: one-time links: set-up, invitations, new passwords
 //! - [`tokens`]: API tokens
 //! - [`accounts`]: accounts; each is a tenant
+//! - [`default_account`]: the account that every installation starts with
 //! - [`rows`]: statements that users, sessions and links share
 //!
 //! Cookies, tokens and links are 32 random bytes in base64url. The database stores only their
 //! SHA-256.
 
 mod accounts;
+mod default_account;
 mod email;
 mod links;
 mod passwords;
@@ -28,7 +30,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest, Sha256};
 
 pub use accounts::create_account;
-pub(crate) use accounts::{account_id, ensure_default_account};
+pub(crate) use default_account::ensure_default_account;
 pub use email::is_email;
 pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdraw_invitation};
 pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};

@@ -202,7 +202,7 @@ test.describe('the wizard', () => {
       await tags.fill(tag);
       await tags.press('Enter');
     }
-    await expect(page.getByText('it took the place of team:security')).toBeVisible();
+    await expect(page.getByText('This tag replaced team:security')).toBeVisible();
     await go.click();
     await expect(page.getByRole('heading', { name: 'Streaming Connector' })).toBeFocused();
     await page.getByRole('button', { name: 'Back' }).click();

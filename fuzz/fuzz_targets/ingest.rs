@@ -2,8 +2,7 @@
 //! sequence.
 #![no_main]
 
-use auditstream_engine::trail::payload::{close, same_content};
-use auditstream_engine::trail::{BodyFormat, parse};
+use auditstream_engine::trail::{BodyFormat, close, parse, same_content};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {

@@ -10,7 +10,7 @@ use auditstream_model::{Compression, Format, Sequence};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::trail::payload::close;
+use crate::trail::close;
 
 /// Returns the content before compression: each event with its sequence and `batchId`
 /// (`first-last`).

@@ -1,30 +1,30 @@
-//! Gives sequences and inserts, inside a transaction that may do more.
+//! Numbers events and inserts them, as part of a transaction.
 
 use std::collections::HashMap;
 
 use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::AssertSqlSafe;
 
-use super::payload::{Prepared, same_content};
+use super::stored_form::{Prepared, same_content};
 use crate::database::{Dialect, WriteTx, now};
 use crate::error::Result;
 
-/// Rows of one statement: enough that the round trips to the database do not count, far from its limit of parameters.
-const ROWS: usize = 200;
+/// Enough that round trips to the database do not matter; far from its limit on parameters.
+const ROWS_PER_STATEMENT: usize = 200;
 
-/// What became of the events of one request.
+/// The result of appending the events of one request.
 #[derive(Debug)]
 pub(crate) enum Appended {
     /// All are in the trail.
     Stored(IngestOutcome),
-    /// Ids that are there with other content; nothing was stored.
+    /// Ids that are stored with other content; nothing was stored.
     Conflicts(Vec<FieldError>),
 }
 
-/// Appends events to an account's trail. The account's row is taken first, so that its lock orders the commits; then the
-/// ids are looked up and only the new ones numbered.
+/// Appends events to an account's trail. Locks the account's row first, so that the lock orders commits,
+/// then looks up the ids and numbers only the new ones.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
-    // SQLite has one lock for all, which the transaction holds from its start.
+    // On SQLite the transaction has the write lock from its start.
     let take = tx.dialect().pick(
         "SELECT last_sequence, last_received FROM account WHERE id = $1",
         "SELECT last_sequence, last_received FROM account WHERE id = $1 FOR NO KEY UPDATE",
@@ -44,7 +44,7 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
             Some(payload) if same_content(payload, &event.payload) => duplicates += 1,
             Some(_) => conflicts.push(FieldError {
                 field: "auditEventId".to_owned(),
-                message: "An event with this id and other content is already there.".to_owned(),
+                message: "There is already an event with this id and other content.".to_owned(),
                 code: Some("event_id_conflict".to_owned()),
                 index: u32::try_from(index).ok(),
             }),
@@ -53,7 +53,7 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     if !conflicts.is_empty() {
         return Ok(Appended::Conflicts(conflicts));
     }
-    // Never earlier than the event before it: retention removes the first by sequence.
+    // Never earlier than the previous event: retention removes events in the order of their sequence.
     let received = now().max(last_received);
     insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
@@ -73,8 +73,8 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     }))
 }
 
-/// `rows` groups of so many placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite takes `?` much faster,
-/// and does not take both.
+/// `rows` groups of `columns` placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite is much
+/// faster with `?`, and does not accept both.
 fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
     let group = |row: usize| {
         let one = |column| match dialect {
@@ -86,15 +86,15 @@ fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> 
     (0..rows).map(group).collect::<Vec<_>>().join(", ")
 }
 
-/// Statements of every length would push the others out of the cache of prepared ones.
-fn is_kept(rows: usize) -> bool {
-    rows == ROWS || rows == 1
+/// Whether a statement is cached: statements of every length would evict all others.
+fn is_cached(rows: usize) -> bool {
+    rows == ROWS_PER_STATEMENT || rows == 1
 }
 
 async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
     let mut known = HashMap::with_capacity(events.len());
-    for chunk in events.chunks(ROWS) {
-        // PostgreSQL looks each id up by itself: as long as it has no statistics it would rather read all of the account.
+    for chunk in events.chunks(ROWS_PER_STATEMENT) {
+        // The lateral join makes PostgreSQL look up each id: without statistics it would scan the account.
         let (select, end) = match tx.dialect() {
             Dialect::Sqlite => (
                 "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
@@ -108,7 +108,7 @@ async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared])
         };
         let ids = placeholders(tx.dialect(), 2, chunk.len(), 1);
         let sql = [select, &ids, end].concat();
-        let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(is_kept(chunk.len()));
+        let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
         query = query.bind(account_id);
         for event in chunk {
             query = query.bind(event.id_digest.as_slice());
@@ -131,13 +131,13 @@ async fn insert(
 ) -> Result<()> {
     const COLUMNS: usize = 14;
     let mut sequence = last;
-    for chunk in fresh.chunks(ROWS) {
+    for chunk in fresh.chunks(ROWS_PER_STATEMENT) {
         let mut sql = String::from(
             "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
              resource_type, resource, org, project, payload) VALUES ",
         );
         sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_kept(chunk.len()));
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
         for event in chunk {
             sequence += 1;
             query = query

@@ -1,28 +1,31 @@
-//! From a request's body to its answer.
+//! Ingest: from a request's body to its result.
 
-use auditstream_model::limits::{EVENT_BYTES, REQUEST_BYTES, REQUEST_EVENTS};
-use auditstream_model::{Code, FieldError, IngestOutcome, Permission};
+use std::collections::BTreeSet;
+
+use auditstream_model::limits::{EVENT_BYTES, NAMED_INVALID_EVENTS, REQUEST_BYTES, REQUEST_EVENTS};
+use auditstream_model::{Code, FieldError, IngestOutcome, Permission, Problem};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::payload::{Prepared, prepare};
-use super::writer::invalid_events;
+use super::append::Appended;
+use super::check::prepare;
+use super::stored_form::Prepared;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-/// How the events of a body stand beside each other.
+/// How the events of a body are delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFormat {
     /// One event, or an array of them.
     Json,
-    /// One event a line.
+    /// One event per line.
     Ndjson,
 }
 
-/// Stores the events of a request, all or none, and answers after they are on disk.
+/// Stores the events of a request, all or none. They are on disk when this returns.
 ///
 /// # Errors
-/// What is wrong with the body (where), with its events (which), or that there is no room right now.
+/// A malformed body, invalid events, or [`Code::Unavailable`].
 pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     actor.require(Permission::IngestAudit)?;
     let result = store(engine, actor, format, body).await;
@@ -32,19 +35,22 @@ pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: By
 
 async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     let account = actor.account().clone();
-    // Parsing sixteen megabytes takes longer than a task may hold its thread.
+    // Parsing 16 MiB would block other tasks of the thread.
     let parsed = tokio::task::spawn_blocking(move || parse(format, &body, account.as_str())).await;
     let events = parsed.map_err(|error| Error::Broken(error.to_string()))??;
     if events.is_empty() {
         return Ok(IngestOutcome::default());
     }
-    engine.writer().append(actor.account_id(), events).await
+    match engine.writer().append(actor.account_id(), events).await? {
+        Appended::Stored(outcome) => Ok(outcome),
+        Appended::Conflicts(errors) => Err(invalid_events(errors.len(), errors)),
+    }
 }
 
-/// Checks the events of a body, of the account named.
+/// Parses a body and checks its events, of the account named.
 ///
 /// # Errors
-/// What is wrong with the body (where), or with its events (which).
+/// A malformed body or invalid events.
 pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
         return Err(Error::request_too_large(REQUEST_BYTES));
@@ -83,11 +89,11 @@ pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepa
         }
         match prepare(json, account) {
             Ok(event) => events.push(event),
-            Err(wrong) => {
+            Err(fields) => {
                 invalid += 1;
                 let index = u32::try_from(index).ok();
-                if invalid <= auditstream_model::limits::NAMED_INVALID_EVENTS {
-                    errors.extend(wrong.0.into_iter().map(|error| FieldError { index, ..error }));
+                if invalid <= NAMED_INVALID_EVENTS {
+                    errors.extend(fields.0.into_iter().map(|error| FieldError { index, ..error }));
                 }
             }
         }
@@ -97,6 +103,21 @@ pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepa
     } else {
         Ok(events)
     }
+}
+
+/// The refusal of a request: names the first invalid events and counts all of them.
+fn invalid_events(total: usize, mut errors: Vec<FieldError>) -> Error {
+    let mut named = BTreeSet::new();
+    errors.retain(|error| {
+        named.insert(error.index);
+        named.len() <= NAMED_INVALID_EVENTS
+    });
+    let detail = format!(
+        "{total} of the events are invalid, so no event of the request was stored. Correct or remove them and send it again."
+    );
+    let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
+    problem.invalid_events = u32::try_from(total).ok();
+    Error::Refused(Box::new(problem))
 }
 
 fn malformed(place: &str, error: &serde_json::Error) -> Error {

@@ -1,60 +1,68 @@
-//! Who did what.
+//! Search in the trail.
 
 use auditstream_model::{AuditEvent, Code, EpochMillis, EventFilter, EventPage, Permission, Sequence};
 use sqlx::Row;
 use sqlx::any::{Any, AnyArguments, AnyRow};
 use sqlx::query::Query;
 
-use super::payload::close;
+use super::stored_form::close;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-/// What a filter says, as a condition; [`bind_filter`] gives its parameters. SQLite's LIKE ignores the case of ASCII
-/// letters, as PostgreSQL's ILIKE does.
-macro_rules! filtered {
-    ($before:literal, $like:literal, $behind:literal) => {
-        concat!(
-            $before,
-            " WHERE account_id = $1 AND time >= $2 AND time < $3 ",
-            "AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6) ",
-            "AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8) AND ($9 IS NULL OR org = $9) ",
-            "AND ($10 IS NULL OR project = $10) AND ($11 IS NULL OR payload ",
-            $like,
-            " $11 ESCAPE '\\') ",
-            "AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN')) ",
-            "AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM') ",
-            $behind
-        )
-    };
-}
+// [`bind_filter`] gives the parameters $1 to $12 of these statements. The two databases differ in one word:
+// SQLite's LIKE ignores the case of ASCII letters, as PostgreSQL's ILIKE does.
+const PAGE_SQLITE: &str = r"
+    SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload
+      FROM audit_event
+     WHERE account_id = $1 AND time >= $2 AND time < $3
+       AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6)
+       AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8)
+       AND ($9 IS NULL OR org = $9) AND ($10 IS NULL OR project = $10)
+       AND ($11 IS NULL OR payload LIKE $11 ESCAPE '\')
+       AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN'))
+       AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')
+       AND (time, sequence) < ($13, $14)
+     ORDER BY time DESC, sequence DESC LIMIT $15";
+const PAGE_POSTGRES: &str = r"
+    SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload
+      FROM audit_event
+     WHERE account_id = $1 AND time >= $2 AND time < $3
+       AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6)
+       AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8)
+       AND ($9 IS NULL OR org = $9) AND ($10 IS NULL OR project = $10)
+       AND ($11 IS NULL OR payload ILIKE $11 ESCAPE '\')
+       AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN'))
+       AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')
+       AND (time, sequence) < ($13, $14)
+     ORDER BY time DESC, sequence DESC LIMIT $15";
+const NEWER_SQLITE: &str = r"
+    SELECT count(*) FROM (SELECT 1 FROM audit_event
+     WHERE account_id = $1 AND time >= $2 AND time < $3
+       AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6)
+       AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8)
+       AND ($9 IS NULL OR org = $9) AND ($10 IS NULL OR project = $10)
+       AND ($11 IS NULL OR payload LIKE $11 ESCAPE '\')
+       AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN'))
+       AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')
+       AND sequence > $13 LIMIT $14) AS newer";
+const NEWER_POSTGRES: &str = r"
+    SELECT count(*) FROM (SELECT 1 FROM audit_event
+     WHERE account_id = $1 AND time >= $2 AND time < $3
+       AND ($4 IS NULL OR principal = $4) AND ($5 IS NULL OR action = $5) AND ($6 IS NULL OR module = $6)
+       AND ($7 IS NULL OR resource_type = $7) AND ($8 IS NULL OR resource = $8)
+       AND ($9 IS NULL OR org = $9) AND ($10 IS NULL OR project = $10)
+       AND ($11 IS NULL OR payload ILIKE $11 ESCAPE '\')
+       AND ($12 <> 'no_login' OR action NOT IN ('LOGIN', 'LOGIN2FA', 'UNSUCCESSFUL_LOGIN'))
+       AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')
+       AND sequence > $13 LIMIT $14) AS newer";
 
-macro_rules! page_by {
-    ($like:literal) => {
-        filtered!(
-            "SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload FROM audit_event",
-            $like,
-            "AND (time, sequence) < ($13, $14) ORDER BY time DESC, sequence DESC LIMIT $15"
-        )
-    };
-}
-
-macro_rules! newer_by {
-    ($like:literal) => {
-        filtered!(
-            "SELECT count(*) FROM (SELECT 1 FROM audit_event",
-            $like,
-            "AND sequence > $13 LIMIT $14) AS newer"
-        )
-    };
-}
-
-/// New events beyond this are no longer counted.
+/// Newer events are counted up to this number.
 const NEWER_AT_MOST: i64 = 1_000;
 
 /// One page of the trail by (`auditEventTime`, sequence), newest first.
 ///
 /// # Errors
-/// A parameter that is not usable; no permission.
+/// An invalid parameter; no permission.
 pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
     actor.require(Permission::ViewAudit)?;
     let (limit, like) = (filter.rows()?, pattern(filter)?);
@@ -62,12 +70,12 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         None | Some("") => (i64::MAX, i64::MAX),
         Some(cursor) => parse_cursor(cursor)?,
     };
-    // Before the rows: what is committed between the two is then told of as new, and is not missed.
+    // Read before the rows, so that events committed in between show up as new instead of being missed.
     let last_sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
         .bind(actor.account_id())
         .fetch_one(engine.database().read())
         .await?;
-    let query = sqlx::query(engine.database().dialect().pick(page_by!("LIKE"), page_by!("ILIKE")));
+    let query = sqlx::query(engine.database().dialect().pick(PAGE_SQLITE, PAGE_POSTGRES));
     let rows = bind_filter(query, actor, filter, like)
         .bind(before_time)
         .bind(before_sequence)
@@ -94,13 +102,13 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
     })
 }
 
-/// How many events that match came after a sequence; counted up to 1,000.
+/// Counts the matching events after a sequence, up to 1,000.
 ///
 /// # Errors
 /// No permission.
 pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
     actor.require(Permission::ViewAudit)?;
-    let query = sqlx::query(engine.database().dialect().pick(newer_by!("LIKE"), newer_by!("ILIKE")));
+    let query = sqlx::query(engine.database().dialect().pick(NEWER_SQLITE, NEWER_POSTGRES));
     let row = bind_filter(query, actor, filter, pattern(filter)?)
         .bind(after)
         .bind(NEWER_AT_MOST)
@@ -111,7 +119,7 @@ pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: 
 
 type Filtered = Query<'static, Any, AnyArguments>;
 
-/// What is searched for, as LIKE has it.
+/// The searched text as a pattern of LIKE; `None` without a search.
 fn pattern(filter: &EventFilter) -> Result<Option<String>> {
     Ok(filter.search_text()?.map(|text| {
         format!(
@@ -146,10 +154,10 @@ fn end(filter: &EventFilter) -> EpochMillis {
     filter.end.unwrap_or(i64::MAX)
 }
 
-/// Time and sequence, where a page ended.
+/// Parses the cursor of a page into time and sequence.
 ///
 /// # Errors
-/// When it is no cursor.
+/// [`Code::InvalidParameter`] for any other text.
 pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     let parts = cursor
         .split_once('-')
@@ -157,12 +165,12 @@ pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     parts.ok_or_else(|| {
         Error::refused(
             Code::InvalidParameter,
-            "The cursor is not one that this server answered as next.",
+            "The cursor is invalid. Use a value that this server returned as “next”.",
         )
     })
 }
 
-/// How many events match at any time, when none does in the range that was asked for; counted up to 1,000.
+/// Counts the events that match outside the requested range, up to 1,000; called when none matches inside.
 async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<i64> {
     if filter.start.is_none() && filter.end.is_none() {
         return Ok(0);

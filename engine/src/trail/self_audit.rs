@@ -1,31 +1,31 @@
-//! The audit of ourselves: every change is an audit event in the transaction that makes it.
+//! Self-audit: every change is an audit event in the transaction that makes the change.
 
 use auditstream_model::{Code, Sequence};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::append::{Appended, append};
-use super::payload::prepare;
+use super::check::prepare;
 use crate::Actor;
 use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 
-/// What was changed.
+/// A change, as its audit event describes it.
 pub(crate) struct Change<'a> {
     /// `STREAMING_DESTINATION`, `CONNECTOR`, `USER` …
     pub kind: &'static str,
-    /// The thing's identifier.
+    /// The identifier of the changed resource.
     pub identifier: &'a str,
     /// `CREATE`, `UPDATE` …
     pub action: &'static str,
-    /// Before and after, without secrets; null where there is none.
+    /// The state before, without secrets; null if there was none.
     pub old: Value,
-    /// See `old`.
+    /// The state after, without secrets; null if there is none.
     pub new: Value,
 }
 
 impl<'a> Change<'a> {
-    /// A change of one thing; values that cannot be written as JSON do not exist among ours.
+    /// A change of one resource. Every value of the engine can be written as JSON.
     pub(crate) fn of(
         kind: &'static str,
         identifier: &'a str,
@@ -44,7 +44,7 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Appends the event of a change; answers its sequence.
+/// Appends the event of a change; returns its sequence.
 pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) -> Result<Sequence> {
     let id: [u8; 16] = rand::random();
     let mut event = json!({
@@ -61,11 +61,11 @@ pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) 
         event["auditHttpRequestInfo"] = json!({"requestMethod": request.method, "clientIP": request.client_ip});
     }
     let json = serde_json::value::to_raw_value(&event)?;
-    let prepared = prepare(&json, actor.account().as_str())?.own();
+    let prepared = prepare(&json, actor.account().as_str())?.mark_as_self_recorded();
     match append(tx, actor.account_id(), &[prepared]).await? {
         Appended::Stored(outcome) => outcome
             .first_sequence
-            .ok_or_else(|| Error::refused(Code::Internal, "an event of our own was not numbered")),
-        Appended::Conflicts(_) => Err(Error::Broken("a random event id was given twice".into())),
+            .ok_or_else(|| Error::refused(Code::Internal, "the audit event of a change was not numbered")),
+        Appended::Conflicts(_) => Err(Error::Broken("two audit events got the same random id".into())),
     }
 }

@@ -1,25 +1,26 @@
-//! Groups requests into commits: one task owns the appending, so that a sync of the disk serves all who wait.
+//! Groups requests into commits: one task does all appending, so that one sync of the disk serves
+//! every request that waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
-use auditstream_model::{Code, EpochMillis, IngestOutcome, Problem};
+use auditstream_model::{Code, EpochMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
-use super::payload::Prepared;
+use super::stored_form::Prepared;
 use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
-/// Bytes of events that may wait for the writer; beyond it requests are refused with 503.
+/// Capacity of the queue in bytes of events; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
-/// A commit takes no further request once it has this many events.
+/// A commit accepts no further request once it has this many events.
 const COMMIT_EVENTS: usize = 10_000;
-/// Commits under way at once: half of the connections to PostgreSQL.
+/// Concurrent commits: half of the connections to PostgreSQL.
 const COMMITS: usize = 8;
 
 struct Request {
@@ -29,7 +30,7 @@ struct Request {
     _room: OwnedSemaphorePermit,
 }
 
-/// The way to the writer.
+/// A handle to the task that writes events.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     queue: mpsc::UnboundedSender<Request>,
@@ -38,7 +39,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task. It ends when the last handle is gone.
+    /// Starts the task. It ends when the last handle is dropped.
     pub(crate) fn start(database: Database, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let failed_at = Arc::new(AtomicI64::new(0));
@@ -50,18 +51,21 @@ impl Writer {
         }
     }
 
-    /// When the last commit failed, epoch ms; 0 when it did not.
+    /// When the last commit failed, epoch ms; 0 if it succeeded.
     pub(crate) fn failed_at(&self) -> EpochMillis {
         self.failed_at.load(Ordering::Relaxed)
     }
 
-    /// Bytes of events that wait, or are being written.
+    /// Bytes of events that wait or are being written.
     pub(crate) fn waiting_bytes(&self) -> usize {
         QUEUE_BYTES.saturating_sub(self.room.available_permits())
     }
 
-    /// Appends, and answers after the commit is on disk.
-    pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<IngestOutcome> {
+    /// Appends the events of one request; they are on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] when too much waits already, or when the commit failed.
+    pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<Appended> {
         let bytes = events
             .iter()
             .map(|event| event.payload.len())
@@ -71,7 +75,7 @@ impl Writer {
         let busy = || {
             Error::refused(
                 Code::Unavailable,
-                "More events wait to be written than there is room for. Send them again in a second.",
+                "Too many events are waiting to be written. Send them again in a second.",
             )
         };
         let room = Arc::clone(&self.room)
@@ -86,30 +90,12 @@ impl Writer {
                 _room: room,
             })
             .map_err(|_| busy())?;
-        match answered.await.map_err(|_| busy())?? {
-            Appended::Stored(outcome) => Ok(outcome),
-            Appended::Conflicts(errors) => Err(invalid_events(errors.len(), errors)),
-        }
+        answered.await.map_err(|_| busy())?
     }
 }
 
-/// The refusal of a request: the first invalid events by name, and how many there are.
-pub(crate) fn invalid_events(total: usize, mut errors: Vec<auditstream_model::FieldError>) -> Error {
-    let mut named = std::collections::BTreeSet::new();
-    errors.retain(|error| {
-        named.insert(error.index);
-        named.len() <= auditstream_model::limits::NAMED_INVALID_EVENTS
-    });
-    let detail = format!(
-        "{total} of the events cannot be taken, so none of the request was stored. Mend or remove them and send it again."
-    );
-    let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
-    problem.invalid_events = u32::try_from(total).ok();
-    Error::Refused(Box::new(problem))
-}
-
-/// Which requests wait for each other: on SQLite all, for there is one write lock and one sync serves all; on PostgreSQL
-/// those of one account, so that accounts do not delay one another.
+/// The queue of a request. SQLite has one for all accounts: there is one write lock, and one sync serves
+/// all. PostgreSQL has one per account, so that accounts do not delay one another.
 fn lane(dialect: Dialect, account_id: i64) -> i64 {
     match dialect {
         Dialect::Sqlite => 0,
@@ -117,12 +103,12 @@ fn lane(dialect: Dialect, account_id: i64) -> i64 {
     }
 }
 
-/// The requests that wait, by lane, and whose turn it is.
+/// The waiting requests by lane, and the order of the lanes.
 #[derive(Default)]
 struct Lanes {
     waiting: HashMap<i64, VecDeque<Request>>,
     under_way: HashMap<Id, i64>,
-    /// Lanes with requests and without a commit under way, the one that has waited longest first.
+    /// Lanes with requests and no commit in progress; the one that has waited longest is first.
     turns: VecDeque<i64>,
 }
 
@@ -190,7 +176,7 @@ async fn write(
     }
 }
 
-/// What is committed together: requests in the order in which they came.
+/// Takes the requests of one commit, in order of arrival.
 fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
     let mut group = Vec::new();
     let mut events = 0;
@@ -210,7 +196,7 @@ async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<
             failed_at.store(0, Ordering::Relaxed);
             metrics.committed(group.len(), began.elapsed());
             for (request, result) in group.into_iter().zip(results) {
-                // Whoever no longer waits has sent its request in vain; its events are stored all the same.
+                // Fails when the client has gone; its events are stored all the same.
                 let _ = request.answer.send(Ok(result));
             }
         }

@@ -1,0 +1,268 @@
+//! Checks events against the payload schema.
+
+use std::collections::HashSet;
+
+use auditstream_model::{EpochMillis, FieldErrors};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::compact::compact;
+use super::members::Members;
+use super::stored_form::{Prepared, open_payload};
+
+/// The last moment of the year 9999; later times have no date that readers agree on.
+const LATEST_MILLIS: EpochMillis = 253_402_300_799_999;
+const ID_CHARS: usize = 512;
+
+/// Checks one event, given as JSON, of the account named.
+///
+/// # Errors
+/// Every member that does not follow the payload schema.
+pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
+    let text = compact(json.get()).map_err(|why| FieldErrors::one("", why))?;
+    let Some(event) = Members::parse(&text) else {
+        return Err(FieldErrors::one("", "An event is a JSON object."));
+    };
+    let mut check = Check::default();
+    check.unique_keys("", &event);
+    let prepared = check.event(&event, account);
+    prepared.filter(|_| check.errors.is_empty()).ok_or(check.errors)
+}
+
+#[derive(Default)]
+struct Check {
+    errors: FieldErrors,
+}
+
+impl Check {
+    /// Checks every member. `None` if a required one is missing or has the wrong type; other errors are
+    /// only recorded.
+    fn event(&mut self, event: &Members<'_>, account: &str) -> Option<Prepared> {
+        let id = self.id(event);
+        let principal = self.principal(event);
+        let module = self.string("", event, "auditModule");
+        let resource = self.resource(event);
+        let scope = self.scope(event, account);
+        let action = self.string("", event, "auditAction");
+        self.http_request(event);
+        let time = self.time(event);
+        let metadata = match event.find("auditEventMetadata") {
+            None => Some(Members::default()),
+            Some(_) => self.object("", event, "auditEventMetadata"),
+        };
+        let (principal_type, principal) = principal?;
+        let (resource_type, resource) = resource?;
+        let (org, project) = scope?;
+        let digest = Sha256::digest(id?.as_bytes());
+        let mut id_digest = [0; 16];
+        id_digest.copy_from_slice(&digest[..16]);
+        Some(Prepared {
+            id_digest,
+            time: time?,
+            principal_type,
+            principal,
+            action: action?,
+            module: module?,
+            resource_type,
+            resource,
+            org,
+            project,
+            payload: open_payload(event, &metadata?),
+        })
+    }
+
+    fn id(&mut self, event: &Members<'_>) -> Option<String> {
+        let id = self.string("", event, "auditEventId")?;
+        if !(1..=ID_CHARS).contains(&id.chars().count()) {
+            self.errors
+                .add("auditEventId", format!("An id has 1 to {ID_CHARS} characters."));
+        }
+        Some(id)
+    }
+
+    /// Type and identifier.
+    fn principal(&mut self, event: &Members<'_>) -> Option<(String, String)> {
+        let author = self.object("", event, "auditEventAuthor")?;
+        let principal = self.object("auditEventAuthor", &author, "principal")?;
+        let path = "auditEventAuthor.principal";
+        let kind = self.string(path, &principal, "type");
+        self.optional_string(path, &principal, "email");
+        let identifier = self.string(path, &principal, "identifier");
+        kind.zip(identifier)
+    }
+
+    /// Type and identifier.
+    fn resource(&mut self, event: &Members<'_>) -> Option<(String, String)> {
+        let resource = self.object("", event, "auditResource")?;
+        let kind = self.string("auditResource", &resource, "type");
+        let identifier = self.string("auditResource", &resource, "identifier");
+        kind.zip(identifier)
+    }
+
+    /// Organisation and project.
+    fn scope(&mut self, event: &Members<'_>, account: &str) -> Option<(Option<String>, Option<String>)> {
+        let path = "auditResourceScope";
+        let scope = self.object("", event, path)?;
+        let named = self.string(path, &scope, "accountIdentifier");
+        if named.is_some_and(|named| named != account) {
+            self.errors.add(
+                "auditResourceScope.accountIdentifier",
+                format!("The account must be “{account}”, the account of the token."),
+            );
+        }
+        let org = self.optional_string(path, &scope, "orgIdentifier");
+        Some((org, self.optional_string(path, &scope, "projectIdentifier")))
+    }
+
+    fn http_request(&mut self, event: &Members<'_>) {
+        let path = "auditHttpRequestInfo";
+        if event.find(path).is_some()
+            && let Some(request) = self.object("", event, path)
+        {
+            self.string(path, &request, "requestMethod");
+            self.string(path, &request, "clientIP");
+        }
+    }
+
+    fn time(&mut self, event: &Members<'_>) -> Option<EpochMillis> {
+        let text = self.string("", event, "auditEventTime")?;
+        let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+        let millis = text.parse().ok().filter(|_| is_decimal);
+        let millis = millis.filter(|millis| (0..=LATEST_MILLIS).contains(millis));
+        if millis.is_none() {
+            self.errors.add(
+                "auditEventTime",
+                "The time must be a string of decimal milliseconds since 1970, such as \"1688989356000\".",
+            );
+        }
+        millis
+    }
+
+    fn unique_keys(&mut self, path: &str, object: &Members<'_>) {
+        let mut seen = HashSet::new();
+        for (key, _) in &object.0 {
+            if !seen.insert(key.as_ref()) {
+                self.errors.add(join(path, key), "Duplicate key.");
+            }
+        }
+    }
+
+    fn object<'a>(&mut self, path: &str, parent: &Members<'a>, key: &str) -> Option<Members<'a>> {
+        let Some(value) = parent.find(key) else {
+            self.errors.add(join(path, key), "This member is required.");
+            return None;
+        };
+        let object = Members::parse(value.get());
+        match &object {
+            Some(object) => self.unique_keys(&join(path, key), object),
+            None => self.errors.add(join(path, key), "This must be an object."),
+        }
+        object
+    }
+
+    fn string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
+        if parent.find(key).is_none() {
+            self.errors.add(join(path, key), "This member is required.");
+        }
+        self.optional_string(path, parent, key)
+    }
+
+    fn optional_string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
+        let text = serde_json::from_str::<String>(parent.find(key)?.get()).ok();
+        if text.is_none() {
+            self.errors.add(join(path, key), "This must be a string.");
+        }
+        text
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trail::stored_form::close;
+
+    fn event(with: &str) -> String {
+        format!(
+            r#"{{ "auditEventId":"e1", "auditEventAuthor":{{"principal":{{"type":"USER","identifier":"ann"}}}}, "auditModule":"CD",
+            "auditResource":{{"type":"PIPELINE","identifier":"p"}}, "auditResourceScope":{{"accountIdentifier":"default"}},
+            "auditAction":"CREATE", "auditEventTime":"1688989356000"{with} }}"#
+        )
+    }
+
+    fn check(json: &str) -> Result<Prepared, FieldErrors> {
+        prepare(serde_json::from_str(json).expect("valid JSON"), "default")
+    }
+
+    fn streamed(json: &str) -> String {
+        let mut out = String::new();
+        close(&mut out, &check(json).unwrap().payload, 7, Some("1-9"));
+        out
+    }
+
+    #[test]
+    fn a_streamed_event_is_the_sent_one_with_sequence_and_batch() {
+        let sent = event(
+            r#", "auditEventMetadata": {"batchId":"old","n":12345678901234567890.10,"sequence":1}, "later": [1, "a b"]"#,
+        );
+        let out = streamed(&sent);
+        assert!(
+            out.ends_with(r#""auditEventMetadata":{"n":12345678901234567890.10,"sequence":7,"batchId":"1-9"}}"#),
+            "{out}"
+        );
+        assert!(out.contains(r#""later":[1,"a b"]"#));
+        assert!(streamed(&event("")).ends_with(r#""auditEventMetadata":{"sequence":7,"batchId":"1-9"}}"#));
+    }
+
+    #[test]
+    fn every_invalid_member_is_named() {
+        let errors = check(
+            r#"{"auditEventId":7,"auditEventAuthor":{"principal":{"type":"USER"}},"auditModule":"","auditModule":""}"#,
+        )
+        .unwrap_err();
+        for field in [
+            "auditEventId",
+            "auditEventAuthor.principal.identifier",
+            "auditModule",
+            "auditResource",
+            "auditAction",
+            "auditEventTime",
+        ] {
+            assert!(errors.of(field).is_some(), "{field}: {errors:?}");
+        }
+        let other_account = event("").replace("\"default\"", "\"other\"");
+        assert!(
+            check(&other_account)
+                .unwrap_err()
+                .of("auditResourceScope.accountIdentifier")
+                .is_some()
+        );
+        for time in ["-1", "+5", "1.5", "", "99999999999999999", "1e3"] {
+            assert!(check(&event("").replace("1688989356000", time)).is_err(), "{time}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_refused_and_escapes_are_kept() {
+        for bad in [r"\u0000", r"\ud800", r"\ud800x", r"\udc00", r"\ud800\ud800"] {
+            assert!(check(&event(&format!(r#","x":"{bad}""#))).is_err(), "{bad}");
+        }
+        for good in [r"\\u0000", r"\ud83d\ude00", r"\u0001", r"a \t b", r#"\" "#] {
+            assert!(streamed(&event(&format!(r#","x":"{good}""#))).contains(good), "{good}");
+        }
+        let deep = format!(r#","x":{}{}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(
+            check(&event(&deep))
+                .unwrap_err()
+                .of("")
+                .is_some_and(|why| why.contains("deeper"))
+        );
+    }
+}

@@ -1,16 +1,18 @@
-//! The database: a SQLite file, or PostgreSQL. One SQL text serves both wherever it can; where it cannot, the two stand
-//! side by side and [`Dialect::pick`] chooses.
+//! The database: a SQLite file, or PostgreSQL. One SQL text serves both wherever it is portable; otherwise
+//! the two texts are next to each other and [`Dialect::pick`] chooses.
 //!
 //! |  | SQLite | PostgreSQL |
 //! | --- | --- | --- |
 //! | durable | WAL, synced at every commit | `synchronous_commit = on` |
-//! | who writes | one connection, which holds the one write lock from the start of a transaction | any; rows are locked |
-//! | isolation | serializable | read committed: what a decision rests on is locked when it is read |
+//! | writes | one connection, which takes the one write lock at the start of a transaction | any connection; rows are locked |
+//! | isolation | serializable | read committed: rows that a decision depends on are locked when read |
 //!
-//! A transaction takes its locks in one order: other rows first, the account's row last (it is taken by
-//! [`append`](crate::trail)), so that two of them never wait for each other.
+//! Transactions lock rows in one order, other rows first and the account's row last (in
+//! [`append`](crate::trail)), so that two of them never deadlock.
 
 pub(crate) mod column;
+pub(crate) mod errors;
+mod migrate;
 mod transaction;
 mod url;
 
@@ -20,21 +22,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
 
 use crate::error::{Error, Result};
 pub(crate) use column::Json;
+use migrate::migrate;
 pub use transaction::WriteTx;
 pub(crate) use transaction::retried;
 pub use url::{DatabaseUrl, PostgresUrl};
 
-/// What the database may take.
+/// Limits on the use of the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a write waits for another one: of a command beside the server, or of another replica.
+    /// How long a write waits for another one, by a command or by another server.
     pub busy: Duration,
-    /// Pages of the SQLite file, of 4 KiB; beyond it the database is as full as one whose disk is.
+    /// The largest size of the SQLite file, in pages of 4 KiB; beyond it the disk counts as full.
     pub sqlite_pages: Option<u32>,
 }
 
@@ -48,7 +50,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a connection is told when it is made: `setup`, and these. Only numbers of ours go into the text.
+    /// The statements run on each new connection. Interpolates only our own numbers, never input.
     fn setup(&self, dialect: Dialect, setup: &str) -> String {
         let busy = self.busy.as_millis();
         match dialect {
@@ -63,11 +65,8 @@ impl Limits {
     }
 }
 
-/// Connections of one server to PostgreSQL.
+/// The size of one server's pool of PostgreSQL connections.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// Texts of every migration, part of the binary. The two folders are twins: same numbers, same names, same order.
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// Registers the drivers of both databases with sqlx; only the first call has an effect.
 fn install_drivers() {
@@ -87,7 +86,7 @@ const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 
-/// Which of the two databases.
+/// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// SQLite.
@@ -97,7 +96,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The text for this database.
+    /// Returns the text for this database.
     pub(crate) fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Self::Sqlite => sqlite,
@@ -112,15 +111,15 @@ pub struct Database {
     dialect: Dialect,
     writers: AnyPool,
     readers: AnyPool,
-    /// Of the heartbeat alone, so that a busy server does not look like a dead one.
+    /// Only for the heartbeat, so that a busy server does not look like a dead one.
     pulse: AnyPool,
 }
 
 impl Database {
-    /// Opens the database, a SQLite file being made when it is not there, and brings its tables up to date.
+    /// Opens the database and brings its tables up to date. A missing SQLite file is created.
     ///
     /// # Errors
-    /// [`Error::Opening`] with what is wrong: not there, not a database, not ours, made by a newer version.
+    /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
@@ -131,7 +130,7 @@ impl Database {
                 make_private(file).map_err(|error| refuse(error.to_string()))?;
                 let writers = pool(&readwrite, 1, limits, Dialect::Sqlite, SQLITE_WRITER);
                 let writers = writers.await.map_err(|error| refuse(error.to_string()))?;
-                migrate(&SQLITE_MIGRATIONS, &writers).await.map_err(refuse)?;
+                migrate(Dialect::Sqlite, &writers).await.map_err(refuse)?;
                 let readers = pool(&readonly, 4, limits, Dialect::Sqlite, SQLITE_READER);
                 Self {
                     dialect: Dialect::Sqlite,
@@ -143,7 +142,7 @@ impl Database {
             DatabaseUrl::Postgres(url) => {
                 let all = pool(url.secret(), POSTGRES_CONNECTIONS, limits, Dialect::Postgres, POSTGRES);
                 let all = all.await.map_err(|error| refuse(error.to_string()))?;
-                migrate(&POSTGRES_MIGRATIONS, &all).await.map_err(refuse)?;
+                migrate(Dialect::Postgres, &all).await.map_err(refuse)?;
                 let pulse = pool(url.secret(), 1, limits, Dialect::Postgres, POSTGRES);
                 Self {
                     dialect: Dialect::Postgres,
@@ -156,19 +155,19 @@ impl Database {
         Ok(opened)
     }
 
-    /// Which database it is.
+    /// Returns which of the two databases this is.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The connections that read. Each statement sees what was committed before it began.
+    /// The connections for reading. Each statement sees everything committed before it began.
     #[must_use]
     pub fn read(&self) -> &AnyPool {
         &self.readers
     }
 
-    /// The connection of the heartbeat.
+    /// The connection for the heartbeat.
     pub(crate) fn pulse(&self) -> &AnyPool {
         &self.pulse
     }
@@ -181,8 +180,8 @@ impl Database {
     }
 }
 
-/// Makes the file of a new database for its owner alone; SQLite gives those beside it the same mode. One that is there stays
-/// as it is.
+/// Creates the file of a new database, readable by its owner only; SQLite gives the -wal and -shm files
+/// the same mode. An existing file is left as it is.
 fn make_private(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -194,7 +193,8 @@ fn make_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Connects once, for a fault to be told at once and by its own words, and then makes the pool.
+/// Connects once first, so that a failure surfaces immediately with its original message, then builds the
+/// pool.
 async fn pool(
     url: &str,
     connections: u32,
@@ -221,17 +221,7 @@ async fn pool(
     options.connect(url).await
 }
 
-async fn migrate(migrations: &Migrator, pool: &AnyPool) -> Result<(), String> {
-    migrations.run(pool).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => format!(
-            "it was made by a newer version of Auditstream (migration {version}); run that version or a newer one"
-        ),
-        MigrateError::VersionMismatch(version) => format!("its migration {version} is not the one of this version"),
-        other => other.to_string(),
-    })
-}
-
-/// Now, in epoch ms.
+/// The current time, epoch ms.
 #[must_use]
 pub fn now() -> EpochMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sqlx::{Any, AnyConnection, Transaction};
 
+use super::errors::is_lost_race;
 use super::{Database, Dialect};
-use crate::error::{Error, Result, is_lost_race};
+use crate::error::{Error, Result};
 use crate::failpoint;
 
 /// How often a transaction is attempted, at most.

@@ -2,7 +2,6 @@
 //! from the database when it is asked for. No secret and no person's address is in it.
 
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,14 +26,6 @@ const SECONDS: [f64; 13] = [
 const GROUP: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0];
 
 const META: Metadata<'static> = Metadata::new("auditstream", Level::INFO, None);
-
-/// Errors of the database that this process has met.
-static DATABASE_ERRORS: AtomicU64 = AtomicU64::new(0);
-
-/// Counts an error of the database.
-pub(crate) fn database_error() {
-    DATABASE_ERRORS.fetch_add(1, Ordering::Relaxed);
-}
 
 /// What was read of the destinations, and when.
 type Known = (Instant, Arc<str>);
@@ -212,7 +203,7 @@ pub async fn render(engine: &Engine) -> String {
             "# HELP {name} {what}\n# TYPE {name} {kind}\n{name}{labels} {value}\n"
         );
     };
-    let errors = DATABASE_ERRORS.load(Ordering::Relaxed);
+    let errors = crate::database::errors::counted();
     one(
         "auditstream_database_errors_total",
         "counter",

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use auditstream_engine::Engine;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_model::{Code, IngestOutcome, Problem, Status};
 use serde_json::{Value, json};
@@ -12,7 +13,10 @@ use crate::support::{House, On, dense, events};
 use crate::{on, on_both};
 use auditstream_testkit::s3::{BUCKET, Store};
 
-on_both![a_locked_database_is_reported_and_work_resumes_afterwards,];
+on_both![
+    a_locked_database_is_reported_and_work_resumes_afterwards,
+    a_database_of_a_development_version_is_refused_with_the_way_out,
+];
 on!(
     sqlite_file,
     Sqlite,
@@ -133,4 +137,23 @@ async fn lost_connections_are_opened_again(house: House) {
     house.streamed().await;
     assert!(delivered(&store, "event") >= acknowledged && delivered(&store, "after") == 5);
     assert!(dense(&store.sequences(BUCKET)));
+}
+
+async fn a_database_of_a_development_version_is_refused_with_the_way_out(mut house: House) {
+    house.stop().await;
+    house
+        .sql(match house.on {
+            On::Sqlite => "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1",
+            On::Postgres => "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1",
+        })
+        .await;
+    let refusal = Engine::open(house.config.clone()).await.unwrap_err().to_string();
+    for part in [
+        "development version from before the first release",
+        "another shape",
+        "export them",
+        "For the demo, remove data/demo.",
+    ] {
+        assert!(refusal.contains(part), "{refusal}");
+    }
 }

@@ -1,0 +1,47 @@
+//! Migrations, part of the binary. The two folders are twins: same numbers, same names, same order.
+
+use sqlx::AnyPool;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use super::Dialect;
+
+static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// The migration that was rewritten before the first release.
+const FIRST: i64 = 1;
+
+/// Brings the tables up to date.
+///
+/// # Errors
+/// Why the database cannot be used, and what to do.
+pub(super) async fn migrate(dialect: Dialect, pool: &AnyPool) -> Result<(), String> {
+    let migrations = match dialect {
+        Dialect::Sqlite => &SQLITE,
+        Dialect::Postgres => &POSTGRES,
+    };
+    migrations.run(pool).await.map_err(|error| explain(dialect, &error))
+}
+
+fn explain(dialect: Dialect, error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => format!(
+            "it was created by a newer version of Auditstream (migration {version}); run that version or a newer one"
+        ),
+        MigrateError::VersionMismatch(FIRST) => {
+            let remove = match dialect {
+                Dialect::Sqlite => "remove the file, with its -wal and -shm files",
+                Dialect::Postgres => "drop the database and create an empty one",
+            };
+            format!(
+                "it was created by a development version from before the first release, whose tables had another \
+                 shape. If you need its events, export them with the version that created it. Then {remove} and start \
+                 again. For the demo, remove data/demo."
+            )
+        }
+        MigrateError::VersionMismatch(version) => {
+            format!("its migration {version} differs from the one in this version of Auditstream")
+        }
+        other => other.to_string(),
+    }
+}

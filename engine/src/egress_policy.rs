@@ -1,10 +1,10 @@
-//! Where addresses that people type may lead: the endpoints of connectors and the webhook's. This server stands where they do
-//! not, and must not be their way to what is kept for hosts alone: link-local addresses and the clouds' metadata, which hand
-//! out the host's own credentials.
+//! The addresses that a server may connect to on behalf of a user: endpoints of connectors and the
+//! webhook. The server is in a network that users are not in, and must not give them access to link-local
+//! addresses and the clouds' metadata services, which return the host's own credentials.
 //!
-//! What is typed is checked when it is saved, and what it leads to each time that a connection is made, in the very
-//! resolver that the connection uses: a name may get another address at any time. What this server itself asks (its
-//! identity, AWS's own addresses) is not checked.
+//! A literal address is checked when it is saved. Names are checked on each connection, in the resolver
+//! that the connection uses, because a name can resolve to another address at any time. The server's own
+//! requests (its identity, AWS's public endpoints) are not checked.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
-/// Which addresses may be reached.
+/// The policy of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EgressPolicy {
-    /// Whether private ones may: this host, its networks and those behind a carrier's NAT.
+    /// Whether private addresses are permitted: this host, its networks and carrier-grade NAT.
     pub private: bool,
 }
 
@@ -25,7 +25,7 @@ impl Default for EgressPolicy {
     }
 }
 
-/// An address that is not spoken to.
+/// The error for an address that the policy forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressNotAllowed {
     ip: IpAddr,
@@ -36,7 +36,7 @@ pub(crate) struct AddressNotAllowed {
 enum Kind {
     Public,
     Private,
-    /// Link-local, metadata, multicast, reserved, none at all.
+    /// Link-local, metadata, multicast, reserved or unspecified.
     Never,
 }
 
@@ -46,11 +46,12 @@ impl fmt::Display for AddressNotAllowed {
         match self.why {
             Kind::Private => write!(
                 f,
-                "{ip} is a private address, which this server is set not to speak to (AUDITSTREAM_ENDPOINTS_PRIVATE)."
+                "{ip} is a private address, and this server is configured not to connect to private addresses \
+                 (AUDITSTREAM_ENDPOINTS_PRIVATE)."
             ),
             _ => write!(
                 f,
-                "{ip} is a link-local, metadata or reserved address, to which nothing is sent."
+                "{ip} is a link-local, metadata or reserved address. This server never connects to those."
             ),
         }
     }
@@ -59,8 +60,10 @@ impl fmt::Display for AddressNotAllowed {
 impl std::error::Error for AddressNotAllowed {}
 
 impl EgressPolicy {
+    /// Checks an address.
+    ///
     /// # Errors
-    /// The address is not to be spoken to.
+    /// The policy forbids it.
     pub(crate) fn check(self, ip: IpAddr) -> Result<(), AddressNotAllowed> {
         match kind(ip) {
             Kind::Never => Err(AddressNotAllowed { ip, why: Kind::Never }),
@@ -69,15 +72,16 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks an URL that has an address in it. What a name leads to is known when it is resolved.
+    /// Checks the address in a URL. A URL with a name passes: names are checked when resolved.
     ///
     /// # Errors
-    /// The address is not to be spoken to.
+    /// The policy forbids the address.
     pub(crate) fn check_url(self, url: &Uri) -> Result<(), AddressNotAllowed> {
         literal(url).map_or(Ok(()), |ip| self.check(ip))
     }
 
-    /// Where a name leads. One address that is out of reach refuses the name: whoever answers for it means no good.
+    /// Resolves a name. A single forbidden address rejects the whole name: a DNS answer that mixes them
+    /// is an attack.
     ///
     /// # Errors
     /// The system's resolver does not know the name; [`AddressNotAllowed`].
@@ -92,18 +96,18 @@ impl EgressPolicy {
     }
 }
 
-/// Why a name leads nowhere.
+/// Why a name cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unresolved {
-    /// The system's resolver has no answer.
+    /// The system's resolver does not know it.
     #[error(transparent)]
     Unknown(io::Error),
-    /// Its answer is not to be spoken to.
+    /// The policy forbids one of its addresses.
     #[error(transparent)]
     AddressNotAllowed(AddressNotAllowed),
 }
 
-/// The refusal at the bottom of a failed call.
+/// Finds the policy's refusal in the source chain of a failed call.
 pub(crate) fn address_not_allowed(error: &(dyn std::error::Error + 'static)) -> Option<AddressNotAllowed> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
@@ -118,7 +122,7 @@ pub(crate) fn address_not_allowed(error: &(dyn std::error::Error + 'static)) -> 
     None
 }
 
-/// The address in an URL that has no name in it.
+/// The address in a URL; `None` if it has a name.
 fn literal(url: &Uri) -> Option<IpAddr> {
     url.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
@@ -127,8 +131,8 @@ fn kind(ip: IpAddr) -> Kind {
     match ip {
         IpAddr::V4(ip) => kind_v4(ip),
         IpAddr::V6(ip) if ip.is_loopback() => Kind::Private,
-        IpAddr::V6(ip) => match carried(ip) {
-            Some(carried) => kind_v4(carried),
+        IpAddr::V6(ip) => match embedded_ipv4(ip) {
+            Some(embedded) => kind_v4(embedded),
             None => kind_v6(ip),
         },
     }
@@ -136,11 +140,11 @@ fn kind(ip: IpAddr) -> Kind {
 
 fn kind_v4(ip: Ipv4Addr) -> Kind {
     match ip.octets() {
-        // Azure's, Oracle's and Alibaba's metadata are not link-local.
+        // The metadata services of Azure, Oracle and Alibaba are not link-local.
         [168, 63, 129, 16] | [192, 0, 0, 192] | [100, 100, 100, 200] => Kind::Never,
         [0 | 224..=255, ..] | [169, 254, ..] => Kind::Never,
         [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] => Kind::Private,
-        // Carriers' NAT; protocols' own; networks for measurements.
+        // Carrier-grade NAT; protocol assignments; benchmarking.
         [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18..=19, ..] => Kind::Private,
         _ => Kind::Public,
     }
@@ -148,7 +152,7 @@ fn kind_v4(ip: Ipv4Addr) -> Kind {
 
 fn kind_v6(ip: Ipv6Addr) -> Kind {
     match ip.segments() {
-        // AWS's own block in the private ones, and Google's address.
+        // The metadata services of AWS and Google are among the private addresses.
         [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] => Kind::Never,
         [0xfe80..=0xfebf, ..] | [0xff00..=0xffff, ..] => Kind::Never,
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Kind::Private,
@@ -156,8 +160,8 @@ fn kind_v6(ip: Ipv6Addr) -> Kind {
     }
 }
 
-/// The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64, 6to4, Teredo.
-fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address embedded in an IPv6 one: mapped, compatible, NAT64, 6to4, Teredo.
+fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         Ipv4Addr::new(a, b, c, d)
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_to_such_an_address_is_refused() {
+    async fn a_name_that_resolves_to_such_an_address_is_refused() {
         // Resolvers read this as the numbers of 169.254.169.254, and no URL parser does.
         let error = OPEN.resolve("169.254.43518").await.unwrap_err();
         assert!(

@@ -1,10 +1,10 @@
-//! Search, order and page of lists of which an account has a handful: all rows are read, and one page is kept.
+//! Search, order and pages of short lists: all rows are read, and one page is returned.
 
 use std::cmp::Ordering;
 
 use auditstream_model::{ListQuery, Listing, Order, Sort};
 
-/// What the rows of a list are searched and sorted by.
+/// A row of a list, with the columns for search and order.
 pub(crate) trait Listed {
     fn identifier(&self) -> &str;
     fn name(&self) -> &str;
@@ -12,8 +12,8 @@ pub(crate) trait Listed {
     fn updated(&self) -> i64;
 }
 
-/// The page that a checked query asks for. Rows alike in what they are sorted by come by identifier, so that no page repeats
-/// or leaves out one of another.
+/// Returns the requested page. Rows that are equal in the sorted column are ordered by identifier, so
+/// that no row is on two pages or on none.
 pub(crate) fn page<R: Listed>(mut rows: Vec<R>, query: &ListQuery) -> Listing<R> {
     let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
     rows.retain(|row| row.name().to_lowercase().contains(&term) || row.identifier().to_lowercase().contains(&term));

@@ -1,7 +1,8 @@
-//! Changes on condition that the thing is still what the caller read (RFC 9110, sections 8.8.3 and 13.1.1).
+//! Changes on condition that a resource is still as the caller read it (RFC 9110, sections 8.8.3 and
+//! 13.1.1).
 //!
-//! The condition is checked in the transaction that makes the change, when the thing's row is held: of two changes with the
-//! same condition one finds the other's.
+//! The condition is checked in the transaction that makes the change, after the row is locked: of two
+//! changes with the same condition only one succeeds.
 
 use auditstream_model::{Code, EpochMillis};
 use serde::Serialize;
@@ -10,11 +11,13 @@ use sha2::{Digest, Sha256};
 use crate::database::now;
 use crate::error::{Error, Result};
 
-/// What a representation is known by: another one for each that differs. 32 hexadecimal digits.
+/// The version of a representation, different for different content: 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(String);
 
 impl Version {
+    /// Computes the version of a representation.
+    ///
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn of(representation: &impl Serialize) -> Result<Self> {
@@ -29,23 +32,23 @@ impl Version {
     }
 }
 
-/// What a change is made on condition of.
+/// The condition of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing: the last change wins.
+    /// No condition: the last change wins.
     #[default]
     None,
-    /// The thing is there.
+    /// The resource exists.
     Exists,
-    /// The thing is one of these versions.
+    /// The resource has one of these versions.
     OneOf(Vec<String>),
 }
 
 impl Precondition {
-    /// Checks what is there now.
+    /// Checks the current representation; `None` if the resource does not exist.
     ///
     /// # Errors
-    /// [`Code::PreconditionFailed`] when it is not what the caller named.
+    /// [`Code::PreconditionFailed`] when the condition is not met.
     pub fn check(&self, current: Option<&impl Serialize>) -> Result<()> {
         let met = match (self, current) {
             (Self::None, _) | (Self::Exists, Some(_)) => true,
@@ -60,13 +63,14 @@ impl Precondition {
         }
         Err(Error::refused(
             Code::PreconditionFailed,
-            "It is not what If-Match names: somebody changed it meanwhile. Read it again, make the change to what is there \
-             now, and send the ETag that came with it.",
+            "The resource no longer matches If-Match: it has been changed since you read it. Read it again, repeat \
+             your change and send the new ETag.",
         ))
     }
 }
 
-/// When a change is made, epoch ms: never when the one before was, so that no two representations are the same.
+/// The time of a change, epoch ms, always later than the previous change, so that no two
+/// representations are the same.
 pub(crate) fn changed_after(before: EpochMillis) -> EpochMillis {
     now().max(before.saturating_add(1))
 }
@@ -76,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_is_met_by_what_it_names_alone() {
+    fn a_condition_is_met_only_by_the_versions_that_it_names() {
         let thing = serde_json::json!({"name": "a"});
         let version = Version::of(&thing).unwrap().as_str().to_owned();
         for (condition, of_thing, of_nothing) in [

@@ -21,8 +21,8 @@ pub(crate) enum Appended {
     Conflicts(Vec<FieldError>),
 }
 
-/// Appends events to an account's trail. Locks the account's row first, so that the lock orders commits,
-/// then looks up the ids and numbers only the new ones.
+/// Appends events to an account's trail. Locks the account's row first, so that the lock orders
+/// commits, then looks up the ids and numbers only the new ones.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
     // On SQLite the transaction has the write lock from its start.
     let take = tx.dialect().pick(
@@ -73,8 +73,8 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     }))
 }
 
-/// `rows` groups of `columns` placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite is much
-/// faster with `?`, and does not accept both.
+/// `rows` groups of `columns` placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite is
+/// much faster with `?`, and does not accept both.
 fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
     let group = |row: usize| {
         let one = |column| match dialect {

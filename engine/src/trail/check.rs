@@ -18,7 +18,7 @@ const ID_CHARS: usize = 512;
 ///
 /// # Errors
 /// Every member that does not follow the payload schema.
-pub fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
+pub(super) fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
     let text = compact(json.get()).map_err(|why| FieldErrors::one("", why))?;
     let Some(event) = Members::parse(&text) else {
         return Err(FieldErrors::one("", "An event is a JSON object."));

@@ -9,8 +9,8 @@ use super::stored_form::close;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-// [`bind_filter`] gives the parameters $1 to $12 of these statements. The two databases differ in one word:
-// SQLite's LIKE ignores the case of ASCII letters, as PostgreSQL's ILIKE does.
+// [`bind_filter`] binds $1 to $12 of these statements. They differ in one operator: SQLite's LIKE
+// ignores the case of ASCII letters, as PostgreSQL's ILIKE does.
 const PAGE_SQLITE: &str = r"
     SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload
       FROM audit_event
@@ -70,7 +70,7 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
         None | Some("") => (i64::MAX, i64::MAX),
         Some(cursor) => parse_cursor(cursor)?,
     };
-    // Read before the rows, so that events committed in between show up as new instead of being missed.
+    // Read before the rows, so that events committed in between show up as new.
     let last_sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
         .bind(actor.account_id())
         .fetch_one(engine.database().read())
@@ -170,7 +170,7 @@ pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     })
 }
 
-/// Counts the events that match outside the requested range, up to 1,000; called when none matches inside.
+/// Counts the events that match outside the requested range, up to 1,000.
 async fn outside(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<i64> {
     if filter.start.is_none() && filter.end.is_none() {
         return Ok(0);

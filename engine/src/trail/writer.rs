@@ -94,8 +94,8 @@ impl Writer {
     }
 }
 
-/// The queue of a request. SQLite has one for all accounts: there is one write lock, and one sync serves
-/// all. PostgreSQL has one per account, so that accounts do not delay one another.
+/// The queue of a request. SQLite has one for all accounts: there is one write lock, and one sync
+/// serves all. PostgreSQL has one per account, so that accounts do not delay one another.
 fn lane(dialect: Dialect, account_id: i64) -> i64 {
     match dialect {
         Dialect::Sqlite => 0,

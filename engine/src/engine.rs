@@ -7,14 +7,13 @@ use std::time::Duration;
 use auditstream_model::Code;
 use tokio::sync::Notify;
 
-use crate::alerts::{self, Client, Pacing};
+use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
 use crate::database::{Database, DatabaseUrl, Limits, now};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::retention::{self, Counted, Retention};
-use crate::streaming::{MemoryBudget, schedule};
+use crate::retention::{Counted, Retention};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -48,7 +47,6 @@ struct Shared {
     database: Database,
     vault: Vault,
     writer: Writer,
-    budget: MemoryBudget,
     aws: Aws,
     egress_policy: EgressPolicy,
     /// Somebody asked for a run.
@@ -84,7 +82,6 @@ impl Engine {
         let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(database.clone(), metrics.clone()),
-            budget: MemoryBudget::default(),
             aws: Aws::new(config.aws, config.egress_policy),
             egress_policy: config.egress_policy,
             wake: Notify::new(),
@@ -98,17 +95,6 @@ impl Engine {
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
         })))
-    }
-
-    /// Starts what runs by itself: the scheduler, what removes old events and what tells the webhooks. All share the work
-    /// with those of other servers on the same database.
-    #[must_use]
-    pub fn start(&self) -> Background {
-        Background {
-            scheduler: schedule::start(self.clone()),
-            keeper: retention::start(self.clone()),
-            messenger: alerts::start(self.clone()),
-        }
     }
 
     /// Whether audit log streaming is enabled on this server.
@@ -176,10 +162,6 @@ impl Engine {
         self.0.egress_policy
     }
 
-    pub(crate) fn budget(&self) -> &MemoryBudget {
-        &self.0.budget
-    }
-
     pub(crate) fn retention(&self) -> &Retention {
         &self.0.retention
     }
@@ -213,22 +195,5 @@ impl Engine {
     /// Until somebody calls [`wake`](Self::wake).
     pub(crate) async fn woken(&self) {
         self.0.wake.notified().await;
-    }
-}
-
-/// What runs by itself, while it does.
-#[derive(Debug)]
-pub struct Background {
-    scheduler: schedule::Scheduler,
-    keeper: retention::Keeper,
-    messenger: alerts::WebhookTask,
-}
-
-impl Background {
-    /// Starts no further PUT, and returns when those in flight are done.
-    pub async fn stop(self) {
-        self.scheduler.stop().await;
-        self.keeper.stop().await;
-        self.messenger.stop().await;
     }
 }

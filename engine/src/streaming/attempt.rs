@@ -11,7 +11,7 @@ use super::content::{Content, working_bytes};
 use super::encode;
 use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
-use super::limits::MemoryGrant;
+use super::limits::{MemoryBudget, MemoryGrant};
 use super::reconcile::{self, Delivered, Upload};
 use crate::Engine;
 use crate::aws::object::{Bucket, checksum};
@@ -32,6 +32,7 @@ pub(super) enum AttemptOutcome {
 /// Attempts to deliver a batch. Its memory is free again when this returns.
 pub(super) async fn attempt(
     engine: &Engine,
+    memory: &MemoryBudget,
     row: &DestinationRow,
     batch: &OpenBatch,
     profile: &AwsProfile,
@@ -42,7 +43,7 @@ pub(super) async fn attempt(
         Ok(s3) => s3,
         Err(failure) => return Ok(AttemptOutcome::Failed(failure.into())),
     };
-    let object = Object::build(engine, row, batch).await?;
+    let object = Object::build(engine, memory, row, batch).await?;
     let upload = Upload {
         spec,
         key: format!("{}{}", spec.prefix.as_str(), batch.key),
@@ -70,9 +71,9 @@ struct Object {
 }
 
 impl Object {
-    async fn build(engine: &Engine, row: &DestinationRow, batch: &OpenBatch) -> Result<Self> {
+    async fn build(engine: &Engine, memory: &MemoryBudget, row: &DestinationRow, batch: &OpenBatch) -> Result<Self> {
         let bytes = working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
-        let mut grant = engine.budget().acquire(bytes, row.failure.is_some()).await?;
+        let mut grant = memory.acquire(bytes, row.failure.is_some()).await?;
         let (format, compression) = (*batch.format.get()?, *batch.compression.get()?);
         let (after, last) = (batch.first_sequence - 1, batch.last_sequence);
         let content = Content::build(engine, row.account_id, after, last, format).await?;

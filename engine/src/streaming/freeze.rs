@@ -5,6 +5,7 @@ use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use sqlx::FromRow;
 
 use super::content::{CLOSING_BYTES, Content, working_bytes};
+use super::limits::MemoryBudget;
 use crate::Engine;
 use crate::database::{Json, WriteTx, column, now};
 use crate::destinations::object_key::ObjectKey;
@@ -56,13 +57,16 @@ pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<O
 ///
 /// # Errors
 /// [`Error::Broken`](crate::Error::Broken) if an event is missing.
-pub(super) async fn freeze(engine: &Engine, row: &DestinationRow, cursor: Sequence, up_to: Sequence) -> Result<bool> {
+pub(super) async fn freeze(
+    engine: &Engine,
+    memory: &MemoryBudget,
+    row: &DestinationRow,
+    cursor: Sequence,
+    up_to: Sequence,
+) -> Result<bool> {
     let waiting = usize::try_from(up_to - cursor).unwrap_or(0);
     let most = waiting.saturating_mul(EVENT_BYTES + CLOSING_BYTES).min(BATCH_BYTES);
-    let grant = engine
-        .budget()
-        .acquire(working_bytes(most), row.failure.is_some())
-        .await?;
+    let grant = memory.acquire(working_bytes(most), row.failure.is_some()).await?;
     let format = row.spec.get()?.format;
     let content = Content::build(engine, row.account_id, cursor, up_to, format).await?;
     let frozen = Frozen {

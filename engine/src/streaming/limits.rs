@@ -52,7 +52,7 @@ impl FairSemaphore {
 
 /// The bytes that all runs of this server may have in memory at once.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryBudget(FairSemaphore);
+pub(super) struct MemoryBudget(FairSemaphore);
 
 impl Default for MemoryBudget {
     fn default() -> Self {
@@ -88,22 +88,28 @@ impl MemoryGrant {
     }
 }
 
-/// The slots for the runs of this server.
+/// The slots for the runs of this server, and the memory that these runs share.
 #[derive(Clone, Debug)]
-pub(super) struct RunSlots(FairSemaphore);
+pub(super) struct RunSlots {
+    slots: FairSemaphore,
+    memory: MemoryBudget,
+}
 
 impl Default for RunSlots {
     fn default() -> Self {
-        Self(FairSemaphore::new(STREAMING_RUNS))
+        Self {
+            slots: FairSemaphore::new(STREAMING_RUNS),
+            memory: MemoryBudget::default(),
+        }
     }
 }
 
 impl RunSlots {
     /// Returns a slot, if one is free.
     pub(super) fn try_acquire(&self, failing: bool) -> Option<RunSlot> {
-        let permits = self.0.try_acquire(failing)?;
+        let permits = self.slots.try_acquire(failing)?;
         Some(RunSlot {
-            slots: self.clone(),
+            limits: self.clone(),
             permits,
         })
     }
@@ -112,17 +118,22 @@ impl RunSlots {
 /// The slot of a run; free again when dropped.
 #[derive(Debug)]
 pub(super) struct RunSlot {
-    slots: RunSlots,
+    limits: RunSlots,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl RunSlot {
+    /// The memory that the runs of this server share.
+    pub(super) fn memory(&self) -> &MemoryBudget {
+        &self.limits.memory
+    }
+
     /// Frees the slot while `wait` lasts, and then waits for one of the slots that failing
     /// destinations can have.
     pub(super) async fn lend(&mut self, wait: impl Future<Output = ()>) -> Result<()> {
         self.permits.clear();
         wait.await;
-        self.permits = self.slots.0.acquire(1, true).await?;
+        self.permits = self.limits.slots.acquire(1, true).await?;
         Ok(())
     }
 }

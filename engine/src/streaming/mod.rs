@@ -27,5 +27,4 @@ mod reconcile;
 mod run;
 pub(crate) mod schedule;
 
-pub(crate) use limits::MemoryBudget;
 pub use schedule::next_tick;

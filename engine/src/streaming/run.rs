@@ -124,7 +124,7 @@ async fn pass(engine: &Engine, lease: Lease, slot: &mut RunSlot, mut stopping: w
         let next = match freeze::open_batch(engine, row.id).await? {
             Some(batch) => deliver(engine, lease, batch, slot, &mut stopping).await,
             None if cursor >= up_to => return outcome::caught_up(engine, &row).await,
-            None => freeze::freeze(engine, &row, cursor, up_to)
+            None => freeze::freeze(engine, slot.memory(), &row, cursor, up_to)
                 .await
                 .map(|frozen| if frozen { Next::Batch } else { Next::Stop }),
         };
@@ -164,7 +164,7 @@ async fn deliver(
             outcome::failed(engine, &row, Some(&batch), &no_connector(&row)).await?;
             return Ok(Next::Stop);
         };
-        let failure = match attempt(engine, &row, &batch, &connector.profile).await? {
+        let failure = match attempt(engine, slot.memory(), &row, &batch, &connector.profile).await? {
             AttemptOutcome::LostClaim => return Ok(Next::Stop),
             AttemptOutcome::Delivered(delivered, note) => {
                 let moved = outcome::delivered(engine, &row, &batch, &delivered, note.as_deref()).await?;

@@ -42,9 +42,6 @@ impl Actor {
 }
 
 /// Returns the row id of an account.
-///
-/// # Errors
-/// When there is no such account.
 pub(super) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
     let found = query.fetch_optional(engine.database().read()).await?;

@@ -89,7 +89,6 @@ pub(super) async fn delete_links_created_by(tx: &mut WriteTx, account_id: i64, e
     Ok(())
 }
 
-/// The refusal of an address that is in use.
 pub(super) fn email_taken(email: &str) -> Error {
     Error::refused(
         Code::DuplicateField,

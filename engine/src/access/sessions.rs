@@ -151,7 +151,7 @@ async fn insert_session(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<
     Ok(())
 }
 
-/// The origin of a request that uses a session.
+/// The origin of a request in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsedBy {
     /// An action of a person.

@@ -32,7 +32,6 @@ const PER_EMAIL_AND_ADDRESS: i64 = 5;
 const PER_ADDRESS: i64 = 30;
 const PER_EMAIL: i64 = 50;
 
-/// An attempt to sign in.
 pub(super) struct Attempt {
     address: String,
     /// Whether the user has signed in from this address before.

@@ -13,7 +13,6 @@ use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// The type of tokens in audit events.
 const API_TOKEN: &str = "API_TOKEN";
 /// How stale `last_used` may become, ms: most requests write nothing.
 const LAST_USED_PRECISION: EpochMillis = MINUTE;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::database::{WriteTx, now};
 use crate::error::Result;
 
-/// The kind of event that a message reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventKind {
     /// A destination starts to fail.

@@ -14,7 +14,6 @@ pub(crate) struct Receiver {
     pub(super) secret: Vec<u8>,
 }
 
-/// Parses the URL of a webhook.
 pub(super) fn parse_url(text: &str) -> Result<Uri, FieldErrors> {
     let refuse = |message: &str| FieldErrors::one("url", message.to_owned());
     let malformed = || refuse("It must look like https://hooks.example.com/auditstream.");

@@ -21,7 +21,6 @@ struct Row {
     updated: EpochMillis,
 }
 
-/// The sealed content of a row.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) url: String,
@@ -82,7 +81,6 @@ impl Stored {
         u32::try_from(self.row.lag_limit_seconds).unwrap_or(DEFAULT_LAG_LIMIT_SECONDS)
     }
 
-    /// Returns the webhook without its secret.
     pub(super) fn view(&self) -> Webhook {
         Webhook {
             url: self.target.url.clone(),
@@ -97,7 +95,6 @@ impl Stored {
         changed_after(self.row.updated)
     }
 
-    /// Parses the URL and secret.
     pub(super) fn receiver(&self) -> Result<Receiver> {
         Ok(Receiver {
             url: parse_url(&self.target.url)?,

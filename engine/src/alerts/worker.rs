@@ -18,7 +18,6 @@ use crate::error::Result;
 /// How many messages are sent at once: a receiver that hangs must not delay the others for long.
 const CONCURRENT_MESSAGES: usize = 16;
 
-/// The running task.
 #[derive(Debug)]
 pub(crate) struct WebhookTask {
     stop: watch::Sender<bool>,

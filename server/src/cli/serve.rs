@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use auditstream_app::paths;
 use auditstream_engine::database::DatabaseUrl;
 use auditstream_engine::{Actor, Engine, access};
 use auditstream_model::{AccountName, Code, Role};
@@ -205,8 +206,9 @@ async fn create_first_admin(engine: &Engine, options: &Serve, public_url: &str) 
         };
     }
     let token = access::setup_link(engine).await?;
+    let path = paths::one_time_link(paths::SETUP, &token);
     announce(&format!(
-        "there is no user yet: set up the first admin within an hour at {public_url}/setup?token={token}"
+        "there is no user yet: set up the first admin within an hour at {public_url}{path}"
     ));
     Ok(())
 }

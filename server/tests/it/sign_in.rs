@@ -4,6 +4,7 @@
 use auditstream_engine::{Actor, access};
 use auditstream_model::{AccountName, Role};
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::app::{App, EMAIL, PASSWORD, cookie, flash, refused};
 
@@ -153,6 +154,31 @@ async fn the_last_admin_cannot_be_removed_over_the_api() {
         .unwrap();
     let answer = app.delete(&path).bearer_auth(&app.admin).send().await.unwrap();
     assert_eq!(answer.status(), 204);
+}
+
+/// A page that is left open must not keep its session alive.
+#[tokio::test]
+async fn a_poll_does_not_extend_the_session_and_gains_nothing() {
+    let app = App::start().await;
+    let session = app.signed_in().await;
+    let file = format!("sqlite://{}/auditstream.db", app.folder.path().display());
+    let mut database = AnyConnection::connect(&file).await.unwrap();
+    let ten_minutes_ago = "UPDATE session SET seen = seen - 600000";
+    database.execute(ten_minutes_ago).await.unwrap();
+    let mut last_use = async || -> i64 {
+        let found = sqlx::query_scalar("SELECT seen FROM session");
+        found.fetch_one(&mut database).await.unwrap()
+    };
+    let before = last_use().await;
+    let call = |path: &str| app.post(path).header("cookie", &session).json(&json!({}));
+    let poll = call("/api/destinations/cards").header("x-auditstream-poll", "1");
+    assert_eq!(poll.send().await.unwrap().status(), 200);
+    assert_eq!(last_use().await, before);
+    assert_eq!(call("/api/destinations/cards").send().await.unwrap().status(), 200);
+    assert!(last_use().await > before);
+    let anonymous = app.post("/api/destinations/cards").json(&json!({}));
+    let anonymous = anonymous.header("x-auditstream-poll", "1").send().await.unwrap();
+    assert_eq!(anonymous.status(), 401);
 }
 
 /// Permissions are checked when the request is complete, not when it starts.

@@ -1,4 +1,5 @@
-//! Who acts, and what they may. Every function of the engine that serves a request takes an [`Actor`] and asks it itself.
+//! The author of a request, and their permissions. Each function of the engine that serves a
+//! request takes an [`Actor`] and checks its permission.
 
 use auditstream_model::{AccountName, Code, Permission, Role, Scope, SignedIn};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-/// Where a request came from; part of the audit event of what it changed.
+/// The origin of a request, which is part of the audit event of a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -23,13 +24,13 @@ enum Kind {
         name: String,
         scopes: Vec<Scope>,
     },
-    /// Who runs the binary; may everything.
+    /// The operator running the binary, who has every permission.
     CommandLine,
-    /// The server itself: destinations that fail or recover.
+    /// The server itself, which records destinations that fail or recover.
     System,
 }
 
-/// Who acts, in which account.
+/// The author of a request, in one account.
 #[derive(Clone, Debug)]
 pub struct Actor {
     account_id: i64,
@@ -65,7 +66,7 @@ impl Actor {
         Self::new(account_id, account, Kind::CommandLine)
     }
 
-    /// The same actor, with where the request came from.
+    /// Adds the origin of the request.
     #[must_use]
     pub fn with_request(mut self, method: &str, client_ip: &str) -> Self {
         self.request = Some(Request {
@@ -81,7 +82,7 @@ impl Actor {
         &self.account
     }
 
-    /// The person's e-mail address; none for tokens and commands.
+    /// The user's e-mail address; `None` for tokens and commands.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         match &self.kind {
@@ -90,7 +91,7 @@ impl Actor {
         }
     }
 
-    /// What audit events call this actor.
+    /// The name of this actor in audit events.
     pub(crate) fn name(&self) -> &str {
         match &self.kind {
             Kind::Person { email, .. } => email,
@@ -108,7 +109,7 @@ impl Actor {
         self.request.as_ref()
     }
 
-    /// Whether this actor may.
+    /// Whether this actor has a permission.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         match &self.kind {
@@ -118,21 +119,23 @@ impl Actor {
         }
     }
 
+    /// Refuses an actor without a permission.
+    ///
     /// # Errors
-    /// [`Code::Forbidden`], naming the permission.
+    /// [`Code::Forbidden`], which names the permission.
     pub fn require(&self, permission: Permission) -> Result<()> {
         if self.may(permission) {
             return Ok(());
         }
-        let word = serde_json::to_value(permission)?;
-        let word = word.as_str().unwrap_or_default();
+        let name = serde_json::to_value(permission)?;
+        let name = name.as_str().unwrap_or_default();
         Err(Error::refused(
             Code::Forbidden,
-            format!("This needs the permission {word}. Ask an account admin."),
+            format!("This needs the permission {name}. Ask an account admin."),
         ))
     }
 
-    /// The person, as the console shows them; none for tokens and commands.
+    /// The user as the console shows them; `None` for tokens and commands.
     #[must_use]
     pub fn signed_in(&self, engine: &Engine) -> Option<SignedIn> {
         let Kind::Person { email, role } = &self.kind else {

@@ -1,14 +1,14 @@
-//! Places at which a test can stop a process for good, or make it panic: before and after every change
-//! of state. Compiled only with the feature `failpoints`, which the engine's own tests enable; a process
-//! then stops at the point that its environment names.
+//! Places at which a test can stop a process for good, or make it panic: before and after every
+//! change of state. Compiled only with the feature `failpoints`, which the engine's own tests
+//! enable; a process then stops at the point that its environment names.
 
-/// The point at which this process stops: `name`, or `name:3` for the third time that it is reached.
-/// At `name!` the process panics, each time.
+/// The point at which this process stops: `name`, or `name:3` for the third time that it is
+/// reached. At `name!` the process panics, each time.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "AUDITSTREAM_FAILPOINT";
 
-/// Returns at once, except at the point that the environment names: prints its name to standard output
-/// and never returns.
+/// Returns at once, except at the point that the environment names: prints its name to standard
+/// output and never returns.
 ///
 /// # Panics
 /// Where the environment says so.

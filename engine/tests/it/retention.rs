@@ -214,7 +214,7 @@ async fn a_replay_begins_at_the_oldest_retained_event(house: House) {
             .map_err(|error| error.problem())
     };
     let refused = move_to(gone - 1).await.unwrap_err();
-    let range = format!("from {gone} to {}", last(&house).await);
+    let range = format!("between {gone} and {}", last(&house).await);
     assert!(
         refused.of("sequence").is_some_and(|why| why.contains(&range)),
         "{refused:?}"

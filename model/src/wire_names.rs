@@ -22,11 +22,14 @@ impl UnknownName {
 /// Generates `ALL`, `as_str`, [`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr),
 /// `TryFrom<String>` (for typed columns) and serde's implementations, so that a name is written
 /// once.
+///
+/// A name is a `tt`, not a `literal`: derives other than serde's cannot read a literal that a macro
+/// has captured, and the OpenAPI document would list the variants instead.
 macro_rules! wire_names {
     (
         $(#[$attribute:meta])*
         pub enum $enum:ident {
-            $($(#[$variant_attribute:meta])* $variant:ident = $name:literal,)*
+            $($(#[$variant_attribute:meta])* $variant:ident = $name:tt,)*
         }
     ) => {
         $(#[$attribute])*
@@ -100,5 +103,12 @@ mod tests {
     fn an_unknown_name_is_reported_with_the_known_ones() {
         let error = "OFF".parse::<Status>().unwrap_err();
         assert_eq!(error.to_string(), "“OFF” is not one of ACTIVE, INACTIVE");
+    }
+
+    #[cfg(feature = "openapi")]
+    #[test]
+    fn the_schema_lists_the_wire_names() {
+        let schema = serde_json::to_value(<Role as utoipa::PartialSchema>::schema()).unwrap();
+        assert_eq!(schema["enum"], serde_json::json!(Role::ALL));
     }
 }

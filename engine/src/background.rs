@@ -1,14 +1,15 @@
 //! The tasks that run in the background while the server runs.
 
 use crate::streaming::schedule;
+use crate::task::Task;
 use crate::{Engine, alerts, retention};
 
 /// The scheduler, the removal of old events, and the notifications by webhook.
 #[derive(Debug)]
 pub struct Background {
-    scheduler: schedule::Scheduler,
+    scheduler: Task,
     keeper: retention::Keeper,
-    webhook_task: alerts::WebhookTask,
+    webhooks: Task,
 }
 
 impl Engine {
@@ -18,16 +19,16 @@ impl Engine {
         Background {
             scheduler: schedule::start(self.clone()),
             keeper: retention::start(self.clone()),
-            webhook_task: alerts::start(self.clone()),
+            webhooks: alerts::start(self.clone()),
         }
     }
 }
 
 impl Background {
-    /// Starts no further PUT, and returns once those in flight have ended.
+    /// Begins no further PUT, and returns once those in flight have ended.
     pub async fn stop(self) {
         self.scheduler.stop().await;
         self.keeper.stop().await;
-        self.webhook_task.stop().await;
+        self.webhooks.stop().await;
     }
 }

@@ -1,10 +1,10 @@
 //! The addresses that a server may connect to on behalf of a user: endpoints of connectors and the
-//! webhook. The server is in a network that users are not in, and must not give them access to link-local
-//! addresses and the clouds' metadata services, which return the host's own credentials.
+//! webhook. The server is in a network that users are not in, and must not give them access to
+//! link-local addresses and the clouds' metadata services, which return the host's own credentials.
 //!
-//! A literal address is checked when it is saved. Names are checked on each connection, in the resolver
-//! that the connection uses, because a name can resolve to another address at any time. The server's own
-//! requests (its identity, AWS's public endpoints) are not checked.
+//! A literal address is checked when it is saved. Names are checked on each connection, in the
+//! resolver that the connection uses, because a name can resolve to another address at any time.
+//! The server's own requests (its identity, AWS's public endpoints) are not checked.
 
 use std::fmt;
 use std::io;
@@ -80,8 +80,8 @@ impl EgressPolicy {
         literal(url).map_or(Ok(()), |ip| self.check(ip))
     }
 
-    /// Resolves a name. A single forbidden address rejects the whole name: a DNS answer that mixes them
-    /// is an attack.
+    /// Resolves a name. A single forbidden address rejects the whole name: a DNS answer that mixes
+    /// them is an attack.
     ///
     /// # Errors
     /// The system's resolver does not know the name; [`AddressNotAllowed`].

@@ -1,4 +1,4 @@
-//! The engine: what every part shares.
+//! The engine: the state that every part shares.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -17,29 +17,29 @@ use crate::retention::{Counted, Retention};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
-/// How long a server that could not write events says that it is not ready, ms.
+/// How long a server reports that it is not ready after a failed write, ms.
 const UNREADY_AFTER_FAILURE: i64 = 5_000;
 
-/// How the engine runs.
+/// The configuration of an engine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where everything is kept.
+    /// The location of the database.
     pub database: DatabaseUrl,
-    /// What it may take.
+    /// Limits on the use of the database.
     pub limits: Limits,
-    /// What opens the secrets in it.
+    /// The key that opens the secrets in the database.
     pub master_key: MasterKey,
-    /// The reference's feature flag: off, nothing is streamed and streaming is not to be seen.
+    /// The feature flag for streaming: when off, nothing is streamed and streaming is hidden.
     pub streaming_enabled: bool,
-    /// Between two runs; ticks are aligned to the clock.
+    /// The time between two runs; ticks are aligned to the clock.
     pub stream_interval: Duration,
-    /// How AWS is reached, and who may use this host's own identity.
+    /// How to reach AWS, and which accounts can use this host's own identity.
     pub aws: AwsSettings,
-    /// Where addresses that people type may lead.
+    /// The addresses that connectors and the webhook can connect to.
     pub egress_policy: EgressPolicy,
-    /// How long events are kept.
+    /// How long events are retained.
     pub retention: Retention,
-    /// At which pace the webhook is told what goes wrong.
+    /// How often the webhook is notified.
     pub pacing: Pacing,
 }
 
@@ -49,7 +49,7 @@ struct Shared {
     writer: Writer,
     aws: Aws,
     egress_policy: EgressPolicy,
-    /// Somebody asked for a run.
+    /// Notified when a run is requested.
     wake: Notify,
     streaming_enabled: bool,
     stream_interval: Duration,
@@ -60,7 +60,7 @@ struct Shared {
     webhook_client: OnceLock<Client>,
 }
 
-/// A handle to everything; cheap to clone.
+/// A handle to the engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
@@ -74,7 +74,7 @@ impl Engine {
     /// Opens the database, brings it up to date and unlocks its secrets.
     ///
     /// # Errors
-    /// [`Error::Opening`] with what is wrong and what to do.
+    /// [`Error::Opening`] with the reason and what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let database = Database::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
@@ -103,14 +103,16 @@ impl Engine {
         self.0.streaming_enabled
     }
 
-    /// Time between two runs.
+    /// The time between two runs.
     #[must_use]
     pub fn stream_interval(&self) -> Duration {
         self.0.stream_interval
     }
 
+    /// Refuses the request if streaming is off.
+    ///
     /// # Errors
-    /// [`Code::FeatureDisabled`] when streaming is off.
+    /// [`Code::FeatureDisabled`].
     pub(crate) fn require_streaming(&self) -> Result<()> {
         if self.0.streaming_enabled {
             return Ok(());
@@ -121,17 +123,17 @@ impl Engine {
         ))
     }
 
-    /// Whether the database answers, and took the last events that were to be written. Some seconds after a failure it
-    /// may be tried again.
+    /// Checks that the database responds and that the last commit of events succeeded. A failed
+    /// commit counts for some seconds.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the server is not ready.
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(self.database().read()).await?;
         if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
             return Err(Error::refused(
                 Code::Unavailable,
-                "Events could not be written a moment ago: the server's log says why.",
+                "Events could not be written a moment ago. See the server's log for the reason.",
             ));
         }
         Ok(())
@@ -170,7 +172,7 @@ impl Engine {
         &self.0.pacing
     }
 
-    /// What speaks to webhooks; made when it is first needed.
+    /// The client for webhooks, created on first use.
     pub(crate) fn webhook_client(&self) -> Result<&Client> {
         if let Some(client) = self.0.webhook_client.get() {
             return Ok(client);
@@ -187,12 +189,13 @@ impl Engine {
         &self.0.counted
     }
 
-    /// Has the scheduler look at once for what is due. Nothing happens where none runs, as in a command beside the server.
+    /// Makes the scheduler look for due destinations immediately. No effect without a scheduler, as
+    /// in a command.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
     }
 
-    /// Until somebody calls [`wake`](Self::wake).
+    /// Returns after the next call of [`wake`](Self::wake).
     pub(crate) async fn woken(&self) {
         self.0.wake.notified().await;
     }

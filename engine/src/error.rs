@@ -8,8 +8,9 @@
 //! | [`Error::Stored`] | stored JSON that cannot be read | a row changed by hand |
 //! | [`Error::Broken`] | a bug, or a promise that something else broke | a task that panicked |
 //!
-//! [`Code`] has the HTTP status of each refusal. Refusals that several places need have a constructor.
-//! Only the first kind is shown to clients in full; the others are logged where the response is made.
+//! [`Code`] has the HTTP status of each refusal. Refusals that several places need have a
+//! constructor. Only the first kind is shown to clients in full; the others are logged where the
+//! response is made.
 
 use auditstream_model::{Code, FieldErrors, Problem};
 

@@ -1,7 +1,8 @@
-//! The trail, the connectors and the streaming of Auditstream: all that needs neither a browser nor an HTTP request.
+//! The trail, the connectors and the streaming of Auditstream: everything that needs neither a browser
+//! nor an HTTP request.
 //!
 //! ```text
-//!  ingest ──▶ trail::payload ──▶ trail::writer ──▶ audit_event (sequence 1, 2, 3 …)
+//!  ingest ──▶ trail::check   ──▶ trail::writer ──▶ audit_event (sequence 1, 2, 3 …)
 //!            check, compact      group commit              │
 //!                                                          ▼
 //!  schedule ──▶ run ──▶ plan (freeze a batch) ──▶ encode ──▶ upload (conditional PUT) ──▶ confirm (move the cursor)
@@ -21,13 +22,13 @@
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
 //! - [`paginate`]: search, order and pages of lists
-//! - [`precondition`]: changes on condition that nobody else made one meanwhile
-//! - [`egress_policy`]: where addresses that people type may lead
+//! - [`precondition`]: changes on condition that a resource has not changed meanwhile
+//! - [`egress_policy`]: the addresses that the server may connect to for a user
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
-//! - [`alerts`]: the webhook that is told what goes wrong
+//! - [`alerts`]: the webhook that is notified of failures and lag
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
-//! - [`failpoint`]: places at which a test can stop a process for good
+//! - [`failpoint`]: places at which a test can stop a process
 //!
 //! # The rules, and the tests that prove them
 //!
@@ -134,6 +135,7 @@ mod paginate;
 pub mod precondition;
 pub mod retention;
 pub mod streaming;
+mod task;
 pub mod trail;
 pub mod vault;
 

@@ -12,8 +12,8 @@ pub(crate) trait Listed {
     fn updated(&self) -> i64;
 }
 
-/// Returns the requested page. Rows that are equal in the sorted column are ordered by identifier, so
-/// that no row is on two pages or on none.
+/// Returns the requested page. Rows that are equal in the sorted column are ordered by identifier,
+/// so that no row is on two pages or on none.
 pub(crate) fn page<R: Listed>(mut rows: Vec<R>, query: &ListQuery) -> Listing<R> {
     let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
     rows.retain(|row| row.name().to_lowercase().contains(&term) || row.identifier().to_lowercase().contains(&term));

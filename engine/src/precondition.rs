@@ -1,8 +1,8 @@
-//! Changes on condition that a resource is still as the caller read it (RFC 9110, sections 8.8.3 and
-//! 13.1.1).
+//! Changes on condition that a resource is still as the caller read it (RFC 9110, sections 8.8.3
+//! and 13.1.1).
 //!
-//! The condition is checked in the transaction that makes the change, after the row is locked: of two
-//! changes with the same condition only one succeeds.
+//! The condition is checked in the transaction that makes the change, after the row is locked: of
+//! two changes with the same condition only one succeeds.
 
 use auditstream_model::{Code, EpochMillis};
 use serde::Serialize;

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use config::{get, put, remove, test};
 pub(crate) use rows::seal_again;
 pub(crate) use send::Client;
-pub(crate) use worker::{WebhookTask, start};
+pub(crate) use worker::start;
 
 /// The intervals at which the webhook's work is done.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,6 @@
 use auditstream_model::EpochMillis;
 use futures::StreamExt as _;
 use sqlx::FromRow;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::outbox::Message;
 use super::rows::Stored;
@@ -14,38 +12,23 @@ use super::{MAX_ATTEMPTS, lag_monitor};
 use crate::Engine;
 use crate::database::now;
 use crate::error::Result;
+use crate::task::Task;
 
 /// How many messages are sent at once: a receiver that hangs must not delay the others for long.
 const CONCURRENT_MESSAGES: usize = 16;
 
-#[derive(Debug)]
-pub(crate) struct WebhookTask {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl WebhookTask {
-    /// Stops at once. A message in flight is sent again after the next start.
-    pub(crate) async fn stop(self) {
-        // Fails if the task has already ended.
-        let _ = self.stop.send(true);
-        let _ = self.task.await;
-    }
-}
-
-/// Starts to send messages, including those that an earlier process left.
-pub(crate) fn start(engine: Engine) -> WebhookTask {
-    let (stop, mut stopped) = watch::channel(false);
-    let task = tokio::spawn(async move {
+/// Starts to send messages, including those that an earlier process left. Stops at once; a message
+/// in flight is sent again after the next start.
+pub(crate) fn start(engine: Engine) -> Task {
+    Task::spawn("webhooks", |mut stop| async move {
         if !engine.streaming_enabled() {
             return;
         }
         tokio::select! {
             () = monitor_and_send(&engine) => {}
-            _ = stopped.changed() => {}
+            _ = stop.changed() => {}
         }
-    });
-    WebhookTask { stop, task }
+    })
 }
 
 /// Monitors and sends concurrently, so that receivers that hang do not delay the monitor.

@@ -17,8 +17,8 @@ pub(crate) fn counted() -> u64 {
 /// Whether the database cannot be reached, or a write waited too long for another one.
 pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: i32 = 5;
-    /// Lock not available, starting or shutting down (57P01 to 57P03), cut off in a transaction, too many
-    /// connections.
+    /// Lock not available, starting or shutting down (57P01 to 57P03), cut off in a transaction,
+    /// too many connections.
     const POSTGRES_BUSY: [&str; 6] = ["55P03", "57P01", "57P02", "57P03", "25P03", "53300"];
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
@@ -46,7 +46,8 @@ fn sqlite_code(code: &str) -> Option<i32> {
     number.map(|code| code & 0xff)
 }
 
-/// Whether a transaction of PostgreSQL failed only because of another one, so that it can be retried.
+/// Whether a transaction of PostgreSQL failed only because of another one, so that it can be
+/// retried.
 pub(crate) fn is_lost_race(error: &sqlx::Error) -> bool {
     const SERIALIZATION_FAILURE: &str = "40001";
     const DEADLOCK: &str = "40P01";

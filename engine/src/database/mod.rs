@@ -1,5 +1,5 @@
-//! The database: a SQLite file, or PostgreSQL. One SQL text serves both wherever it is portable; otherwise
-//! the two texts are next to each other and [`Dialect::pick`] chooses.
+//! The database: a SQLite file, or PostgreSQL. One SQL text serves both wherever it is portable;
+//! otherwise the two texts are next to each other and [`Dialect::pick`] chooses.
 //!
 //! |  | SQLite | PostgreSQL |
 //! | --- | --- | --- |
@@ -80,9 +80,9 @@ fn install_drivers() {
 const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
     PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
 const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
-/// A process that is frozen, or cut off, in the middle of a transaction loses it, and with it the rows that it holds,
-/// sooner than those who wait for them give up. A plan that was made while a table was new, and is kept with its statement,
-/// would go on reading all of an account where an index leads to one row: each execution is planned for itself.
+/// A process that freezes or is cut off during a transaction loses it, and its row locks, before
+/// waiting transactions time out. Each execution is planned anew: a generic plan from the time when a
+/// table was small would keep scanning an account where an index finds one row.
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 
@@ -119,7 +119,8 @@ impl Database {
     /// Opens the database and brings its tables up to date. A missing SQLite file is created.
     ///
     /// # Errors
-    /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another version.
+    /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another
+    /// version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
@@ -180,8 +181,8 @@ impl Database {
     }
 }
 
-/// Creates the file of a new database, readable by its owner only; SQLite gives the -wal and -shm files
-/// the same mode. An existing file is left as it is.
+/// Creates the file of a new database, readable by its owner only; SQLite gives the -wal and -shm
+/// files the same mode. An existing file is left as it is.
 fn make_private(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -193,8 +194,8 @@ fn make_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Connects once first, so that a failure surfaces immediately with its original message, then builds the
-/// pool.
+/// Connects once first, so that a failure surfaces immediately with its original message, then
+/// builds the pool.
 async fn pool(
     url: &str,
     connections: u32,

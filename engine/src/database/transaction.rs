@@ -28,8 +28,8 @@ impl WriteTx {
         self.dialect
     }
 
-    /// Marks the transaction to be rolled back and returns `Ok(value)`, as the result of the body of
-    /// [`Database::transaction`].
+    /// Marks the transaction to be rolled back and returns `Ok(value)`, as the result of the body
+    /// of [`Database::transaction`].
     pub(crate) fn roll_back<T>(&mut self, value: T) -> Result<T> {
         self.rolls_back = true;
         Ok(value)
@@ -82,9 +82,10 @@ where
 }
 
 impl Database {
-    /// Runs `body` in a write transaction and commits when it returns `Ok`. An error rolls back, and
-    /// so does [`WriteTx::roll_back`]. A transaction that loses a race (a serialization failure or a
-    /// deadlock) runs again from its beginning, so `body` must have no effect outside the database.
+    /// Runs `body` in a write transaction and commits when it returns `Ok`. An error rolls back,
+    /// and so does [`WriteTx::roll_back`]. A transaction that loses a race (a serialization failure
+    /// or a deadlock) runs again from its beginning, so `body` must have no effect outside the
+    /// database.
     ///
     /// ```ignore
     /// let changed = engine.database().transaction("toggle", async |tx| {

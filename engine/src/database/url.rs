@@ -30,12 +30,14 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
-/// `postgres://user:password@host:port/database`. `Debug` and `Display` show neither user, password nor parameters.
+/// `postgres://user:password@host:port/database`. `Debug` and `Display` show neither user, password
+/// nor parameters.
 #[derive(Clone)]
 pub struct PostgresUrl(String);
 
 impl PostgresUrl {
-    /// Takes a text that begins as such an address does; whether it leads anywhere is seen when it is opened.
+    /// Takes a text that begins as such an address does; whether it leads anywhere is seen when it
+    /// is opened.
     ///
     /// # Errors
     /// [`Error::Opening`] when it does not.

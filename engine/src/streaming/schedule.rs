@@ -5,43 +5,26 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
-use tokio::sync::watch;
-use tokio::task::{Id, JoinHandle, JoinSet};
+use tokio::task::{Id, JoinSet};
 
 use super::lease::{Due, Replica};
 use super::limits::RunSlots;
 use super::run::run;
 use crate::Engine;
 use crate::database::{Dialect, now};
+use crate::task::{Stop, Task};
 
 /// The time between two looks for due destinations, and between two heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The scheduler while it runs.
-#[derive(Debug)]
-pub(crate) struct Scheduler {
-    stopping: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Scheduler {
-    /// Begins no further runs, and waits for those in flight.
-    pub(crate) async fn stop(self) {
-        // Fails if the task has already ended.
-        let _ = self.stopping.send(true);
-        let _ = self.task.await;
-    }
-}
-
-/// Starts the scheduler. Runs that became due while no server was running begin immediately.
-pub(crate) fn start(engine: Engine) -> Scheduler {
-    let (stopping, stop) = watch::channel(false);
-    let task = tokio::spawn(async move {
+/// Starts the scheduler. Runs that became due while no server was running begin immediately. Once
+/// stopped it begins no further runs, and ends after those in flight.
+pub(crate) fn start(engine: Engine) -> Task {
+    Task::spawn("scheduler", |stop| async move {
         if engine.streaming_enabled() {
             schedule(engine, stop).await;
         }
-    });
-    Scheduler { stopping, task }
+    })
 }
 
 /// Returns when the next run of every active destination begins, epoch ms.
@@ -53,7 +36,7 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
     (now() / interval).saturating_add(1).saturating_mul(interval)
 }
 
-async fn schedule(engine: Engine, mut stop: watch::Receiver<bool>) {
+async fn schedule(engine: Engine, mut stop: Stop) {
     let replica = Replica::new(&engine);
     while let Err(error) = replica.register(engine.database()).await {
         tracing::error!(%error, "cannot register this server in the database; retrying in a second");
@@ -114,7 +97,7 @@ impl Runs {
         self.by_task.values().map(|run| run.destination_id).collect()
     }
 
-    fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &watch::Receiver<bool>) {
+    fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &Stop) {
         let Some(slot) = self.slots.try_acquire(due.failing) else {
             return;
         };

@@ -53,7 +53,8 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     if !conflicts.is_empty() {
         return Ok(Appended::Conflicts(conflicts));
     }
-    // Never earlier than the previous event: retention removes events in the order of their sequence.
+    // Never earlier than the previous event: retention removes events in the order of their
+    // sequence.
     let received = now().max(last_received);
     insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
@@ -94,7 +95,8 @@ fn is_cached(rows: usize) -> bool {
 async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
     let mut known = HashMap::with_capacity(events.len());
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
-        // The lateral join makes PostgreSQL look up each id: without statistics it would scan the account.
+        // The lateral join makes PostgreSQL look up each id: without statistics it would scan the
+        // account.
         let (select, end) = match tx.dialect() {
             Dialect::Sqlite => (
                 "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",

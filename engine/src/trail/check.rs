@@ -35,8 +35,8 @@ struct Check {
 }
 
 impl Check {
-    /// Checks every member. `None` if a required one is missing or has the wrong type; other errors are
-    /// only recorded.
+    /// Checks every member. `None` if a required one is missing or has the wrong type; other errors
+    /// are only recorded.
     fn event(&mut self, event: &Members<'_>, account: &str) -> Option<Prepared> {
         let id = self.id(event);
         let principal = self.principal(event);

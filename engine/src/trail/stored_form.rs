@@ -11,8 +11,8 @@
 //! So streaming copies bytes and never parses, and numbers keep every digit that was sent.
 //!
 //! This server sets three members of `auditEventMetadata` itself and drops them from events that it
-//! receives: `sequence`, `batchId`, and `recordedBy`, which marks the events that the server recorded of
-//! itself.
+//! receives: `sequence`, `batchId`, and `recordedBy`, which marks the events that the server
+//! recorded of itself.
 
 use std::fmt::Write as _;
 

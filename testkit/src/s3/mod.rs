@@ -58,6 +58,8 @@ pub struct Store {
     pub keys: Keys,
     /// The number of PUTs that have arrived.
     pub puts: Arc<AtomicUsize>,
+    /// The number of PUTs that the store has carried out, whether they were answered or not.
+    pub stored: Arc<AtomicUsize>,
     /// One permit lets one waiting PUT continue.
     pub release: Arc<Semaphore>,
     /// While `true`, objects are stored and no PUT is answered.
@@ -85,6 +87,7 @@ impl Store {
             endpoint: format!("http://{}", listener.local_addr().unwrap()),
             keys: keys::initial(),
             puts: Arc::default(),
+            stored: Arc::default(),
             release: Arc::new(Semaphore::new(0)),
             silent,
             root: folder.join("s3"),
@@ -98,6 +101,7 @@ impl Store {
             service: builder.build(),
             buckets: store.root.clone(),
             puts: Arc::clone(&store.puts),
+            stored: Arc::clone(&store.stored),
             faults: Arc::clone(&store.faults),
             release: Arc::clone(&store.release),
             silence,
@@ -125,6 +129,7 @@ struct Handler {
     service: S3Service,
     buckets: PathBuf,
     puts: Arc<AtomicUsize>,
+    stored: Arc<AtomicUsize>,
     faults: Arc<Mutex<VecDeque<Fault>>>,
     release: Arc<Semaphore>,
     silence: watch::Receiver<bool>,
@@ -164,6 +169,7 @@ impl Handler {
             Fault::Pass | Fault::LoseAnswer | Fault::Hold | Fault::HoldAnswer => {}
         }
         let response = self.service.call(request.map(s3s::Body::from)).await;
+        self.stored.fetch_add(1, Ordering::SeqCst);
         if fault == Fault::HoldAnswer {
             self.release.acquire().await.unwrap().forget();
         }

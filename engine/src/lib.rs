@@ -1,24 +1,27 @@
-//! The trail, the connectors and the streaming of Auditstream: everything that needs neither a browser
-//! nor an HTTP request.
+//! The trail, the connectors and the streaming of Auditstream: everything that needs neither a
+//! browser nor an HTTP request.
 //!
 //! ```text
-//!  ingest ──▶ trail::check   ──▶ trail::writer ──▶ audit_event (sequence 1, 2, 3 …)
-//!            check, compact      group commit              │
-//!                                                          ▼
-//!  schedule ──▶ run ──▶ plan (freeze a batch) ──▶ encode ──▶ upload (conditional PUT) ──▶ confirm (move the cursor)
-//!  ticks,       one destination                                     │
-//!  leases                                                           ▼
-//!                                                     bucket: account=…/dt=…/hour=…/…ndjson.gz
+//! trail      ingest ─▶ check ─▶ writer (group commit) ─▶ audit_event: sequence 1, 2, 3 …
+//!                                                            │
+//! streaming  schedule ─▶ run ─▶ freeze (a batch) ◀───────────┘
+//!            ticks, leases         │
+//!                                  ▼
+//!                               attempt (conditional PUT) ─▶ bucket: account=…/dt=…/hour=…
+//!                                  │
+//!                                  ▼
+//!                               outcome (move the cursor)
 //! ```
 //!
 //! In reading order:
 //!
 //! - [`error`]: everything that can go wrong, with its code and HTTP status
 //! - [`database`]: the database, SQLite or PostgreSQL
-//! - [`vault`]: the master key, secrets at rest, and new keys for both
-//! - [`actor`]: who acts, and what they may
+//! - [`vault`]: the master key and secrets at rest; [`key_rotation`] replaces both keys
+//! - [`actor`]: the actor of a request, and its permissions
 //! - [`access`]: users, sessions, API tokens, accounts
 //! - [`trail`]: audit events in and out
+//! - `aws`: everything that speaks to AWS and knows no batch
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
 //! - [`paginate`]: search, order and pages of lists
@@ -28,6 +31,7 @@
 //! - [`metrics`]: what operators watch
 //! - [`alerts`]: the webhook that is notified of failures and lag
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
+//! - `background` and `task`: what runs while the server runs
 //! - [`failpoint`]: places at which a test can stop a process
 //!
 //! # The rules, and the tests that prove them

@@ -81,8 +81,8 @@ const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FUL
     PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
 const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
 /// A process that freezes or is cut off during a transaction loses it, and its row locks, before
-/// waiting transactions time out. Each execution is planned anew: a generic plan from the time when a
-/// table was small would keep scanning an account where an index finds one row.
+/// waiting transactions time out. Each execution is planned anew: a generic plan from the time when
+/// a table was small would keep scanning an account where an index finds one row.
 const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
     SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 

@@ -110,6 +110,9 @@ const SINGLE_CHANGES: &[&str] = &[
     "notify_lag",
     "claim_message",
     "delete_message",
+    "rotate_keys",
+    "retire_keys",
+    "delete_unused_data_keys",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.

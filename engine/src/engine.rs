@@ -13,7 +13,7 @@ use crate::database::{Database, DatabaseUrl, Limits, now};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::retention::{Counted, Retention};
+use crate::retention::{RetainedCache, Retention};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -54,7 +54,7 @@ struct Shared {
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
-    counted: Counted,
+    retained_cache: RetainedCache,
     metrics: Metrics,
     pacing: Pacing,
     webhook_client: OnceLock<Client>,
@@ -90,7 +90,7 @@ impl Engine {
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
             retention: config.retention,
-            counted: Counted::default(),
+            retained_cache: RetainedCache::default(),
             metrics,
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
@@ -185,8 +185,8 @@ impl Engine {
         &self.0.metrics
     }
 
-    pub(crate) fn counted(&self) -> &Counted {
-        &self.0.counted
+    pub(crate) fn retained_cache(&self) -> &RetainedCache {
+        &self.0.retained_cache
     }
 
     /// Makes the scheduler look for due destinations immediately. No effect without a scheduler, as

@@ -53,7 +53,7 @@ async fn aggregate_item(engine: &Engine, row: &DestinationRow) -> Result<Aggrega
             .bind(row.cursor.unwrap_or(last))
             .fetch_optional(database)
             .await?;
-    let held_back = retention::held_by(engine, row.account_id, row.id, row.cursor).await?;
+    let held_back = retention::retained_for(engine, row.account_id, row.id, row.cursor).await?;
     let failure = row.failure()?;
     Ok(AggregateItem {
         streaming_destination: row.destination()?,

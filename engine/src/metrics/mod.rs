@@ -302,7 +302,7 @@ async fn destinations(engine: &Engine) -> Result<String> {
         ("held_back_bytes", "Bytes of these", String::new()),
     ];
     for row in rows {
-        let held = retention::held_by(engine, row.account_id, row.id, row.cursor).await?;
+        let held = retention::retained_for(engine, row.account_id, row.id, row.cursor).await?;
         let whole = |value: i64| (value, 0);
         let seconds = |ms: i64| (ms / 1000, ms % 1000);
         let values = [

@@ -113,6 +113,7 @@ const SINGLE_CHANGES: &[&str] = &[
     "rotate_keys",
     "retire_keys",
     "delete_unused_data_keys",
+    "remove_events",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.

@@ -94,19 +94,19 @@ async fn undelivered_events_are_retained_until_they_are_delivered(house: House) 
     let all = last(&house).await;
     sweeps().await;
     assert_eq!(kept(&house).await, (Some(1), all), "nothing was received by the bucket");
-    let holders = retention::held_back(&house.engine, &house.admin).await.unwrap();
-    let [holder] = holders.as_slice() else {
-        panic!("{holders:?}")
+    let retained = retention::retained(&house.engine, &house.admin).await.unwrap();
+    let [siem] = retained.as_slice() else {
+        panic!("{retained:?}")
     };
-    assert_eq!((holder.identifier.as_str(), holder.held_back.events), ("siem", all));
+    assert_eq!((siem.identifier.as_str(), siem.held_back.events), ("siem", all));
     let mut connection = house.connection().await;
     let bytes: i64 = sqlx::query_scalar("SELECT CAST(sum(octet_length(payload)) AS BIGINT) FROM audit_event")
         .fetch_one(&mut connection)
         .await
         .unwrap();
-    assert_eq!(holder.held_back, HeldBack { events: all, bytes });
+    assert_eq!(siem.held_back, HeldBack { events: all, bytes });
     let shown = house.settled(|_| true).await.streaming_details.held_back;
-    assert_eq!(shown, Some(holder.held_back), "the console's table shows it");
+    assert_eq!(shown, Some(siem.held_back), "the console's table shows it");
 
     let mut corrected = destination(BUCKET, json!({}));
     corrected.status = Some(Status::Active);
@@ -120,7 +120,7 @@ async fn undelivered_events_are_retained_until_they_are_delivered(house: House) 
         "none went unseen"
     );
     assert_eq!(comes_down_to(&house, last(&house).await - all).await, Some(all + 1));
-    assert_eq!(retention::held_back(&house.engine, &house.admin).await.unwrap(), []);
+    assert_eq!(retention::retained(&house.engine, &house.admin).await.unwrap(), []);
     assert_eq!(house.settled(|_| true).await.streaming_details.held_back, None);
 }
 

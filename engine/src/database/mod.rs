@@ -28,7 +28,6 @@ use crate::error::{Error, Result};
 pub(crate) use column::Json;
 use migrate::migrate;
 pub use transaction::WriteTx;
-pub(crate) use transaction::retried;
 pub use url::{DatabaseUrl, PostgresUrl};
 
 /// Limits on the use of the database.

@@ -144,25 +144,3 @@ impl Database {
         })
     }
 }
-
-/// Runs a transaction, from its beginning to its commit, again when it lost a race against another:
-/// a serialization failure, or a deadlock, of which the database ends one.
-///
-/// # Errors
-/// The error of the transaction, or of the last attempt.
-pub(crate) async fn retried<T, F>(mut transaction: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut attempt = 1;
-    loop {
-        match transaction().await {
-            Err(Error::Database(error)) if is_lost_race(&error) && attempt < ATTEMPTS => {
-                tracing::warn!(%error, attempt, "a transaction lost a race against another one and is retried");
-                tokio::time::sleep(Duration::from_millis(rand::random_range(0..20 << attempt))).await;
-                attempt += 1;
-            }
-            other => return other,
-        }
-    }
-}

@@ -2,7 +2,7 @@
 //!
 //! - [`users`]: users, their roles and passwords
 //! - [`email`]: e-mail addresses
-//! - [`passwords`]: hashing
+//! - [`passwords`]: password hashing
 //! - [`sessions`]: signing in and out
 //! - [`throttle`]: limits of sign-in attempts
 //! - [`links`]: one-time links: set-up, invitations, new passwords

@@ -3,18 +3,18 @@
 mod connection_test;
 mod connector;
 mod connector_picker;
+mod form;
 mod form_state;
 mod options;
 mod overview;
 mod state;
 mod steps;
-mod wizard;
 
 use auditstream_model::{AggregateItem, Permission};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-use self::wizard::Wizard;
+use self::form::Wizard;
 use super::not_enabled::NotEnabled;
 use crate::components::{PageHead, ProblemAlert};
 use crate::paths;

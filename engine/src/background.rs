@@ -8,7 +8,7 @@ use crate::{Engine, alerts, retention};
 #[derive(Debug)]
 pub struct Background {
     scheduler: Task,
-    keeper: retention::Keeper,
+    retention: Task,
     webhooks: Task,
 }
 
@@ -18,7 +18,7 @@ impl Engine {
     pub fn start(&self) -> Background {
         Background {
             scheduler: schedule::start(self.clone()),
-            keeper: retention::start(self.clone()),
+            retention: retention::start(self.clone()),
             webhooks: alerts::start(self.clone()),
         }
     }
@@ -28,7 +28,7 @@ impl Background {
     /// Begins no further PUT, and returns once those in flight have ended.
     pub async fn stop(self) {
         self.scheduler.stop().await;
-        self.keeper.stop().await;
+        self.retention.stop().await;
         self.webhooks.stop().await;
     }
 }

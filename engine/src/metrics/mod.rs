@@ -33,6 +33,9 @@ const PUT_SECONDS: &str = "auditstream_put_seconds";
 
 const METADATA: Metadata<'static> = Metadata::new("auditstream", Level::INFO, None);
 
+/// The gauges of the destinations as text, and when they were read.
+type RenderedGauges = (Instant, Arc<str>);
+
 /// The counters and histograms of an engine. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -50,8 +53,7 @@ pub(crate) struct Metrics {
     takeovers: Counter,
     removed_events: Counter,
     retention_failures: Counter,
-    /// The rendered gauges of the destinations and the time when they were read.
-    destinations: Arc<Mutex<Option<(Instant, Arc<str>)>>>,
+    destinations: Arc<Mutex<Option<RenderedGauges>>>,
 }
 
 impl fmt::Debug for Metrics {

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
-use tokio::sync::watch;
 
 use crate::Engine;
 use crate::database::{Dialect, WriteTx};
 use crate::error::Result;
+use crate::task::{Stop, Task};
 
 /// The PostgreSQL advisory lock under which one server at a time removes events: "retain" in ASCII.
 const POSTGRES_LOCK: i64 = 0x7265_7461_696e;
@@ -22,8 +22,22 @@ struct Progress {
     done: Option<Sequence>,
 }
 
+/// Starts to sweep all accounts, now and at regular intervals. Stops after the current step.
+pub(crate) fn start(engine: Engine) -> Task {
+    Task::spawn("retention", |mut stop| async move {
+        while !*stop.borrow() {
+            sweep(&engine, &mut stop).await;
+            engine.metrics().fold();
+            tokio::select! {
+                _ = stop.changed() => {}
+                () = tokio::time::sleep(engine.retention().every) => {}
+            }
+        }
+    })
+}
+
 /// Removes the old events of every account. An account that fails does not stop the others.
-pub(super) async fn sweep(engine: &Engine, stop: &mut watch::Receiver<bool>) {
+async fn sweep(engine: &Engine, stop: &mut Stop) {
     let accounts: Result<Vec<i64>, _> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
         .fetch_all(engine.database().read())
         .await;
@@ -41,7 +55,7 @@ pub(super) async fn sweep(engine: &Engine, stop: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn sweep_account(engine: &Engine, account_id: i64, stop: &mut watch::Receiver<bool>) -> Result<()> {
+async fn sweep_account(engine: &Engine, account_id: i64, stop: &mut Stop) -> Result<()> {
     let mut removed = 0;
     while !*stop.borrow() {
         let step = remove_step(engine, account_id).await?;

@@ -4,8 +4,8 @@
 //! `auditEventMetadata` moved to the end and left open after its last member:
 //!
 //! ```text
-//! {"auditEventId":"e1",…,"auditEventMetadata":{"eventName":"x",     ← stored, ends in { or ,
-//!                                              "sequence":7,"batchId":"1-9"}}   ← added when it is sent
+//! stored:           {"auditEventId":"e1",…,"auditEventMetadata":{"eventName":"x",
+//! added when sent:  "sequence":7,"batchId":"1-9"}}
 //! ```
 //!
 //! So streaming copies bytes and never parses, and numbers keep every digit that was sent.

@@ -108,7 +108,7 @@ where
         code: meaning.code,
         responded: status.is_some(),
         in_doubt: status.is_none_or(|status| status >= 500 || status == 200) && !is_unsent(error),
-        connection_lost: matches!(error, SdkError::DispatchFailure(failure) if failure.is_io()),
+        connection_lost: is_connection_lost(error),
         transient: meaning.transient,
         kms_denied,
         hint: hint(&meaning, response, region.as_deref(), kms_denied, &message),
@@ -229,6 +229,15 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
         root = source;
     }
     root.to_string()
+}
+
+/// Returns whether the connection broke: an I/O error, or a response that ends before it is complete,
+/// which the SDK's HTTP client reports as another transient error.
+fn is_connection_lost<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
+        SdkError::DispatchFailure(failure) => failure.is_io() || failure.as_other().is_some(),
+        _ => false,
+    }
 }
 
 fn is_unsent<E>(error: &SdkError<E, HttpResponse>) -> bool {

@@ -89,7 +89,12 @@ pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivere
 /// same: another version of the compressor produces different bytes. Returns whether the content
 /// could be verified.
 async fn compare(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryFailure> {
-    let found = match bucket.content_digest(&upload.key).await {
+    let digest = match bucket.content_digest(&upload.key).await {
+        // A store may close the connection after its 412, just as the client reuses it.
+        Err(failure) if failure.connection_lost => bucket.content_digest(&upload.key).await,
+        digest => digest,
+    };
+    let found = match digest {
         Ok(Some(sha256)) => sha256,
         Ok(None) => match bucket.read(&upload.key, encode::CONTENT_LIMIT).await {
             Ok(body) => content_sha256(upload, body.as_deref())?,

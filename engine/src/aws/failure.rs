@@ -231,8 +231,8 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     root.to_string()
 }
 
-/// Returns whether the connection broke: an I/O error, or a response that ends before it is complete,
-/// which the SDK's HTTP client reports as another transient error.
+/// Returns whether the connection broke: an I/O error, or a response that ends before it is
+/// complete, which the SDK's HTTP client reports as another transient error.
 fn is_connection_lost<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::DispatchFailure(failure) => failure.is_io() || failure.as_other().is_some(),

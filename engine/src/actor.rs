@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-/// The origin of a request, which is part of the audit event of a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -26,7 +25,6 @@ enum Kind {
     },
     /// The operator running the binary, who has every permission.
     CommandLine,
-    /// The server itself, which records destinations that fail or recover.
     System,
 }
 
@@ -61,7 +59,6 @@ impl Actor {
         Self::new(account_id, account, Kind::System)
     }
 
-    /// The operator of the binary.
     pub(crate) fn operator(account_id: i64, account: AccountName) -> Self {
         Self::new(account_id, account, Kind::CommandLine)
     }
@@ -91,7 +88,6 @@ impl Actor {
         }
     }
 
-    /// The name of this actor in audit events.
     pub(crate) fn name(&self) -> &str {
         match &self.kind {
             Kind::Person { email, .. } => email,
@@ -120,9 +116,6 @@ impl Actor {
     }
 
     /// Refuses an actor without a permission.
-    ///
-    /// # Errors
-    /// [`Code::Forbidden`], which names the permission.
     pub fn require(&self, permission: Permission) -> Result<()> {
         if self.may(permission) {
             return Ok(());
@@ -150,7 +143,6 @@ impl Actor {
         })
     }
 
-    /// `auditEventAuthor.principal`.
     pub(crate) fn principal(&self) -> Value {
         let name = self.name();
         match &self.kind {

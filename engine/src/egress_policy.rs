@@ -25,7 +25,6 @@ impl Default for EgressPolicy {
     }
 }
 
-/// The error for an address that the policy forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressNotAllowed {
     ip: IpAddr,
@@ -60,10 +59,6 @@ impl fmt::Display for AddressNotAllowed {
 impl std::error::Error for AddressNotAllowed {}
 
 impl EgressPolicy {
-    /// Checks an address.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub(crate) fn check(self, ip: IpAddr) -> Result<(), AddressNotAllowed> {
         match kind(ip) {
             Kind::Never => Err(AddressNotAllowed { ip, why: Kind::Never }),
@@ -73,18 +68,12 @@ impl EgressPolicy {
     }
 
     /// Checks the address in a URL. A URL with a name passes: names are checked when resolved.
-    ///
-    /// # Errors
-    /// The policy forbids the address.
     pub(crate) fn check_url(self, url: &Uri) -> Result<(), AddressNotAllowed> {
         literal(url).map_or(Ok(()), |ip| self.check(ip))
     }
 
     /// Resolves a name. A single forbidden address rejects the whole name: a DNS answer that mixes
     /// them is an attack.
-    ///
-    /// # Errors
-    /// The system's resolver does not know the name; [`AddressNotAllowed`].
     pub(crate) async fn resolve(self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
         let found = tokio::net::lookup_host((name, 0)).await.map_err(Unresolved::Unknown)?;
         let mut addresses = Vec::new();
@@ -96,18 +85,14 @@ impl EgressPolicy {
     }
 }
 
-/// Why a name cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unresolved {
-    /// The system's resolver does not know it.
     #[error(transparent)]
     Unknown(io::Error),
-    /// The policy forbids one of its addresses.
     #[error(transparent)]
     AddressNotAllowed(AddressNotAllowed),
 }
 
-/// Finds the policy's refusal in the source chain of a failed call.
 pub(crate) fn address_not_allowed(error: &(dyn std::error::Error + 'static)) -> Option<AddressNotAllowed> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
@@ -122,7 +107,6 @@ pub(crate) fn address_not_allowed(error: &(dyn std::error::Error + 'static)) -> 
     None
 }
 
-/// The address in a URL; `None` if it has a name.
 fn literal(url: &Uri) -> Option<IpAddr> {
     url.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -49,7 +49,6 @@ struct Shared {
     writer: Writer,
     aws: Aws,
     egress_policy: EgressPolicy,
-    /// Notified when a run is requested.
     wake: Notify,
     streaming_enabled: bool,
     stream_interval: Duration,
@@ -72,9 +71,6 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// Opens the database, brings it up to date and unlocks its secrets.
-    ///
-    /// # Errors
-    /// [`Error::Opening`] with the reason and what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let database = Database::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
@@ -109,10 +105,6 @@ impl Engine {
         self.0.stream_interval
     }
 
-    /// Refuses the request if streaming is off.
-    ///
-    /// # Errors
-    /// [`Code::FeatureDisabled`].
     pub(crate) fn require_streaming(&self) -> Result<()> {
         if self.0.streaming_enabled {
             return Ok(());
@@ -125,9 +117,6 @@ impl Engine {
 
     /// Checks that the database responds and that the last commit of events succeeded. A failed
     /// commit counts for some seconds.
-    ///
-    /// # Errors
-    /// When the server is not ready.
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(self.database().read()).await?;
         if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
@@ -172,7 +161,6 @@ impl Engine {
         &self.0.pacing
     }
 
-    /// The client for webhooks, created on first use.
     pub(crate) fn webhook_client(&self) -> Result<&Client> {
         if let Some(client) = self.0.webhook_client.get() {
             return Ok(client);
@@ -189,13 +177,11 @@ impl Engine {
         &self.0.retained_cache
     }
 
-    /// Makes the scheduler look for due destinations immediately. No effect without a scheduler, as
-    /// in a command.
+    /// Makes the scheduler look for due destinations immediately.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
     }
 
-    /// Returns after the next call of [`wake`](Self::wake).
     pub(crate) async fn woken(&self) {
         self.0.wake.notified().await;
     }

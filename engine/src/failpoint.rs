@@ -1,17 +1,12 @@
 //! Places at which a test can stop a process for good, or make it panic: before and after every
-//! change of state. Compiled only with the feature `failpoints`, which the engine's own tests
-//! enable; a process then stops at the point that its environment names.
+//! change of state. Compiled only with the feature `failpoints`.
 
 /// The point at which this process stops: `name`, or `name:3` for the third time that it is
 /// reached. At `name!` the process panics, each time.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "AUDITSTREAM_FAILPOINT";
 
-/// Returns at once, except at the point that the environment names: prints its name to standard
-/// output and never returns.
-///
-/// # Panics
-/// Where the environment says so.
+/// Prints the name of the point and never returns, if the environment names it.
 #[cfg(feature = "failpoints")]
 pub(crate) async fn reached(point: &str) {
     use std::io::Write as _;
@@ -42,19 +37,16 @@ pub(crate) async fn reached(point: &str) {
     std::future::pending::<()>().await;
 }
 
-/// The point `NAME.committing`.
 #[cfg(feature = "failpoints")]
 pub(crate) async fn committing(transaction: &str) {
     reached(&format!("{transaction}.committing")).await;
 }
 
-/// The point `NAME.committed`.
 #[cfg(feature = "failpoints")]
 pub(crate) async fn committed(transaction: &str) {
     reached(&format!("{transaction}.committed")).await;
 }
 
-/// Returns at once.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) fn reached(_: &str) -> std::future::Ready<()> {
     std::future::ready(())

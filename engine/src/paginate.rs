@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use auditstream_model::{ListQuery, Listing, Order, Sort};
 
-/// A row of a list, with the columns for search and order.
 pub(crate) trait Listed {
     fn identifier(&self) -> &str;
     fn name(&self) -> &str;
@@ -12,8 +11,7 @@ pub(crate) trait Listed {
     fn updated(&self) -> i64;
 }
 
-/// Returns the requested page. Rows that are equal in the sorted column are ordered by identifier,
-/// so that no row is on two pages or on none.
+/// Orders equal rows by identifier, so that no row is on two pages or on none.
 pub(crate) fn page<R: Listed>(mut rows: Vec<R>, query: &ListQuery) -> Listing<R> {
     let term = query.search_term.as_deref().unwrap_or_default().to_lowercase();
     rows.retain(|row| row.name().to_lowercase().contains(&term) || row.identifier().to_lowercase().contains(&term));

@@ -17,9 +17,6 @@ pub struct Version(String);
 
 impl Version {
     /// Computes the version of a representation.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
     pub fn of(representation: &impl Serialize) -> Result<Self> {
         let digest = Sha256::digest(serde_json::to_vec(representation)?);
         Ok(Self(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()))
@@ -46,9 +43,6 @@ pub enum Precondition {
 
 impl Precondition {
     /// Checks the current representation; `None` if the resource does not exist.
-    ///
-    /// # Errors
-    /// [`Code::PreconditionFailed`] when the condition is not met.
     pub fn check(&self, current: Option<&impl Serialize>) -> Result<()> {
         let met = match (self, current) {
             (Self::None, _) | (Self::Exists, Some(_)) => true,
@@ -69,8 +63,7 @@ impl Precondition {
     }
 }
 
-/// The time of a change, epoch ms, always later than the previous change, so that no two
-/// representations are the same.
+/// Always later than the previous change, so that no two representations are the same.
 pub(crate) fn changed_after(before: EpochMillis) -> EpochMillis {
     now().max(before.saturating_add(1))
 }

@@ -8,7 +8,6 @@ use tokio::task::JoinHandle;
 /// Becomes `true` when the task must stop.
 pub(crate) type Stop = watch::Receiver<bool>;
 
-/// A running background task.
 #[derive(Debug)]
 pub(crate) struct Task {
     name: &'static str,
@@ -17,7 +16,6 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Starts a task, which watches [`Stop`] to know when to end.
     pub(crate) fn spawn<F>(name: &'static str, run: impl FnOnce(Stop) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -27,7 +25,6 @@ impl Task {
         Self { name, stop, task }
     }
 
-    /// Stops the task and waits until it has ended.
     pub(crate) async fn stop(self) {
         // Fails if the task has already ended.
         let _ = self.stop.send(true);

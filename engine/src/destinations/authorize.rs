@@ -5,7 +5,6 @@ use auditstream_model::Permission;
 use crate::error::Result;
 use crate::{Actor, Engine};
 
-/// Checks that streaming is enabled and that the actor has a permission.
 pub(super) fn authorize(engine: &Engine, actor: &Actor, permission: Permission) -> Result<()> {
     engine.require_streaming()?;
     actor.require(permission)

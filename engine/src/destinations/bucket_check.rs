@@ -1,7 +1,5 @@
-//! The bucket check: whether a destination could stream to a bucket, and if not, which permissions
-//! are missing. It writes one fixed key outside of `account=` (or a random one, if that exists),
-//! reads it, writes it again on condition that it does not exist, and deletes it. It never changes
-//! the result of a connection test.
+//! Checks whether a destination could stream to a bucket: writes, reads and deletes one key
+//! outside of `account=`. Never changes the result of a connection test.
 
 use auditstream_model::{BucketCheck, BucketCheckInput, DestinationInput, DestinationSpec, FieldErrors, Permission};
 use serde_json::{Value, json};
@@ -14,11 +12,8 @@ use crate::error::Result;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// Checks the bucket of a destination, and records on the destination whether the store honours
-/// `If-None-Match`.
-///
-/// # Errors
-/// No such destination; no permission. A failed check is a result, not an error.
+/// Checks the bucket of a destination, and records whether the store honours `If-None-Match`.
+/// A failed check is a result, not an error.
 pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> Result<BucketCheck> {
     authorize(engine, actor, Permission::EditDestination)?;
     let row = rows::require(engine.database().read(), actor.account_id(), identifier).await?;
@@ -53,9 +48,6 @@ pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> R
 }
 
 /// Checks a bucket that no destination has yet.
-///
-/// # Errors
-/// Invalid fields; no such connector; no permission.
 pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketCheckInput) -> Result<BucketCheck> {
     authorize(engine, actor, Permission::EditDestination)?;
     // Validates the fields as they will be saved.
@@ -83,7 +75,6 @@ pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketC
     Ok(check)
 }
 
-/// Returns the part of a check that its audit event contains.
 fn summary(spec: &DestinationSpec, check: &BucketCheck) -> Value {
     json!({
         "bucket": spec.bucket, "prefix": spec.prefix, "status": check.status,

@@ -17,9 +17,6 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Creates a destination; INACTIVE unless the input says otherwise.
-///
-/// # Errors
-/// Invalid fields; an unknown connector; an identifier that is in use; no permission.
 pub async fn create(engine: &Engine, actor: &Actor, input: DestinationInput) -> Result<DestinationView> {
     authorize(engine, actor, Permission::EditDestination)?;
     let wanted = input.status.unwrap_or_default();
@@ -69,10 +66,6 @@ async fn insert(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> R
 
 /// Replaces everything but the identifier. Options that are omitted are kept, and so is the cursor,
 /// even with another connector.
-///
-/// # Errors
-/// Invalid fields; an unknown connector; no such destination; no permission;
-/// [`Code::PreconditionFailed`].
 pub async fn replace(
     engine: &Engine,
     actor: &Actor,
@@ -154,9 +147,6 @@ async fn save(tx: &mut WriteTx, row: &DestinationRow, old: &Destination, new: &D
 
 /// Activates or pauses a destination. No PUT begins after a pause has returned; one in flight is
 /// not waited for. An activation starts a run immediately.
-///
-/// # Errors
-/// No such destination; no permission.
 pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted: Status) -> Result<DestinationView> {
     authorize(engine, actor, Permission::EditDestination)?;
     engine
@@ -172,12 +162,7 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
         .view()
 }
 
-/// Deletes an INACTIVE destination with its batches. The audit event has the number of events that
-/// the destination never received.
-///
-/// # Errors
-/// [`Code::Conflict`] if it is ACTIVE; no such destination; no permission;
-/// [`Code::PreconditionFailed`].
+/// Deletes an INACTIVE destination with its batches; [`Code::Conflict`] if it is ACTIVE.
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     authorize(engine, actor, Permission::DeleteDestination)?;
     engine
@@ -219,8 +204,7 @@ async fn require_connector(tx: &mut WriteTx, actor: &Actor, destination: &Destin
     .into())
 }
 
-/// Saves and records a status that differs from the row's. The first activation sets the cursor by
-/// `start_at`.
+/// The first activation sets the cursor by `start_at`.
 async fn save_status(
     tx: &mut WriteTx,
     actor: &Actor,

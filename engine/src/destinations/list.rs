@@ -13,9 +13,6 @@ use crate::error::Result;
 use crate::{Actor, Engine, paginate};
 
 /// Returns a page of the destinations of the actor's account.
-///
-/// # Errors
-/// No permission; a page out of range.
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<DestinationView>> {
     let page = page(engine, actor, query).await?;
     let items = page.items.iter().map(DestinationRow::view).collect::<Result<_>>()?;
@@ -31,9 +28,6 @@ pub(super) async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> R
 }
 
 /// Returns the four cards.
-///
-/// # Errors
-/// No permission.
 pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let rows = rows::all(engine, actor.account_id()).await?;
@@ -56,9 +50,6 @@ pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
 }
 
 /// Returns one destination.
-///
-/// # Errors
-/// No such destination; no permission.
 pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<DestinationView> {
     authorize(engine, actor, Permission::ViewDestination)?;
     rows::require(engine.database().read(), actor.account_id(), identifier)
@@ -67,9 +58,6 @@ pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Des
 }
 
 /// Returns whether an identifier is not yet in use.
-///
-/// # Errors
-/// An invalid identifier; no permission.
 pub async fn is_unique(engine: &Engine, actor: &Actor, identifier: &str) -> Result<bool> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let identifier =
@@ -97,7 +85,6 @@ struct BatchRow {
     attempts: i64,
     created: EpochMillis,
     finished: Option<EpochMillis>,
-    /// 0 or 1.
     verified: Option<i64>,
     failure: Option<Json<Failure>>,
     request_id: Option<String>,
@@ -126,9 +113,6 @@ impl BatchRow {
 }
 
 /// Returns a page of the objects of a destination, newest first.
-///
-/// # Errors
-/// No such destination; no permission; a page out of range.
 pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &ListQuery) -> Result<Listing<Batch>> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let query = query.clone().validated()?;

@@ -1,13 +1,4 @@
 //! Where to stream, and what an admin does with it.
-//!
-//! - [`rows`]: a destination in the database
-//! - [`list`]: one destination or a page of them, and the objects of one
-//! - [`overview`]: the same with their connectors and the state of their streaming
-//! - [`change`]: create, replace, activate, pause, delete
-//! - [`operations`]: run now, skip, replay, send under a new name
-//! - [`bucket_check`]: whether a bucket can be streamed to
-//! - [`authorize`]: the check with which each of them begins
-//! - [`object_key`]: the keys of the objects
 
 mod authorize;
 mod bucket_check;

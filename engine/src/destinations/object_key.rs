@@ -7,14 +7,10 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Result};
 
-/// The parts of an object's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObjectKey<'a> {
-    /// The account's name.
     pub(crate) account: &'a str,
-    /// When the batch was frozen, epoch ms.
     pub(crate) frozen: EpochMillis,
-    /// The batch's number.
     pub(crate) number: i64,
     pub(crate) first_sequence: Sequence,
     pub(crate) last_sequence: Sequence,
@@ -26,9 +22,6 @@ pub(crate) struct ObjectKey<'a> {
 
 impl ObjectKey<'_> {
     /// Returns the key without the destination's prefix.
-    ///
-    /// # Errors
-    /// [`Error::Broken`] if `frozen` is out of range for a timestamp.
     pub(crate) fn render(&self) -> Result<String> {
         let moment = Timestamp::from_millisecond(self.frozen).map_err(|error| Error::Broken(error.to_string()))?;
         let mut key = format!("account={}/dt={}", self.account, moment.strftime("%Y-%m-%d/hour=%H"));

@@ -17,9 +17,6 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Starts a run of an ACTIVE destination.
-///
-/// # Errors
-/// [`Code::Conflict`] if it is INACTIVE; no such destination; no permission.
 pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
     authorize(engine, actor, Permission::EditDestination)?;
     engine
@@ -41,10 +38,6 @@ pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Res
 
 /// Moves the cursor of an INACTIVE destination: forward to skip events, back to send them again
 /// under a new `uid`. Discards an undelivered batch.
-///
-/// # Errors
-/// [`Code::Conflict`] if it is ACTIVE or never was; a sequence that is out of the trail's range; no
-/// such destination; no permission; [`Code::PreconditionFailed`].
 pub async fn move_cursor(
     engine: &Engine,
     actor: &Actor,
@@ -94,7 +87,6 @@ pub async fn move_cursor(
         .await
 }
 
-/// Checks that a cursor is in the range of the trail's events.
 async fn check_range(tx: &mut WriteTx, account_id: i64, cursor: Sequence) -> Result<()> {
     let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
         "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence \
@@ -126,7 +118,6 @@ struct BatchRow {
 }
 
 impl BatchRow {
-    /// Returns whether another object has the batch's key.
     fn is_blocked(&self) -> Result<bool> {
         let Some(failure) = &self.failure else { return Ok(false) };
         let failure = failure.get()?;
@@ -135,11 +126,7 @@ impl BatchRow {
 }
 
 /// Gives a batch whose key another object has a new key, with a separate `uid`, and starts a run.
-/// The number, range and content of the batch stay, and later batches keep the destination's `uid`.
-/// The other object is not touched.
-///
-/// # Errors
-/// [`Code::Conflict`] if no other object blocks the batch; no such batch; no permission.
+/// Its number, range and content stay, and later batches keep the destination's `uid`.
 pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, number: i64) -> Result<()> {
     authorize(engine, actor, Permission::EditDestination)?;
     engine

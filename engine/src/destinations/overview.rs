@@ -14,9 +14,6 @@ use crate::error::Result;
 use crate::{Actor, Engine, retention};
 
 /// Returns a page of the destinations of the actor's account.
-///
-/// # Errors
-/// No permission; a page out of range.
 pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<AggregateItem>> {
     let page = list::page(engine, actor, query).await?;
     let mut items = Vec::with_capacity(page.items.len());
@@ -27,9 +24,6 @@ pub async fn aggregate(engine: &Engine, actor: &Actor, query: &ListQuery) -> Res
 }
 
 /// Returns one destination.
-///
-/// # Errors
-/// No such destination; no permission.
 pub async fn overview(engine: &Engine, actor: &Actor, identifier: &str) -> Result<AggregateItem> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let row = rows::require(engine.database().read(), actor.account_id(), identifier).await?;

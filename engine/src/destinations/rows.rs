@@ -11,10 +11,8 @@ use crate::database::{Json, WriteTx, column};
 use crate::error::{Error, Result};
 use crate::paginate::Listed;
 
-/// The resource type in audit events.
 pub(crate) const KIND: &str = "STREAMING_DESTINATION";
 
-/// A row of `streaming_destination`, with the name of its account.
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct DestinationRow {
     pub(crate) id: i64,
@@ -42,7 +40,6 @@ pub(crate) struct DestinationRow {
     pub(crate) conditional_writes_checked: Option<EpochMillis>,
 }
 
-/// The columns of a [`DestinationRow`].
 macro_rules! select {
     ($where:literal) => {
         concat!(
@@ -115,7 +112,6 @@ pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<Destination
         .await?)
 }
 
-/// Returns every destination of an account.
 pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<DestinationRow>> {
     Ok(sqlx::query_as(select!("d.account_id = $1"))
         .bind(account_id)
@@ -123,7 +119,6 @@ pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<Destinat
         .await?)
 }
 
-/// Returns a destination of an account.
 pub(crate) async fn require(
     executor: impl AnyExecutor<'_>,
     account_id: i64,
@@ -160,7 +155,6 @@ pub(crate) async fn lock_shared(tx: &mut WriteTx, id: i64, epoch: i64) -> Result
     Ok(query.bind(id).bind(epoch).fetch_optional(&mut **tx).await?.is_some())
 }
 
-/// Requests a run of a destination; any server may begin it.
 pub(crate) async fn request_run(tx: &mut WriteTx, id: i64) -> Result<()> {
     let query = sqlx::query("UPDATE streaming_destination SET runs_requested = runs_requested + 1 WHERE id = $1");
     query.bind(id).execute(&mut **tx).await?;

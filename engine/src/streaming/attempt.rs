@@ -20,7 +20,6 @@ use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
 use crate::failpoint;
 
-/// The result of an attempt.
 pub(super) enum AttemptOutcome {
     /// With a note for the admin, if something should be corrected nevertheless.
     Delivered(Delivered, Option<String>),
@@ -29,7 +28,6 @@ pub(super) enum AttemptOutcome {
     LostClaim,
 }
 
-/// Attempts to deliver a batch. Its memory is free again when this returns.
 pub(super) async fn attempt(
     engine: &Engine,
     memory: &MemoryBudget,
@@ -62,7 +60,6 @@ pub(super) async fn attempt(
     put(engine, row, &bucket, &upload, note).await
 }
 
-/// The body of an object, and the memory that it may use.
 struct Object {
     body: Bytes,
     /// Of the content before compression.
@@ -156,7 +153,6 @@ async fn put(
     })
 }
 
-/// Returns a note if the bucket is in another region than the connector's.
 fn region_note(profile: &AwsProfile, s3: &S3, spec: &DestinationSpec) -> Option<String> {
     (s3.region != profile.region).then(|| {
         format!(

@@ -8,15 +8,13 @@ use super::encode;
 use crate::Engine;
 use crate::error::{Error, Result};
 
-/// The most bytes that encoding adds to a payload: the two numbers of a batch id, a sequence, and
-/// their members' names.
+/// The most bytes that encoding adds to a payload: batch id, sequence and their members' names.
 pub(super) const CLOSING_BYTES: usize = 100;
 
 /// Events per query. PostgreSQL sends every row that a query asks for, so each chunk is read to the
 /// end even if it does not all fit into the batch.
 const CHUNK: i64 = 200;
 
-/// The content of a batch before compression.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) first_sequence: Sequence,
@@ -26,11 +24,8 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Reads the events after `after`, up to `up_to` or as many as fit into one batch, and encodes
-    /// them. The same events give the same bytes.
-    ///
-    /// # Errors
-    /// [`Error::Broken`] if an event is missing.
+    /// Encodes the events after `after`, up to `up_to` or as many as fit into one batch. The same
+    /// events give the same bytes; a missing event is an [`Error::Broken`].
     pub(super) async fn build(
         engine: &Engine,
         account_id: i64,
@@ -57,12 +52,10 @@ impl Content {
         .await
     }
 
-    /// The number of bytes.
     pub(super) fn bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Returns the compressed content.
     pub(super) async fn compress(self, compression: Compression) -> Result<Vec<u8>> {
         on_blocking_thread(move || encode::compress(self.text.as_bytes(), compression)).await
     }
@@ -79,7 +72,6 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> 
     finished.map_err(|error| Error::Broken(error.to_string()))?
 }
 
-/// Reads the events of a range, as many as fit into one batch.
 async fn read_events(
     engine: &Engine,
     account_id: i64,

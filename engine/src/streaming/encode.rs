@@ -12,8 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::trail::close;
 
-/// Returns the content before compression: each event with its sequence and `batchId`
-/// (`first-last`).
+/// Returns the uncompressed content: each event with its sequence and `batchId` (`first-last`).
 #[must_use]
 pub fn content(events: &[(Sequence, String)], format: Format) -> String {
     let (Some(first), Some(last)) = (events.first(), events.last()) else {
@@ -43,9 +42,6 @@ pub fn sha256(content: &[u8]) -> [u8; 32] {
 }
 
 /// Returns the compressed content.
-///
-/// # Errors
-/// [`Error::Broken`] if the compressor fails, which happens only if memory is exhausted.
 pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     let broken = |error: std::io::Error| Error::Broken(format!("a batch cannot be compressed: {error}"));
     match compression {
@@ -60,13 +56,9 @@ pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     }
 }
 
-/// The most bytes of a content that are read: twice the size of a batch.
 pub(crate) const CONTENT_LIMIT: u64 = 2 * BATCH_BYTES as u64;
 
 /// Decompresses the body of an object, up to 32 MiB of content.
-///
-/// # Errors
-/// A body that is not of this compression.
 pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     match compression {
@@ -83,7 +75,6 @@ pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<
     Ok(content)
 }
 
-/// Returns the hexadecimal form of a digest.
 pub(super) fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string cannot fail.

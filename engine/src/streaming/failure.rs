@@ -5,16 +5,12 @@ use auditstream_model::{Failure, FailureCode};
 use crate::aws::AwsFailure;
 use crate::database::now;
 
-/// A failure, with what decides about the next attempt.
 #[derive(Clone, Debug)]
 pub(super) struct DeliveryFailure {
-    /// As it is recorded and shown.
     pub(super) failure: Failure,
-    /// Whether a retry soon can succeed.
     pub(super) transient: bool,
     /// Whether the object may have been stored nevertheless.
     pub(super) in_doubt: bool,
-    /// The bucket's region, if the response named it.
     pub(super) region: Option<Box<str>>,
 }
 

@@ -12,7 +12,6 @@ use crate::destinations::object_key::ObjectKey;
 use crate::destinations::rows::DestinationRow;
 use crate::error::Result;
 
-/// A batch that has not been delivered.
 #[derive(Debug, FromRow)]
 pub(super) struct OpenBatch {
     pub(super) number: i64,
@@ -24,7 +23,6 @@ pub(super) struct OpenBatch {
     pub(super) key: String,
     /// Of the content.
     pub(super) bytes: i64,
-    /// 1 if the response of an attempt was lost.
     in_doubt: i64,
 }
 
@@ -39,7 +37,6 @@ impl OpenBatch {
     }
 }
 
-/// Returns the batch that has not been delivered, if any.
 pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<Option<OpenBatch>> {
     let query = sqlx::query_as(
         "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, bytes, in_doubt \
@@ -54,9 +51,6 @@ pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<O
 
 /// Freezes the batch after the cursor, up to `up_to`. Returns `false` if the destination was
 /// changed meanwhile.
-///
-/// # Errors
-/// [`Error::Broken`](crate::Error::Broken) if an event is missing.
 pub(super) async fn freeze(
     engine: &Engine,
     memory: &MemoryBudget,
@@ -101,7 +95,6 @@ pub(super) async fn freeze(
 struct Frozen {
     first_sequence: Sequence,
     last_sequence: Sequence,
-    /// Of the content.
     bytes: i64,
     sha256: [u8; 32],
 }

@@ -1,13 +1,10 @@
 //! Which server streams which destination.
 //!
-//! A server is a replica with a random id, and renews a heartbeat. One statement claims a run: it
-//! takes the lease and raises the destination's epoch, and every later write of the run compares
-//! the epoch. So the lease keeps two servers from doing the same work, and the epoch keeps the data
-//! correct when the lease could not: a server that was frozen and wakes up finds that its epoch is
-//! over.
+//! One statement claims a run: it takes the lease and raises the destination's epoch, which every
+//! later write of the run compares. The lease keeps two servers from doing the same work; the epoch
+//! keeps the data correct when the lease could not, as when a server that was frozen wakes up.
 //!
-//! A SQLite file has one server, by the file's lock: replicas of earlier processes are gone when it
-//! starts, and it needs no heartbeat.
+//! A SQLite file has one server, by the file's lock, so replicas found at its start are gone.
 
 use std::collections::HashSet;
 
@@ -56,7 +53,6 @@ const POSTGRES_DUE: &str = "
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     ORDER BY random()";
 
-/// Claims a run of destination `$3`, on the condition of [`SQLITE_DUE`].
 const SQLITE_CLAIM: &str = "
     UPDATE streaming_destination
     SET lease_replica = $1,
@@ -73,7 +69,6 @@ const SQLITE_CLAIM: &str = "
            OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
     RETURNING epoch, runs_requested";
 
-/// Claims a run of destination `$3`, on the condition of [`POSTGRES_DUE`].
 const POSTGRES_CLAIM: &str = "
     UPDATE streaming_destination
     SET lease_replica = $1,
@@ -92,13 +87,11 @@ const POSTGRES_CLAIM: &str = "
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     RETURNING epoch, runs_requested";
 
-/// Removes the replicas that are gone.
 const SQLITE_REMOVE_GONE: &str = "DELETE FROM replica";
 const POSTGRES_REMOVE_GONE: &str = "
     DELETE FROM replica
     WHERE heartbeat <= CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - 5000";
 
-/// Adds replica `$1`, or renews its heartbeat.
 const SQLITE_REGISTER: &str = "
     INSERT INTO replica (id, heartbeat)
     VALUES ($1, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
@@ -107,7 +100,6 @@ const POSTGRES_REGISTER: &str = "
     VALUES ($1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat";
 
-/// A server among those on its database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replica {
     id: i64,
@@ -115,11 +107,9 @@ pub(super) struct Replica {
     interval: i64,
 }
 
-/// A destination for which a run should begin.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
     pub(super) destination_id: i64,
-    /// Whether its last attempt failed.
     pub(super) failing: bool,
     /// Whether a server that is gone left a run of it unfinished.
     pub(super) abandoned: bool,
@@ -128,15 +118,11 @@ pub(super) struct Due {
 #[derive(FromRow)]
 struct DueRow {
     id: i64,
-    /// 0 or 1.
     failing: i64,
-    /// 0 or 1.
     abandoned: i64,
-    /// The number of replicas that are alive.
     replicas: i64,
 }
 
-/// The claim on one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
     pub(super) destination_id: i64,
@@ -147,7 +133,6 @@ pub(super) struct Lease {
 }
 
 impl Replica {
-    /// Creates a replica with a random id.
     pub(super) fn new(engine: &Engine) -> Self {
         let interval = i64::try_from(engine.stream_interval().as_millis()).unwrap_or(i64::MAX);
         Self {
@@ -156,7 +141,6 @@ impl Replica {
         }
     }
 
-    /// Announces this server, or renews its heartbeat, and removes the servers that are gone.
     pub(super) async fn register(self, database: &Database) -> Result<()> {
         let dialect = database.dialect();
         let mut tx = database.pulse().begin().await?;

@@ -7,7 +7,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 
-/// The largest grant a single run may request.
 const MAX_GRANT: usize = STREAMING_BYTES / 2;
 
 /// A semaphore of which failing destinations can have at most half, so that they never keep the
@@ -32,7 +31,6 @@ impl FairSemaphore {
         half.into_iter().chain([&self.all])
     }
 
-    /// Waits until `count` permits are available.
     async fn acquire(&self, count: u32, failing: bool) -> Result<Vec<OwnedSemaphorePermit>> {
         let mut permits = Vec::with_capacity(2);
         for semaphore in self.required(failing) {
@@ -50,7 +48,6 @@ impl FairSemaphore {
     }
 }
 
-/// The bytes that all runs of this server may have in memory at once.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryBudget(FairSemaphore);
 
@@ -70,7 +67,6 @@ impl MemoryBudget {
     }
 }
 
-/// The bytes that a run may use; returned to the budget when dropped.
 #[derive(Debug)]
 pub(super) struct MemoryGrant {
     bytes: usize,
@@ -88,7 +84,6 @@ impl MemoryGrant {
     }
 }
 
-/// The slots for the runs of this server, and the memory that these runs share.
 #[derive(Clone, Debug)]
 pub(super) struct RunSlots {
     slots: FairSemaphore,
@@ -105,7 +100,6 @@ impl Default for RunSlots {
 }
 
 impl RunSlots {
-    /// Returns a slot, if one is free.
     pub(super) fn try_acquire(&self, failing: bool) -> Option<RunSlot> {
         let permits = self.slots.try_acquire(failing)?;
         Some(RunSlot {
@@ -115,7 +109,6 @@ impl RunSlots {
     }
 }
 
-/// The slot of a run; free again when dropped.
 #[derive(Debug)]
 pub(super) struct RunSlot {
     limits: RunSlots,
@@ -123,7 +116,6 @@ pub(super) struct RunSlot {
 }
 
 impl RunSlot {
-    /// The memory that the runs of this server share.
     pub(super) fn memory(&self) -> &MemoryBudget {
         &self.limits.memory
     }

@@ -66,7 +66,6 @@ pub(super) async fn delivered(
     Ok(moved)
 }
 
-/// Records a run that found nothing more to send.
 pub(super) async fn caught_up(engine: &Engine, row: &DestinationRow) -> Result<()> {
     engine
         .database()
@@ -104,8 +103,6 @@ async fn recovered(tx: &mut WriteTx, row: &DestinationRow) -> Result<()> {
     Ok(())
 }
 
-/// Records a failed attempt, or a batch that cannot be built. `batch` is `None` if no batch is
-/// concerned.
 pub(super) async fn failed(
     engine: &Engine,
     row: &DestinationRow,

@@ -10,33 +10,26 @@ use crate::aws::object::{Bucket, NewObject, Put};
 use crate::destinations::object_key::content_type;
 use crate::failpoint;
 
-/// A batch as an object to be sent.
 pub(super) struct Upload<'a> {
     pub(super) spec: &'a DestinationSpec,
     /// With the destination's prefix.
     pub(super) key: String,
     pub(super) body: Bytes,
-    /// Of the body, for the store.
     pub(super) checksum: String,
     /// SHA-256 of the content before compression, in hexadecimal.
     pub(super) sha256: String,
     pub(super) format: Format,
     pub(super) compression: Compression,
-    /// Whether the response of an earlier attempt was lost, so that the object may exist.
     pub(super) in_doubt: bool,
 }
 
-/// The object is in the bucket.
 #[derive(Debug)]
 pub(super) struct Delivered {
     /// Whether its content is known to be ours.
     pub(super) verified: bool,
-    /// The id that AWS gave the PUT.
     pub(super) request_id: Option<Box<str>>,
 }
 
-/// Sends an object unless one with its key exists. If one does, it counts as delivered if its
-/// content is ours.
 pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivered, DeliveryFailure> {
     let put = bucket.put_if_absent(NewObject {
         key: &upload.key,
@@ -137,8 +130,7 @@ fn unreadable(upload: &Upload<'_>, failure: AwsFailure) -> Result<bool, Delivery
     }
 }
 
-/// Returns the digest of an object's uncompressed content. `body` is `None` if it is too large to
-/// be ours.
+/// `body` is `None` if it is too large to be ours.
 fn content_sha256(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, DeliveryFailure> {
     let foreign = |reason: &str| {
         DeliveryFailure::blocked(
@@ -156,7 +148,6 @@ fn content_sha256(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, De
     }
 }
 
-/// Names the permission that the PUT requires, and the objects that it requires it for.
 fn with_policy_hint(failure: AwsFailure, spec: &DestinationSpec) -> AwsFailure {
     if failure.code != FailureCode::AccessDenied || failure.kms_denied {
         return failure;

@@ -21,17 +21,14 @@ use crate::connectors;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
 
-/// The pause after a run that ended with an error of this server, such as an unreachable database.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// How a pass continues after a batch.
 enum Next {
     Batch,
     Stop,
 }
 
-/// Streams the events that a destination has yet to receive, if this server is the first to claim
-/// it. Failures are recorded on the destination.
+/// Does nothing if another server claims the destination first.
 pub(super) async fn run(
     engine: &Engine,
     replica: Replica,
@@ -98,8 +95,7 @@ async fn panicked(engine: &Engine, lease: Lease, message: &str) -> Result<()> {
     outcome::failed(engine, &row, batch.as_ref(), &failure).await
 }
 
-/// Returns the destination, if this run still owns it: `None` once it has been paused, edited or
-/// claimed by another server.
+/// Returns `None` once the destination has been paused, edited or claimed by another server.
 async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationRow>> {
     let row = rows::by_id(engine, lease.destination_id).await?;
     Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
@@ -144,8 +140,7 @@ async fn pass(engine: &Engine, lease: Lease, slot: &mut RunSlot, mut stopping: w
     }
 }
 
-/// Sends one frozen batch, with the connector's backoff between attempts. While it waits, it uses
-/// neither memory nor a run slot.
+/// While it waits between attempts, it uses neither memory nor a run slot.
 async fn deliver(
     engine: &Engine,
     lease: Lease,
@@ -200,8 +195,7 @@ fn no_connector(row: &DestinationRow) -> DeliveryFailure {
     )
 }
 
-/// Remembers the region that a failure names for the bucket. Returns whether it is new, so that an
-/// immediate retry can succeed.
+/// Returns whether the region is new, so that an immediate retry can succeed.
 fn follow_region(
     engine: &Engine,
     row: &DestinationRow,

@@ -14,11 +14,9 @@ use crate::Engine;
 use crate::database::{Dialect, now};
 use crate::task::{Stop, Task};
 
-/// The time between two looks for due destinations, and between two heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the scheduler. Runs that became due while no server was running begin immediately. Once
-/// stopped it begins no further runs, and ends after those in flight.
+/// Once stopped, begins no further runs, and ends after those in flight.
 pub(crate) fn start(engine: Engine) -> Task {
     Task::spawn("scheduler", |stop| async move {
         if engine.streaming_enabled() {
@@ -70,7 +68,6 @@ async fn schedule(engine: Engine, mut stop: Stop) {
     }
 }
 
-/// Renews the heartbeat until it is aborted.
 async fn renew_heartbeat(engine: Engine, replica: Replica) {
     if engine.database().dialect() == Dialect::Sqlite {
         return;
@@ -83,8 +80,7 @@ async fn renew_heartbeat(engine: Engine, replica: Replica) {
     }
 }
 
-/// The runs of this server: at most one per destination. Each has a slot, except while it waits
-/// between attempts.
+/// The runs of this server: at most one per destination.
 #[derive(Default)]
 struct Runs {
     slots: RunSlots,

@@ -12,10 +12,8 @@ use crate::error::Result;
 /// Enough that round trips to the database do not matter; far from its limit on parameters.
 const ROWS_PER_STATEMENT: usize = 200;
 
-/// The result of appending the events of one request.
 #[derive(Debug)]
 pub(crate) enum Appended {
-    /// All are in the trail.
     Stored(IngestOutcome),
     /// Ids that are stored with other content; nothing was stored.
     Conflicts(Vec<FieldError>),
@@ -53,8 +51,7 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     if !conflicts.is_empty() {
         return Ok(Appended::Conflicts(conflicts));
     }
-    // Never earlier than the previous event: retention removes events in the order of their
-    // sequence.
+    // Never earlier than the previous event: retention removes events in order of sequence.
     let received = now().max(last_received);
     insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
@@ -74,8 +71,7 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     }))
 }
 
-/// `rows` groups of `columns` placeholders, numbered from `first`: `($1, $2), ($3, $4)`. SQLite is
-/// much faster with `?`, and does not accept both.
+/// SQLite is much faster with `?` than with `$1`, and does not accept both.
 fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
     let group = |row: usize| {
         let one = |column| match dialect {

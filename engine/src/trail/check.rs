@@ -14,10 +14,6 @@ use super::stored_form::{Prepared, open_payload};
 const LATEST_MILLIS: EpochMillis = 253_402_300_799_999;
 const ID_CHARS: usize = 512;
 
-/// Checks one event, given as JSON, of the account named.
-///
-/// # Errors
-/// Every member that does not follow the payload schema.
 pub(super) fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
     let text = compact(json.get()).map_err(|why| FieldErrors::one("", why))?;
     let Some(event) = Members::parse(&text) else {
@@ -35,8 +31,7 @@ struct Check {
 }
 
 impl Check {
-    /// Checks every member. `None` if a required one is missing or has the wrong type; other errors
-    /// are only recorded.
+    /// `None` if a required member is missing or of the wrong type; other errors are recorded.
     fn event(&mut self, event: &Members<'_>, account: &str) -> Option<Prepared> {
         let id = self.id(event);
         let principal = self.principal(event);

@@ -2,8 +2,7 @@
 
 use auditstream_model::limits::EVENT_DEPTH;
 
-/// Removes the white space between the tokens of valid JSON. Refuses JSON that readers disagree on:
-/// U+0000, half a surrogate pair, nesting deeper than [`EVENT_DEPTH`].
+/// Refuses JSON that readers disagree on: U+0000, half a surrogate pair, nesting that is too deep.
 pub(super) fn compact(json: &str) -> Result<String, String> {
     let mut out = Vec::with_capacity(json.len());
     let mut depth = 0_usize;
@@ -49,7 +48,6 @@ fn escape(json: &str, at: usize) -> Result<&str, String> {
     Ok(json.get(at..at + length).unwrap_or_default())
 }
 
-/// The UTF-16 code unit of the escape `\uXXXX` at a byte; `None` for any other text.
 fn code_unit(json: &str, at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

@@ -23,9 +23,6 @@ pub enum BodyFormat {
 }
 
 /// Stores the events of a request, all or none. They are on disk when this returns.
-///
-/// # Errors
-/// A malformed body, invalid events, or [`Code::Unavailable`].
 pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     actor.require(Permission::IngestAudit)?;
     let result = store(engine, actor, format, body).await;
@@ -48,9 +45,6 @@ async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) 
 }
 
 /// Parses a body and checks its events, of the account named.
-///
-/// # Errors
-/// A malformed body or invalid events.
 pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepared>> {
     if body.len() > REQUEST_BYTES {
         return Err(Error::request_too_large(REQUEST_BYTES));
@@ -105,7 +99,6 @@ pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepa
     }
 }
 
-/// The refusal of a request: names the first invalid events and counts all of them.
 fn invalid_events(total: usize, mut errors: Vec<FieldError>) -> Error {
     let mut named = BTreeSet::new();
     errors.retain(|error| {

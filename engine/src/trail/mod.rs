@@ -1,14 +1,4 @@
 //! Audit events in and out.
-//!
-//! - [`check`]: checks an event against the payload schema
-//! - [`members`] and [`compact`]: the JSON of an event
-//! - [`stored_form`]: the form in which an event is stored and streamed
-//! - [`append`]: numbers events and inserts them, inside a transaction
-//! - [`writer`]: groups requests into commits
-//! - [`ingest`]: from a request's body to its result
-//! - [`self_audit`]: audit events of the server's own changes
-//! - [`search`]: pages of the trail
-//! - [`sign_ins`]: the latest sign-ins to this server
 
 pub(crate) mod append;
 mod check;

@@ -56,13 +56,9 @@ const NEWER_POSTGRES: &str = r"
        AND ($12 <> 'no_system' OR principal_type <> 'SYSTEM')
        AND sequence > $13 LIMIT $14) AS newer";
 
-/// Newer events are counted up to this number.
 const NEWER_AT_MOST: i64 = 1_000;
 
 /// One page of the trail by (`auditEventTime`, sequence), newest first.
-///
-/// # Errors
-/// An invalid parameter; no permission.
 pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
     actor.require(Permission::ViewAudit)?;
     let (limit, like) = (filter.rows()?, pattern(filter)?);
@@ -103,9 +99,6 @@ pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Res
 }
 
 /// Counts the matching events after a sequence, up to 1,000.
-///
-/// # Errors
-/// No permission.
 pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<i64> {
     actor.require(Permission::ViewAudit)?;
     let query = sqlx::query(engine.database().dialect().pick(NEWER_SQLITE, NEWER_POSTGRES));
@@ -119,7 +112,6 @@ pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: 
 
 type Filtered = Query<'static, Any, AnyArguments>;
 
-/// The searched text as a pattern of LIKE; `None` without a search.
 fn pattern(filter: &EventFilter) -> Result<Option<String>> {
     Ok(filter.search_text()?.map(|text| {
         format!(
@@ -155,9 +147,6 @@ fn end(filter: &EventFilter) -> EpochMillis {
 }
 
 /// Parses the cursor of a page into time and sequence.
-///
-/// # Errors
-/// [`Code::InvalidParameter`] for any other text.
 pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     let parts = cursor
         .split_once('-')

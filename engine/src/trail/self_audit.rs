@@ -10,17 +10,15 @@ use crate::Actor;
 use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
 
-/// A change, as its audit event describes it.
 pub(crate) struct Change<'a> {
     /// `STREAMING_DESTINATION`, `CONNECTOR`, `USER` …
     pub kind: &'static str,
-    /// The identifier of the changed resource.
     pub identifier: &'a str,
     /// `CREATE`, `UPDATE` …
     pub action: &'static str,
-    /// The state before, without secrets; null if there was none.
+    /// Without secrets; null if there was none.
     pub old: Value,
-    /// The state after, without secrets; null if there is none.
+    /// Without secrets; null if there is none.
     pub new: Value,
 }
 
@@ -44,7 +42,6 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Appends the event of a change; returns its sequence.
 pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) -> Result<Sequence> {
     let id: [u8; 16] = rand::random();
     let mut event = json!({

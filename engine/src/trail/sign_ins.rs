@@ -10,16 +10,11 @@ use crate::database::now;
 use crate::error::Result;
 use crate::{Actor, Engine};
 
-/// The number of sign-ins that are returned.
 const LIMIT: u32 = 50;
-/// Narrows the search to events that this server recorded about itself. Clients can send events
-/// about sign-ins to other systems.
+/// Only this server marks events so: clients can send events about sign-ins to other systems.
 const RECORDED_HERE: &str = r#""recordedBy":"auditstream""#;
 
 /// Returns the latest sign-ins, refused sign-ins and sign-outs of the last 7 days, newest first.
-///
-/// # Errors
-/// If the actor may not view the trail.
 pub async fn sign_ins(engine: &Engine, actor: &Actor) -> Result<Vec<SignIn>> {
     let start = TimeRange::Week.start(now());
     let mut found = Vec::new();
@@ -44,7 +39,6 @@ pub async fn sign_ins(engine: &Engine, actor: &Actor) -> Result<Vec<SignIn>> {
     Ok(found.into_iter().map(|(_, sign_in)| sign_in).collect())
 }
 
-/// The members of an event that a sign-in shows.
 #[derive(Deserialize)]
 struct Payload {
     #[serde(rename = "auditHttpRequestInfo")]
@@ -65,7 +59,6 @@ struct Metadata {
     recorded_by: Option<String>,
 }
 
-/// Returns the sign-in that an event records, or `None` if another system recorded it.
 fn sign_in(event: AuditEvent, outcome: SignInOutcome) -> Option<SignIn> {
     let payload: Payload = serde_json::from_str(&event.json).ok()?;
     (payload.metadata.recorded_by.as_deref() == Some("auditstream")).then(|| SignIn {

@@ -11,8 +11,7 @@
 //! So streaming copies bytes and never parses, and numbers keep every digit that was sent.
 //!
 //! This server sets three members of `auditEventMetadata` itself and drops them from events that it
-//! receives: `sequence`, `batchId`, and `recordedBy`, which marks the events that the server
-//! recorded of itself.
+//! receives: `sequence`, `batchId`, and `recordedBy`, which marks the server's own events.
 
 use std::fmt::Write as _;
 
@@ -21,9 +20,7 @@ use serde_json::value::RawValue;
 
 use super::members::Members;
 
-/// The members of `auditEventMetadata` that a sender cannot set.
 const RESERVED: [&str; 3] = ["sequence", "batchId", "recordedBy"];
-/// The last member of an event that this server recorded of itself.
 pub(super) const RECORDED_HERE: &str = r#""recordedBy":"auditstream","#;
 
 /// A valid event, ready to be stored.
@@ -54,7 +51,6 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Marks the event as recorded by this server itself.
     #[must_use]
     pub(crate) fn mark_as_self_recorded(mut self) -> Self {
         self.payload.push_str(RECORDED_HERE);
@@ -72,8 +68,7 @@ pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Opti
     };
 }
 
-/// Whether two stored payloads have the same content, regardless of the order of members and of
-/// `recordedBy`: events that were read from the trail can be sent in again.
+/// Whether two stored payloads have the same content, apart from member order and `recordedBy`.
 #[must_use]
 pub fn same_content(one: &str, other: &str) -> bool {
     let [one, other] = [one, other].map(|payload| payload.strip_suffix(RECORDED_HERE).unwrap_or(payload));
@@ -83,7 +78,6 @@ pub fn same_content(one: &str, other: &str) -> bool {
     one == other || parse(one).is_some_and(|value| Some(value) == parse(other))
 }
 
-/// Writes the stored form of an event.
 pub(super) fn open_payload(event: &Members<'_>, metadata: &Members<'_>) -> String {
     let mut out = String::with_capacity(1024);
     out.push('{');

@@ -18,7 +18,6 @@ use crate::metrics::Metrics;
 
 /// Capacity of the queue in bytes of events; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
-/// A commit accepts no further request once it has this many events.
 const COMMIT_EVENTS: usize = 10_000;
 /// Concurrent commits: half of the connections to PostgreSQL.
 const COMMITS: usize = 8;
@@ -30,7 +29,6 @@ struct Request {
     _room: OwnedSemaphorePermit,
 }
 
-/// A handle to the task that writes events.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     queue: mpsc::UnboundedSender<Request>,
@@ -39,7 +37,6 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task. It ends when the last handle is dropped.
     pub(crate) fn start(database: Database, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let failed_at = Arc::new(AtomicI64::new(0));
@@ -56,15 +53,12 @@ impl Writer {
         self.failed_at.load(Ordering::Relaxed)
     }
 
-    /// Bytes of events that wait or are being written.
     pub(crate) fn waiting_bytes(&self) -> usize {
         QUEUE_BYTES.saturating_sub(self.room.available_permits())
     }
 
-    /// Appends the events of one request; they are on disk when this returns.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`] when too much waits already, or when the commit failed.
+    /// The events are on disk when this returns. [`Code::Unavailable`] if too much waits already,
+    /// or if the commit failed.
     pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<Appended> {
         let bytes = events
             .iter()
@@ -103,7 +97,6 @@ fn lane(dialect: Dialect, account_id: i64) -> i64 {
     }
 }
 
-/// The waiting requests by lane, and the order of the lanes.
 #[derive(Default)]
 struct Lanes {
     waiting: HashMap<i64, VecDeque<Request>>,
@@ -176,7 +169,6 @@ async fn write(
     }
 }
 
-/// Takes the requests of one commit, in order of arrival.
 fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
     let mut group = Vec::new();
     let mut events = 0;

@@ -82,7 +82,6 @@ pub fn Layout() -> impl IntoView {
     .into_any()
 }
 
-/// Redirects a visitor without a session to the sign-in page, which leads back to this one.
 #[cfg(feature = "ssr")]
 fn send_to_sign_in() {
     use auditstream_engine::Actor;
@@ -102,7 +101,6 @@ fn send_to_sign_in() {
 /// The colours of the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// Those of the operating system.
     #[default]
     System,
     Light,

@@ -23,8 +23,7 @@ pub const LOGS: &str = "/settings/audit-trail/logs";
 pub const LOGS_EXPORT: &str = "/settings/audit-trail/logs/export";
 pub const STREAMING: &str = "/settings/audit-trail/streaming";
 pub const NEW_DESTINATION: &str = "/settings/audit-trail/streaming/new";
-/// The address that a destination's toggle is sent to, as axum writes routes; see
-/// [`destination_status`].
+/// The axum route of a destination's toggle; see [`destination_status`].
 pub const DESTINATION_STATUS_ROUTE: &str = "/settings/audit-trail/streaming/{id}/status";
 pub const CONNECTORS: &str = "/settings/connectors";
 pub const NEW_CONNECTOR: &str = "/settings/connectors/new";
@@ -47,8 +46,7 @@ pub const UNDER_STREAMING: Breadcrumbs = &[
 /// The breadcrumbs of the pages of one connector.
 pub const UNDER_CONNECTORS: Breadcrumbs = &[("Account Settings", SETTINGS), ("Connectors", CONNECTORS)];
 
-/// Returns whether a page requires a session. A visitor without one is redirected to the sign-in
-/// page.
+/// Returns whether a page redirects a visitor without a session to the sign-in page.
 #[must_use]
 pub fn requires_session(path: &str) -> bool {
     path.strip_prefix(SETTINGS)

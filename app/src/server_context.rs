@@ -8,7 +8,6 @@ use auditstream_model::Code;
 /// back to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flash {
-    /// Why it was refused.
     pub refused: Option<Code>,
     /// The e-mail address that was typed, so that it need not be typed again.
     pub email: Option<String>,
@@ -17,7 +16,6 @@ pub struct Flash {
 /// The request, apart from its actor; a context of every server function.
 #[derive(Clone)]
 pub struct Visit {
-    /// The client's address.
     pub client_ip: String,
     /// The session that the browser has, if any; it ends when another one begins.
     pub session: Option<String>,

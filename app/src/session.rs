@@ -13,16 +13,12 @@ pub struct Session(pub Resource<Result<SignedIn, ConsoleError>>);
 /// A session that has ended while a page was open; a context of every page under the layout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SessionEnded {
-    /// Whether the sign-in dialog is requested.
     pub requested: RwSignal<bool>,
     /// How often the user has signed in again since the page was opened.
     pub renewals: RwSignal<u32>,
 }
 
 /// Returns the signed-in user.
-///
-/// # Errors
-/// If there is no session or the server does not respond.
 pub async fn signed_in() -> Result<SignedIn, ConsoleError> {
     match use_context::<Session>() {
         Some(session) => session.0.await,

@@ -47,9 +47,6 @@ pub struct ApiTokenInput {
 
 impl ApiTokenInput {
     /// Validates the input; returns the name, and the scopes without duplicates.
-    ///
-    /// # Errors
-    /// Every invalid field.
     pub fn parse(&self) -> Result<(Name, Vec<Scope>), FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.take("name", Name::parse(&self.name));

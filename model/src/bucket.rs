@@ -11,9 +11,6 @@ text_type! {
 
 impl BucketName {
     /// Parses the name of a bucket.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let refuse = |message: &str| Err(TextError::new(message));
         if text.is_empty() {
@@ -67,9 +64,6 @@ impl Prefix {
     /// Parses a prefix: only the characters that AWS calls safe
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>), and no relative
     /// parts.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.is_empty() {
             return Ok(Self::default());

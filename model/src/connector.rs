@@ -93,9 +93,6 @@ pub struct Connector {
 
 impl ConnectorInput {
     /// Validates the connector. Returns its secrets separately; `None` if they were omitted.
-    ///
-    /// # Errors
-    /// Every invalid field.
     pub fn parse(self) -> Result<(Connector, Option<Secrets>), FieldErrors> {
         let mut errors = FieldErrors::default();
         let metadata = Metadata::parse(&self.identifier, &self.name, &self.description, self.tags, &mut errors);

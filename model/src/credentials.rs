@@ -86,8 +86,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl CredentialsInput {
-    /// Splits the credentials from their secrets, `None` if omitted, and adds each invalid field to
-    /// `errors`.
+    /// Splits off the secrets, `None` if omitted, and adds each invalid field to `errors`.
     pub(crate) fn parse(self, errors: &mut FieldErrors) -> (Credentials, Option<Secrets>) {
         let (access_key, secret_key, session_token) = match self {
             Self::Inherit => return (Credentials::Inherit, None),
@@ -138,7 +137,6 @@ fn not_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Whether a text has only visible ASCII and at most `max` characters.
 fn is_plain(text: &str, max: usize) -> bool {
     text.len() <= max && text.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -112,9 +112,6 @@ pub struct EventFilter {
 
 impl EventFilter {
     /// Returns the number of rows of a page.
-    ///
-    /// # Errors
-    /// When `limit` is out of range.
     pub fn rows(&self) -> Result<u32, FieldErrors> {
         let limit = self.limit.unwrap_or(DEFAULT_PAGE_ROWS);
         if (1..=MAX_PAGE_ROWS).contains(&limit) {
@@ -127,9 +124,6 @@ impl EventFilter {
     }
 
     /// Returns the text to search for; `None` when it is empty.
-    ///
-    /// # Errors
-    /// When the text is too long.
     pub fn search_text(&self) -> Result<Option<&str>, FieldErrors> {
         let text = self.q.as_deref().filter(|text| !text.is_empty());
         if text.is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {

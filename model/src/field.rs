@@ -61,8 +61,7 @@ impl FieldErrors {
     }
 }
 
-/// Deserializes null like a field that is left out: the reference's clients send every field that
-/// they have.
+/// Reads null like an omitted field: the reference's clients send every field that they have.
 pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(field: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(field)?.unwrap_or_default())
 }

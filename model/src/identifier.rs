@@ -43,9 +43,6 @@ text_type! {
 
 impl Identifier {
     /// Parses an id.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.is_empty() {
             return Err(TextError::new("An id is required."));
@@ -70,9 +67,7 @@ impl Identifier {
         Ok(Self(text.to_owned()))
     }
 
-    /// Derives an id from a name, as the console proposes it: drops the characters that an id
-    /// cannot have, replaces spaces with `_`, and puts `_` before a leading digit. Empty when
-    /// nothing is left.
+    /// Derives an id from a name, as the console proposes it; empty when nothing is left.
     #[must_use]
     pub fn propose(name: &str) -> String {
         let allowed = name

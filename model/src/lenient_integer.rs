@@ -41,17 +41,11 @@ impl<'de, T: TryFrom<i64>> Deserialize<'de> for LenientInteger<T> {
 }
 
 /// Deserializes a required field.
-///
-/// # Errors
-/// When the value is not an integer within the range of `T`.
 pub fn required<'de, D: Deserializer<'de>, T: TryFrom<i64>>(field: D) -> Result<T, D::Error> {
     LenientInteger::deserialize(field).map(|integer| integer.0)
 }
 
 /// Deserializes a field that may be null, or omitted with `#[serde(default)]`.
-///
-/// # Errors
-/// When the value is not an integer within the range of `T`.
 pub fn optional<'de, D: Deserializer<'de>, T: TryFrom<i64>>(field: D) -> Result<Option<T>, D::Error> {
     Ok(Option::<LenientInteger<T>>::deserialize(field)?.map(|integer| integer.0))
 }

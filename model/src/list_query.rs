@@ -71,9 +71,6 @@ impl Default for ListQuery {
 
 impl ListQuery {
     /// Validates the query.
-    ///
-    /// # Errors
-    /// The fields that are out of range.
     pub fn validated(self) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::default();
         if !(1..=MAX_PAGE_ROWS).contains(&self.limit) {

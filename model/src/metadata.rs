@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::{Description, FieldErrors, Identifier, Name, Tags};
 
-/// The parsed fields.
 pub(crate) struct Metadata {
     pub(crate) identifier: Identifier,
     pub(crate) name: Name,
@@ -13,8 +12,7 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Parses the four fields; returns `None` when one is invalid, after adding each error to
-    /// `errors`.
+    /// Returns `None` when a field is invalid, after adding each error to `errors`.
     pub(crate) fn parse(
         identifier: &str,
         name: &str,

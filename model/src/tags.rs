@@ -14,9 +14,6 @@ pub struct Tags(BTreeMap<String, String>);
 
 impl Tags {
     /// Checks the tags' number and lengths.
-    ///
-    /// # Errors
-    /// The rule that the tags break.
     pub fn parse(tags: BTreeMap<String, String>) -> Result<Self, TextError> {
         if tags.len() > TAGS {
             return Err(TextError::new(format!("There can be at most {TAGS} tags.")));

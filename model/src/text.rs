@@ -57,9 +57,6 @@ text_type! {
 
 impl Name {
     /// Parses a name, without its outer spaces.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -86,10 +83,7 @@ text_type! {
 }
 
 impl Description {
-    /// Parses a description.
-    ///
-    /// # Errors
-    /// When the text is too long or contains U+0000, which databases cannot store.
+    /// Parses a description. U+0000 is invalid, because databases cannot store it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.chars().count() > DESCRIPTION_CHARS {
             return Err(TextError::new(format!(
@@ -117,9 +111,6 @@ impl AccountName {
     }
 
     /// Parses the name of an account.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let head = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         let rest = text

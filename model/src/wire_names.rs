@@ -17,11 +17,7 @@ impl UnknownName {
     }
 }
 
-/// Defines an enum by its variants' wire names.
-///
-/// Generates `ALL`, `as_str`, [`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr),
-/// `TryFrom<String>` (for typed columns) and serde's implementations, so that a name is written
-/// once.
+/// Defines an enum by its variants' wire names, so that a name is written once.
 ///
 /// A name is a `tt`, not a `literal`: derives other than serde's cannot read a literal that a macro
 /// has captured, and the OpenAPI document would list the variants instead.
@@ -81,7 +77,6 @@ pub(crate) use wire_names;
 mod tests {
     use crate::{BatchStatus, FailureCode, Role, Status, TimeRange};
 
-    /// Checks that text, JSON and `as_str` agree on every variant of each enum.
     macro_rules! assert_round_trips {
         ($($enum:ident),*) => {$(
             for value in $enum::ALL {

@@ -7,9 +7,7 @@ use leptos::prelude::*;
 pub fn CopyButton(
     #[prop(into)] text: Signal<String>,
     label: &'static str,
-    /// Whether it is the primary action.
-    #[prop(optional)]
-    primary: bool,
+    #[prop(optional)] primary: bool,
 ) -> impl IntoView {
     let copied = RwSignal::new(None::<bool>);
     let copy = move |_| {

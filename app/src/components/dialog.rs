@@ -31,12 +31,9 @@ pub fn close(node: NodeRef<leptos::html::Dialog>) {
 #[component]
 pub fn Dialog(
     node: NodeRef<leptos::html::Dialog>,
-    /// The title's element id.
     id: String,
     #[prop(into)] title: Signal<String>,
-    /// Called when the dialog closes.
-    #[prop(optional, into)]
-    on_close: Option<Callback<()>>,
+    #[prop(optional, into)] on_close: Option<Callback<()>>,
     /// Whether Escape leaves it open, because its content is shown only once.
     #[prop(optional, into)]
     ignores_escape: Signal<bool>,
@@ -71,25 +68,15 @@ pub fn Dialog(
 #[component]
 pub fn FormDialog(
     node: NodeRef<leptos::html::Dialog>,
-    /// The title's element id.
     id: String,
     title: &'static str,
     /// The label of the button that confirms.
     verb: &'static str,
-    /// The label while the action runs.
     running: &'static str,
-    /// Whether the action is destructive.
-    #[prop(optional)]
-    danger: bool,
-    /// Whether the entries are complete.
-    #[prop(default = Signal::stored(true))]
-    ready: Signal<bool>,
-    /// Whether the action is running.
-    #[prop(into)]
-    pending: Signal<bool>,
-    /// Why the action failed.
-    #[prop(into)]
-    problem: Signal<Option<ConsoleError>>,
+    #[prop(optional)] danger: bool,
+    #[prop(default = Signal::stored(true))] ready: Signal<bool>,
+    #[prop(into)] pending: Signal<bool>,
+    #[prop(into)] problem: Signal<Option<ConsoleError>>,
     /// Called when the form is submitted, except while the action runs.
     on_submit: Callback<()>,
     /// Called when the dialog closes, confirmed or not.
@@ -130,14 +117,10 @@ pub fn FormDialog(
 #[component]
 pub fn ConfirmDialog(
     node: NodeRef<leptos::html::Dialog>,
-    /// The title's element id.
     id: String,
     title: &'static str,
-    /// The label of the button that confirms.
     verb: &'static str,
-    /// Whether the action is destructive.
-    #[prop(optional)]
-    danger: bool,
+    #[prop(optional)] danger: bool,
     /// Called when the user confirms, after the dialog has closed.
     on_confirm: Callback<()>,
     /// Called when the dialog closes, confirmed or not.

@@ -1,5 +1,3 @@
-//! Form fields: the label above, help or an error below.
-//!
 //! Inputs are uncontrolled: the server renders the first value, and hydration reads what has been
 //! typed by then.
 
@@ -47,22 +45,16 @@ pub fn TextField(
     field: Field,
     #[prop(optional, into)] help: Option<String>,
     #[prop(optional, into)] error: Signal<Option<String>>,
-    /// The type of the input.
-    #[prop(default = "text")]
-    kind: &'static str,
+    #[prop(default = "text")] kind: &'static str,
     #[prop(optional, into)] readonly: Signal<bool>,
-    /// Whether it may be empty.
-    #[prop(optional)]
-    optional: bool,
+    #[prop(optional)] optional: bool,
     /// Whether it contains an id, a key or a bucket.
     #[prop(optional)]
     mono: bool,
     /// By default browsers suggest a new password for passwords, and nothing for other types.
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// Called with the text when the user types.
-    #[prop(optional, into)]
-    on_type: Option<Callback<String>>,
+    #[prop(optional, into)] on_type: Option<Callback<String>>,
 ) -> impl IntoView {
     let id = format!("field-{name}");
     let note_id = format!("{id}-note");

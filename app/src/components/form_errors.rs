@@ -25,8 +25,7 @@ impl FormErrors {
         }
     }
 
-    /// Returns the message of a field, to be shown next to it. The message goes when `value`
-    /// changes.
+    /// Returns the message of a field. It goes when `value` changes.
     pub fn field(self, field: &'static str, value: impl Track + Send + Sync + 'static) -> Signal<Option<String>> {
         self.fields.update_value(|fields| fields.push(field));
         Effect::new(move |before: Option<()>| {

@@ -12,7 +12,6 @@ struct Popover(NodeRef<leptos::html::Div>);
 /// The button with its menu; the children are the items.
 #[component]
 pub fn Menu(
-    /// The menu's element id.
     id: String,
     /// The name of the thing that the actions change.
     #[prop(into)]
@@ -42,16 +41,12 @@ pub fn Menu(
 #[component]
 pub fn MenuItem(
     label: &'static str,
-    /// Called when the user chooses the item.
     on_choose: Callback<()>,
-    /// The element id of the reason why the item is disabled.
     reason_id: String,
     /// Why the item is disabled, if it is.
     #[prop(optional, into)]
     refused: Signal<Option<&'static str>>,
-    /// Whether the action is destructive.
-    #[prop(optional)]
-    danger: bool,
+    #[prop(optional)] danger: bool,
     /// Whether it has the focus when the menu opens.
     #[prop(optional)]
     first: bool,
@@ -85,7 +80,6 @@ pub fn MenuItem(
     .into_any()
 }
 
-/// Moves the focus through the menu with the arrow keys.
 fn move_focus(event: KeyboardEvent) {
     let down = match event.key().as_str() {
         "ArrowDown" => true,

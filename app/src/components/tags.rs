@@ -50,7 +50,6 @@ impl TagsInput {
     }
 }
 
-/// `key` or `key:value`
 fn tag_text(key: &str, value: &str) -> String {
     if value.is_empty() {
         key.to_owned()

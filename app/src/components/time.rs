@@ -26,13 +26,10 @@ fn browser_clock() -> EpochMillis {
     web_sys::js_sys::Date::now() as EpochMillis
 }
 
-/// A time: `2026-11-24 02:20:40 UTC`, and after hydration `3 minutes ago` with UTC and local time
-/// on hover.
+/// `2026-11-24 02:20:40 UTC`; after hydration `3 minutes ago`, with UTC and local time on hover.
 #[component]
 pub fn TimeAgo(
-    /// Epoch ms.
-    #[prop(into)]
-    at: Signal<EpochMillis>,
+    #[prop(into)] at: Signal<EpochMillis>,
     /// Whether it may be in the future. Without it, a time that is ahead of the browser's clock,
     /// which is read every few seconds, counts as now.
     #[prop(optional)]

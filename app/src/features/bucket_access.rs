@@ -1,5 +1,4 @@
-//! The bucket access check: whether a destination could stream to its bucket, and the permissions
-//! that it needs.
+//! The bucket access check: whether a destination could stream to its bucket.
 
 use auditstream_model::{BucketCheck, Outcome};
 use leptos::prelude::*;
@@ -12,15 +11,11 @@ use crate::server_functions::destinations::check_bucket;
 /// The button and, below it, the result of the check.
 #[component]
 pub fn BucketAccess(
-    /// A saved destination.
-    #[prop(into)]
-    id: Signal<String>,
+    #[prop(into)] id: Signal<String>,
     /// Why the check is disabled, if it is.
     #[prop(optional_no_strip)]
     refused: Option<&'static str>,
-    /// Called when a check ends.
-    #[prop(optional, into)]
-    on_checked: Option<Callback<()>>,
+    #[prop(optional, into)] on_checked: Option<Callback<()>>,
     /// How often the destination was saved on this page. Saving discards earlier results.
     #[prop(optional, into)]
     version: Signal<u32>,
@@ -108,7 +103,6 @@ fn CheckResult(check: BucketCheck) -> impl IntoView {
     }
 }
 
-/// The consequence of a store that ignores the condition of a write.
 #[component]
 fn ConditionIgnored() -> impl IntoView {
     view! {

@@ -41,7 +41,6 @@ fn refused() -> Option<Code> {
     None
 }
 
-/// Never called: the page contains the server's value.
 #[cfg(not(feature = "ssr"))]
 fn email() -> Option<String> {
     None

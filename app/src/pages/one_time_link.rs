@@ -1,6 +1,4 @@
-//! One-time links for setting a password: first-run set-up, invitations and password resets.
-//! Opening one changes nothing; sending the form uses it up. Plain forms that work without
-//! JavaScript.
+//! One-time links for setting a password. Opening one changes nothing; sending the form uses it up.
 
 use auditstream_model::{LinkKind, OneTimeLink, invalid_link};
 use leptos::prelude::*;

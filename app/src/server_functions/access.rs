@@ -108,7 +108,6 @@ pub async fn find_link(token: String) -> Result<Option<OneTimeLink>, ConsoleErro
     Ok(auditstream_engine::access::link(&engine, &token).await?)
 }
 
-/// Completes the address of a link.
 #[cfg(feature = "ssr")]
 fn link(issued: auditstream_engine::access::Issued) -> Result<IssuedLink, ConsoleError> {
     let visit = super::visit()?;

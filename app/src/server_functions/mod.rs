@@ -18,14 +18,12 @@ use crate::error::{ConsoleError, refuse};
 #[cfg(feature = "ssr")]
 use crate::server_context::Visit;
 
-/// Returns the engine, which the server provides as a context.
 #[cfg(feature = "ssr")]
 fn engine() -> Result<Engine, ConsoleError> {
     leptos::prelude::use_context::<Engine>()
         .ok_or_else(|| refuse(Problem::new(Code::Internal, "The server has no engine for this page.")))
 }
 
-/// Returns the engine and the signed-in user; the server provides both as contexts.
 #[cfg(feature = "ssr")]
 fn caller() -> Result<(Engine, Actor), ConsoleError> {
     let engine = engine()?;
@@ -40,13 +38,11 @@ fn caller() -> Result<(Engine, Actor), ConsoleError> {
     Ok((engine, actor))
 }
 
-/// Returns the facts about the request.
 #[cfg(feature = "ssr")]
 fn visit() -> Result<Visit, ConsoleError> {
     leptos::prelude::use_context::<Visit>().ok_or_else(no_request)
 }
 
-/// Sends the cookie of a new session to the browser.
 #[cfg(feature = "ssr")]
 fn set_session(visit: &Visit, cookie: &str) -> Result<(), ConsoleError> {
     let response = leptos::prelude::use_context::<leptos_axum::ResponseOptions>().ok_or_else(no_request)?;

@@ -80,9 +80,6 @@ pub struct Destination {
 impl DestinationInput {
     /// Validates the destination. Options that were omitted are taken from `stored`, or else from
     /// the defaults.
-    ///
-    /// # Errors
-    /// Every invalid field.
     pub fn parse(self, stored: Option<&DestinationSpec>) -> Result<Destination, FieldErrors> {
         let mut errors = FieldErrors::default();
         let metadata = Metadata::parse(&self.identifier, &self.name, &self.description, self.tags, &mut errors);

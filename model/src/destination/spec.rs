@@ -172,7 +172,6 @@ impl SpecInput {
         }
     }
 
-    /// Takes the options that `self` omits from `other`.
     fn or(self, other: Self) -> Self {
         Self {
             kind: self.kind,
@@ -187,8 +186,7 @@ impl SpecInput {
         }
     }
 
-    /// Validates the spec; returns `None` when bucket or prefix is invalid, after adding each error
-    /// to `errors`.
+    /// Returns `None` when bucket or prefix is invalid, after adding each error to `errors`.
     pub(super) fn parse(self, stored: Option<&DestinationSpec>, errors: &mut FieldErrors) -> Option<DestinationSpec> {
         let sent = self.or(stored.cloned().map(Self::from).unwrap_or_default());
         let bucket = errors.take("spec.bucket", BucketName::parse(sent.bucket.trim()));

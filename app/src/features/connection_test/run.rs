@@ -22,11 +22,9 @@ pub enum StepState {
 /// The latest test on a page.
 #[derive(Clone, Copy, Debug)]
 pub struct TestRun {
-    /// Whether it is running.
     pub pending: RwSignal<bool>,
     /// The steps by name, in order.
     pub steps: RwSignal<Vec<(String, StepState)>>,
-    /// The outcome, once the test has ended.
     pub result: RwSignal<Option<Result<ConnectionTest, ConsoleError>>>,
     /// The connector and the number of tests so far. Progress of an earlier test is ignored.
     latest: StoredValue<(String, u32)>,
@@ -104,7 +102,6 @@ fn advance(steps: &mut Vec<(String, StepState)>, progress: TestProgress) {
     }
 }
 
-/// Marks the steps that were running when the progress ended.
 fn interrupt(steps: &mut [(String, StepState)]) {
     for (_, state) in steps {
         if *state == StepState::Running {
@@ -113,7 +110,6 @@ fn interrupt(steps: &mut [(String, StepState)]) {
     }
 }
 
-/// Reads the progress line by line and returns the outcome.
 async fn follow(id: String, show: impl Fn(TestProgress)) -> Result<ConnectionTest, ConsoleError> {
     let mut chunks = test_connector(id).await?.into_inner();
     let mut unread = Vec::new();

@@ -7,7 +7,6 @@ use crate::components::dialog::close;
 use crate::components::{Field, FormDialog, FormErrors, SelectField, TextField};
 use crate::server_functions::access::invite;
 
-/// The dialog for inviting a user. The owner of `node` opens it.
 #[component]
 pub(super) fn InviteDialog(
     node: NodeRef<leptos::html::Dialog>,

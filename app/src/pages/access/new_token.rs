@@ -8,7 +8,6 @@ use crate::components::dialog::close;
 use crate::components::{CheckField, Field, FormDialog, FormErrors, SelectField, TextField};
 use crate::server_functions::access::create_api_token;
 
-/// The time until a token expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
     Month,
@@ -39,11 +38,9 @@ impl Choice for Lifetime {
     }
 }
 
-/// The dialog for a new API token. The owner of `node` opens it.
 #[component]
 pub(super) fn NewTokenDialog(
     node: NodeRef<leptos::html::Dialog>,
-    /// Called with the token after it has been created.
     on_created: Callback<CreatedApiToken>,
 ) -> impl IntoView {
     let name = Field::new("");

@@ -12,7 +12,6 @@ use crate::components::{CopyButton, Dialog};
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct OneTimeSecret {
     pub title: String,
-    /// How to use the secret safely.
     pub advice: String,
     pub text: String,
     /// The label of the button that copies the text.
@@ -22,7 +21,6 @@ pub(super) struct OneTimeSecret {
 }
 
 impl OneTimeSecret {
-    /// Returns the link of a user with this status.
     pub(super) fn of_link(issued: IssuedLink, status: UserStatus) -> Self {
         let IssuedLink { email, link, expires } = issued;
         let title = match status {
@@ -43,7 +41,6 @@ impl OneTimeSecret {
     }
 }
 
-/// The dialog. It opens when there is a secret to show.
 #[component]
 pub(super) fn OneTimeSecretDialog(secret: RwSignal<Option<OneTimeSecret>>) -> impl IntoView {
     let node = NodeRef::<leptos::html::Dialog>::new();

@@ -1,4 +1,4 @@
-//! Changing the role of a user.
+//! Changing the role of a user. Changing one's own asks for confirmation.
 
 use auditstream_model::{Role, User};
 use leptos::prelude::*;
@@ -8,8 +8,6 @@ use crate::choice::{Choice, options};
 use crate::components::ConfirmDialog;
 use crate::components::dialog::open;
 
-/// The role of an active user. Choosing another one changes it; for the own role after
-/// confirmation.
 #[component]
 pub(super) fn RoleSelect(user: Memo<User>, is_self: bool, actions: UserActions) -> impl IntoView {
     let select = NodeRef::<leptos::html::Select>::new();

@@ -10,7 +10,6 @@ use crate::features::polling::{Staleness, on_demand};
 use crate::paths;
 use crate::session::{denied, signed_in};
 
-/// The title, the page's action, and the tabs.
 #[component]
 pub(super) fn AccessHead(#[prop(optional)] children: Option<Children>) -> impl IntoView {
     view! {
@@ -30,7 +29,6 @@ pub(super) fn AccessHead(#[prop(optional)] children: Option<Children>) -> impl I
 /// The signed-in user, with the data that only admins may see. For others nothing is loaded.
 pub(super) type ForAdmins<T> = Result<(SignedIn, Option<T>), ConsoleError>;
 
-/// Loads data if the user is an admin.
 pub(super) async fn for_admins<T>(load: impl Future<Output = Result<T, ConsoleError>>) -> ForAdmins<T> {
     let user = signed_in().await?;
     let data = if user.may(Permission::EditAccess) {
@@ -86,11 +84,9 @@ fn AdminsOnly(title: &'static str, user: SignedIn) -> impl IntoView {
     }
 }
 
-/// The rows of a table that can be loaded again.
 pub(super) struct Rows<T: Send + Sync + 'static> {
     pub rows: RwSignal<Vec<T>>,
     pub staleness: Staleness,
-    /// Loads the rows again.
     pub refresh: Callback<()>,
 }
 

@@ -8,7 +8,6 @@ use crate::components::time::Now;
 use crate::components::{ConfirmDialog, Icon, ProblemAlert, Shape, TimeAgo};
 use crate::server_functions::access::revoke_api_token;
 
-/// The row of an API token.
 #[component]
 pub(super) fn TokenRow(
     token: ApiToken,
@@ -86,7 +85,6 @@ pub(super) fn TokenRow(
     .into_any()
 }
 
-/// When a token expires or has expired.
 #[component]
 fn Expiry(expires: Option<EpochMillis>) -> impl IntoView {
     let now = use_context::<Now>();

@@ -105,8 +105,7 @@ fn NoTokens() -> impl IntoView {
     }
 }
 
-/// Returns a new token with an example. The command reads the token from a variable, which keeps it
-/// out of the shell's history.
+/// The example reads the token from a variable, which keeps it out of the shell's history.
 fn secret_of(created: CreatedApiToken, account: &AccountName) -> OneTimeSecret {
     let CreatedApiToken { token, api_token } = created;
     let server = window().location().origin().unwrap_or_default();

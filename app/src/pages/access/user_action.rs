@@ -9,7 +9,6 @@ use crate::server_functions::access::{
     invite, password_link, remove_user, set_role, sign_out_user, withdraw_invitation,
 };
 
-/// An action of an admin on one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UserAction {
     ChangeRole(Role),
@@ -20,7 +19,6 @@ pub(super) enum UserAction {
 }
 
 impl UserAction {
-    /// Returns the text while the action runs.
     fn running(self) -> &'static str {
         match self {
             Self::ChangeRole(_) => "Changing the role…",
@@ -31,7 +29,6 @@ impl UserAction {
         }
     }
 
-    /// Performs the action and returns the new link, if there is one.
     async fn perform(self, user: User) -> Result<Option<IssuedLink>, ConsoleError> {
         let User { email, role, .. } = user;
         match (self, user.status) {
@@ -48,13 +45,9 @@ impl UserAction {
 /// The effects of actions outside of the user's row.
 #[derive(Clone, Copy)]
 pub(super) struct UserEvents {
-    /// Called with a new link.
     pub link_created: Callback<OneTimeSecret>,
-    /// Called after the user has changed.
     pub changed: Callback<()>,
-    /// Called after the user or the invitation has been removed.
     pub removed: Callback<()>,
-    /// Called after the signed-in user has changed their own role.
     pub own_role_changed: Callback<()>,
 }
 
@@ -97,13 +90,11 @@ impl UserActions {
         Self { action, outcome }
     }
 
-    /// Starts an action.
     pub(super) fn start(self, action: UserAction) {
         self.outcome.set(None);
         self.action.dispatch(action);
     }
 
-    /// Returns whether an action is running.
     pub(super) fn pending(self) -> Memo<bool> {
         self.action.pending()
     }
@@ -116,7 +107,6 @@ impl UserActions {
             .or_else(|| self.outcome.get().and_then(Result::ok))
     }
 
-    /// Returns why the latest action failed.
     pub(super) fn error(self) -> Option<ConsoleError> {
         self.outcome.get().and_then(Result::err)
     }

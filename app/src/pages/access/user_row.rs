@@ -13,7 +13,6 @@ use crate::paths;
 
 const CANNOT_REMOVE_SELF: &str = "You cannot remove yourself. Another admin can.";
 
-/// The row of a user.
 #[component]
 pub(super) fn UserRow(
     user: Memo<User>,
@@ -138,7 +137,6 @@ fn StatusCell(user: Memo<User>) -> impl IntoView {
     }
 }
 
-/// When a link expires or has expired.
 #[component]
 fn LinkExpiry(link: &'static str, at: EpochMillis) -> impl IntoView {
     let now = use_context::<Now>();

@@ -13,15 +13,11 @@ use crate::server_functions::connectors::delete_connector;
 /// The element id of the reason why the user may not change connectors.
 pub(super) const CANNOT_CHANGE_ID: &str = "why-no-connector";
 
-/// The row of a connector, with its test below.
 #[component]
 pub(super) fn ConnectorRow(
     row: ConnectorView,
-    /// Why the user may not test it, if so.
     no_edit: Option<&'static str>,
-    /// Why the user may not delete it, if so.
     no_delete: Option<&'static str>,
-    /// Called with the id after the connector has been deleted.
     on_deleted: Callback<String>,
 ) -> impl IntoView {
     let id = row.connector.identifier.to_string();
@@ -76,7 +72,6 @@ pub(super) fn ConnectorRow(
     .into_any()
 }
 
-/// The element id of the reason why a connector in use cannot be deleted.
 fn in_use_id(id: &str) -> String {
     format!("why-{id}")
 }
@@ -157,7 +152,6 @@ fn DeleteButton(
     }
 }
 
-/// The latest test of the connector, if there is one.
 #[component]
 fn TestRow(test: TestRun) -> impl IntoView {
     let is_tested = Memo::new(move |_| test.pending.get() || test.result.with(Option::is_some));

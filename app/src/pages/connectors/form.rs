@@ -13,16 +13,10 @@ use crate::server_functions::connectors::{create_connector, replace_connector};
 /// Creates a connector, or changes `initial`.
 #[component]
 pub fn ConnectorForm(
-    /// The connector to change.
-    #[prop(optional)]
-    initial: Option<Connector>,
-    /// Called with the connector after it has been saved.
+    #[prop(optional)] initial: Option<Connector>,
     on_saved: Callback<ConnectorView>,
-    /// Called when the user cancels.
     on_cancel: Callback<()>,
-    /// Whether the user may not change connectors.
-    #[prop(optional)]
-    disabled: bool,
+    #[prop(optional)] disabled: bool,
     /// Set to whether the form has unsaved entries.
     is_unsaved: RwSignal<bool>,
 ) -> impl IntoView {

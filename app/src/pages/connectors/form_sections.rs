@@ -6,7 +6,6 @@ use super::form_state::{BackoffKind, ConnectorEntries, CredentialsKind};
 use crate::components::{CheckField, CopyButton, FormErrors, ProblemAlert, SelectField, TextField};
 use crate::server_functions::connectors::external_id;
 
-/// The fields under "AWS Backoff Strategy".
 const BACKOFF_FIELDS: [&str; 4] = [
     "spec.backoff.base_delay",
     "spec.backoff.fixed_backoff",

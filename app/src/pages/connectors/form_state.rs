@@ -14,7 +14,6 @@ use crate::components::Field;
 /// The longest wait that is allowed, ms.
 const LONGEST_WAIT: u64 = 600_000;
 
-/// The source of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialsKind {
     Manual,
@@ -42,7 +41,6 @@ impl Choice for CredentialsKind {
     }
 }
 
-/// The strategy for waiting between attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BackoffKind {
     FullJitter,
@@ -70,7 +68,6 @@ impl Choice for BackoffKind {
     }
 }
 
-/// The entries of the form.
 #[derive(Clone, Copy)]
 pub(super) struct ConnectorEntries {
     pub name: Field,
@@ -92,12 +89,10 @@ pub(super) struct ConnectorEntries {
     tags: StoredValue<BTreeMap<String, String>>,
     /// Whether the id no longer follows the name.
     id_edited: RwSignal<bool>,
-    /// Whether the connector exists.
     exists: bool,
 }
 
 impl ConnectorEntries {
-    /// Creates the entries of a connector, or of a new one.
     pub(super) fn new(old: Option<&Connector>) -> Self {
         let spec = old.map(|connector| &connector.spec);
         let text = |text: Option<String>| Field::new(text.unwrap_or_default());
@@ -148,7 +143,6 @@ impl ConnectorEntries {
         }
     }
 
-    /// Returns whether the connector exists already.
     pub(super) fn exists(self) -> bool {
         self.exists
     }
@@ -160,7 +154,6 @@ impl ConnectorEntries {
         }
     }
 
-    /// Records that the user has typed an id.
     pub(super) fn id_typed(self, id: &str) {
         let is_own = !id.is_empty() && id != Identifier::propose(&self.name.now());
         self.id_edited.set(self.exists || is_own);

@@ -8,7 +8,6 @@ use crate::components::time::absolute;
 
 const WIDTH: i64 = 720;
 const HEIGHT: i64 = 120;
-/// The maximum number of bars.
 const MAX_BARS: usize = 30;
 /// The number of bars for which space is reserved, which limits the width of a few.
 const MIN_BARS: usize = 12;

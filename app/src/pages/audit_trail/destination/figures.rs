@@ -13,10 +13,8 @@ use crate::paths;
 #[component]
 pub fn Figures(
     item: Signal<AggregateItem>,
-    /// The time of the next run, epoch ms.
     next: Signal<EpochMillis>,
     user: SignedIn,
-    /// Called to load the destination again.
     refresh: Callback<()>,
 ) -> impl IntoView {
     let toggle = use_toggle(item);

@@ -12,7 +12,6 @@ use crate::server_functions::destinations::move_cursor;
 #[component]
 pub fn MoveCursor(
     item: Signal<AggregateItem>,
-    /// Why the user may not change the destination, if so.
     refused: Option<&'static str>,
     /// Called after the cursor has moved.
     on_moved: Callback<()>,
@@ -102,7 +101,6 @@ fn end_of_trail(item: &AggregateItem) -> Option<Sequence> {
         .map(|(cursor, behind)| cursor + behind)
 }
 
-/// Parses the new cursor, which must not be after the end of the trail.
 fn target(typed: &str, end: Option<Sequence>) -> Result<Sequence, String> {
     let number = typed.trim().parse::<Sequence>().ok().filter(|number| *number >= 0);
     let number = number.ok_or_else(|| "Enter a whole number, 0 or more.".to_owned())?;
@@ -112,7 +110,6 @@ fn target(typed: &str, end: Option<Sequence>) -> Result<Sequence, String> {
     }
 }
 
-/// Describes the effect of moving the cursor.
 fn effect(cursor: Sequence, target: Sequence) -> String {
     match target - cursor {
         0 => "The cursor is already there.".to_owned(),

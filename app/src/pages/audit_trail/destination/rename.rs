@@ -12,9 +12,7 @@ pub fn Rename(
     id: String,
     /// The objects of the destination, newest first.
     objects: Signal<Listing<Batch>>,
-    /// Why the user may not change the destination, if so.
     refused: Option<&'static str>,
-    /// Called after the batch has been renamed.
     on_renamed: Callback<()>,
 ) -> impl IntoView {
     let rename = Action::new(|(id, number): &(String, i64)| rename_batch(id.clone(), *number));

@@ -10,9 +10,7 @@ use crate::server_functions::destinations::stream_now;
 pub fn StreamNow(
     id: String,
     item: Signal<AggregateItem>,
-    /// Why the user may not change the destination, if so.
     refused: Option<&'static str>,
-    /// Called after a run has been started.
     refresh: Callback<()>,
 ) -> impl IntoView {
     let run = Action::new(|id: &String| stream_now(id.clone()));

@@ -73,7 +73,6 @@ fn Summary(event: AuditEvent) -> impl IntoView {
     }
 }
 
-/// The changed fields.
 #[component]
 fn Changes(
     /// `old` and `new` of the event.
@@ -112,8 +111,7 @@ fn Changes(
     })
 }
 
-/// Returns the fields in which two values differ, with both contents. A dash stands for an absent
-/// field.
+/// Returns the fields that differ, with both contents. A dash stands for an absent field.
 fn changed(old: &Value, new: &Value) -> Vec<(String, String, String)> {
     let mut fields = BTreeMap::new();
     flatten(&mut fields, String::new(), old, 0);

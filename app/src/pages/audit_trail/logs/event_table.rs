@@ -11,7 +11,6 @@ use crate::components::TimeAgo;
 use crate::components::format::with_thousands;
 use crate::paths;
 
-/// The events of one page, with the notice of newer ones.
 #[component]
 pub(super) fn Events(
     found: EventPage,

@@ -1,4 +1,4 @@
-//! The filter form of Audit Logs.
+//! The filter form of Audit Logs, which works without JavaScript.
 
 use leptos::prelude::*;
 use leptos_router::components::Form;
@@ -9,7 +9,6 @@ use super::query::{FILTERS, filter_of, range_of};
 use crate::choice::options;
 use crate::paths;
 
-/// A form that requests this page with other filters. It works without JavaScript.
 #[component]
 pub(super) fn Filters() -> impl IntoView {
     let query = use_query_map();

@@ -13,13 +13,11 @@ use crate::server_functions::trail::newer_events;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// A button that shows how many events are newer than the page, and loads them.
 #[component]
 pub(super) fn NewEvents(
     query: ParamsMap,
     /// The latest sequence when the page was loaded.
     after: Sequence,
-    /// Called to load the page again.
     reload: Callback<()>,
 ) -> impl IntoView {
     let count = RwSignal::new(0_i64);

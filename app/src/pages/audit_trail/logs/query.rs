@@ -6,7 +6,6 @@ use leptos_router::params::ParamsMap;
 use crate::choice::Choice;
 use crate::paths;
 
-/// The number of events per page.
 const ROWS: u32 = 20;
 
 /// The filters besides range and free text: their names in the address and their labels.
@@ -51,8 +50,7 @@ pub(super) fn filter_of(query: &ParamsMap) -> EventFilter {
     }
 }
 
-/// Returns the address with one part of the query replaced. It leads to the first page, unless that
-/// part is the cursor.
+/// The address leads to the first page, unless the replaced part is the cursor.
 pub(super) fn address_with(query: &ParamsMap, name: &'static str, value: &str) -> String {
     let mut query = query.clone();
     query.remove("cursor");
@@ -60,7 +58,6 @@ pub(super) fn address_with(query: &ParamsMap, name: &'static str, value: &str) -
     format!("{}{}", paths::LOGS, query.to_query_string())
 }
 
-/// Returns the address of the download of all matching events.
 pub(super) fn export_address(query: &ParamsMap) -> String {
     let mut query = query.clone();
     query.remove("cursor");

@@ -6,7 +6,6 @@ use leptos::prelude::*;
 use crate::components::TimeAgo;
 use crate::components::format::pluralise;
 
-/// The four cards.
 #[component]
 pub(super) fn CardRow(cards: RwSignal<Cards>) -> impl IntoView {
     let count = move |status: Status| {

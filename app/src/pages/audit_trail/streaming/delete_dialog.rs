@@ -11,13 +11,10 @@ use crate::server_functions::destinations::delete_destination;
 #[component]
 pub fn DeleteDialog(
     id: String,
-    /// The name to type.
-    #[prop(into)]
-    name: Signal<String>,
+    #[prop(into)] name: Signal<String>,
     /// The number of events that it has not received; `None` if it was never activated.
     waiting: Signal<Option<i64>>,
     node: NodeRef<leptos::html::Dialog>,
-    /// Called after the destination has been deleted.
     on_deleted: Callback<()>,
 ) -> impl IntoView {
     let typed = RwSignal::new(String::new());

@@ -9,15 +9,12 @@ use crate::components::ProblemAlert;
 use crate::components::format::{pluralise, with_thousands};
 use crate::server_functions::destinations::{list_batches, stream_now};
 
-/// The number of objects that are shown.
 const OBJECTS: u32 = 10;
 
-/// The bucket, the failure and the latest objects of a destination.
 #[component]
 pub(super) fn DestinationDetails(
     id: String,
     row: Signal<AggregateItem>,
-    /// Why the user may not change the destination, if so.
     refused: Option<&'static str>,
 ) -> impl IntoView {
     view! {

@@ -11,14 +11,11 @@ use crate::components::{Icon, Menu, MenuItem, Shape, TimeAgo};
 use crate::paths;
 use crate::session::denied;
 
-/// The row of a destination, with its details below.
 #[component]
 pub(super) fn DestinationRow(
     row: Signal<AggregateItem>,
     user: SignedIn,
-    /// Called to load the table again.
     refresh: Callback<()>,
-    /// Called with the id after the destination has been deleted.
     on_deleted: Callback<String>,
 ) -> impl IntoView {
     let is_open = RwSignal::new(false);

@@ -17,13 +17,10 @@ use crate::server_functions::destinations::{destination_cards, list_destinations
 use crate::session::denied;
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
-/// The maximum number of destinations that are shown.
 const MAX_ROWS: u32 = 100;
 
-/// The destinations and the figures above them.
 pub(super) type Loaded = (Listing<AggregateItem>, Cards);
 
-/// Loads the destinations that were changed last, and the figures above them.
 pub(super) async fn load() -> Result<Loaded, ConsoleError> {
     let query = ListQuery {
         limit: MAX_ROWS,
@@ -32,7 +29,6 @@ pub(super) async fn load() -> Result<Loaded, ConsoleError> {
     Ok((list_destinations(query).await?, destination_cards().await?))
 }
 
-/// The cards and the table.
 #[component]
 pub(super) fn DestinationTable(
     first: Loaded,
@@ -139,7 +135,6 @@ fn is_active(row: &AggregateItem) -> bool {
     row.streaming_destination.status == Status::Active
 }
 
-/// The link to the wizard.
 #[component]
 pub(super) fn NewButton(
     /// Why the user may not create a destination, if so.

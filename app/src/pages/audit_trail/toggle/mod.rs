@@ -22,7 +22,6 @@ pub fn use_toggle(item: Signal<AggregateItem>) -> RwSignal<ToggleState> {
     state
 }
 
-/// Saves the status and returns the message to show.
 async fn save(id: String, status: Status) -> Result<String, ConsoleError> {
     set_destination_status(id, status).await?;
     if status == Status::Inactive {
@@ -41,7 +40,6 @@ pub fn Toggle(
     item: Signal<AggregateItem>,
     user: SignedIn,
     state: RwSignal<ToggleState>,
-    /// Called to load the destination again.
     refresh: Callback<()>,
 ) -> impl IntoView {
     let refused = denied(&user, Permission::EditDestination);

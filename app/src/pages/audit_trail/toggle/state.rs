@@ -30,7 +30,6 @@ impl ToggleMessage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToggleState {
     loaded: Loaded,
-    /// The status to show until it is loaded.
     requested: Option<Status>,
     /// The status of the latest request, whether it is loaded or not.
     last_requested: Option<Status>,
@@ -42,7 +41,6 @@ pub struct ToggleState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Loaded {
     status: Status,
-    /// When the current failure began, epoch ms.
     failed_at: Option<EpochMillis>,
 }
 
@@ -95,8 +93,7 @@ impl ToggleState {
         self.message.as_ref()
     }
 
-    /// Handles a click. Returns the status to save, or `None` while an earlier request is in
-    /// flight.
+    /// Handles a click. Returns the status to save, or `None` while a request is in flight.
     pub fn request(&mut self) -> Option<Status> {
         if self.is_saving {
             return None;
@@ -138,7 +135,6 @@ impl ToggleState {
         self.settle();
     }
 
-    /// Shows the loaded status once it is the requested one.
     fn settle(&mut self) {
         if !self.is_saving && self.requested == Some(self.loaded.status) {
             self.requested = None;

@@ -10,7 +10,6 @@ use crate::features::BucketAccess;
 use crate::features::connection_test::{TestResult, TestRun};
 use crate::paths;
 
-/// The step.
 #[component]
 pub(super) fn ConnectionTest(context: WizardContext, test: TestRun) -> impl IntoView {
     let WizardContext { form, state, .. } = context;

@@ -9,14 +9,12 @@ use super::state::{Step, WizardContext, WizardState};
 use crate::components::dialog::open;
 use crate::components::{Icon, Shape, TextField};
 
-/// The step.
 #[component]
 pub(super) fn StreamingConnector(
     context: WizardContext,
     /// Whether the destination was ever active, which fixes where it starts.
     is_started: bool,
     #[prop(into)] saving: Signal<bool>,
-    /// Called to save the destination.
     on_save: Callback<()>,
     /// Set to whether the form for a new connector has unsaved entries.
     is_unsaved: RwSignal<bool>,
@@ -81,7 +79,6 @@ fn SelectedConnector(
     /// Id and name.
     connector: RwSignal<Option<(String, String)>>,
     error: Signal<Option<String>>,
-    /// Called to select another connector.
     on_select: Callback<()>,
 ) -> impl IntoView {
     view! {

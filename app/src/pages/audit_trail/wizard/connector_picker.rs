@@ -10,21 +10,17 @@ use crate::error::ConsoleError;
 use crate::pages::connectors::ConnectorForm;
 use crate::server_functions::connectors::list_connectors;
 
-/// The maximum number of connectors that are shown.
 const MAX_ROWS: u32 = 100;
 
 /// The id and the name of a connector.
 type Chosen = (String, String);
 
-/// The dialog. The owner of `node` opens it.
 #[component]
 pub(super) fn ConnectorPicker(
     node: NodeRef<leptos::html::Dialog>,
-    /// Called with the id and the name of the selected connector.
     on_apply: Callback<Chosen>,
     /// Whether the dialog was ever opened. Nothing is loaded before.
     is_opened: RwSignal<bool>,
-    /// Set to whether the form for a new connector has unsaved entries.
     is_unsaved: RwSignal<bool>,
 ) -> impl IntoView {
     let search = RwSignal::new(String::new());
@@ -106,7 +102,6 @@ pub(super) fn ConnectorPicker(
 /// The connectors that match a search; `None` until the first response.
 type Found = Signal<Option<Result<Listing<ConnectorView>, ConsoleError>>>;
 
-/// Searches whenever the text changes, once the dialog was opened.
 fn use_search(search: RwSignal<String>, is_opened: RwSignal<bool>) -> Found {
     // An action, because loading a resource again would replace the whole wizard by its fallback.
     let find = Action::new(|text: &String| {

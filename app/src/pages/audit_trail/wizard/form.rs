@@ -15,7 +15,6 @@ use crate::error::ConsoleError;
 use crate::features::connection_test::TestRun;
 use crate::server_functions::destinations::{create_destination, replace_destination};
 
-/// The wizard for a new destination, or for changing `initial`.
 #[component]
 pub(super) fn Wizard(initial: Option<AggregateItem>) -> impl IntoView {
     let exists = initial.is_some();
@@ -96,7 +95,6 @@ pub(super) fn Wizard(initial: Option<AggregateItem>) -> impl IntoView {
     .into_any()
 }
 
-/// Saves a destination and returns the saved input.
 async fn save(exists: bool, input: DestinationInput) -> Result<DestinationInput, ConsoleError> {
     if exists {
         replace_destination(input.clone()).await?;

@@ -9,7 +9,6 @@ use leptos::prelude::*;
 use crate::choice::Choice;
 use crate::components::{Field, TagsInput};
 
-/// How S3 encrypts objects at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EncryptionKind {
     Default,
@@ -81,7 +80,6 @@ impl Choice for StorageClass {
     }
 }
 
-/// The entries of all steps.
 #[derive(Clone, Copy)]
 pub(super) struct DestinationForm {
     pub name: Field,
@@ -103,7 +101,6 @@ pub(super) struct DestinationForm {
 }
 
 impl DestinationForm {
-    /// Creates the entries of a destination, or of a new one.
     pub(super) fn new(item: Option<&AggregateItem>) -> Self {
         let old = item.map(|item| &item.streaming_destination);
         let spec = old.map(|old| &old.spec);
@@ -136,7 +133,6 @@ impl DestinationForm {
         }
     }
 
-    /// Returns the destination to save.
     pub(super) fn input(self) -> DestinationInput {
         let trimmed = |field: Field| field.value.get().trim().to_owned();
         DestinationInput {

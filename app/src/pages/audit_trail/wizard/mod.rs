@@ -56,7 +56,6 @@ pub fn EditDestination() -> impl IntoView {
     .into_any()
 }
 
-/// The wizard, or the reason why the user may not use it.
 #[component]
 fn PermittedWizard(initial: Option<AggregateItem>) -> impl IntoView {
     let title = if initial.is_some() {

@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use super::form_state::{DestinationForm, EncryptionKind};
 use crate::components::{FormErrors, SelectField, TextField};
 
-/// The fields under "More options".
 const OPTION_FIELDS: [&str; 4] = [
     "spec.prefix",
     "spec.sse.kms_key_id",
@@ -13,7 +12,6 @@ const OPTION_FIELDS: [&str; 4] = [
     "spec.expected_bucket_owner",
 ];
 
-/// The section "More options".
 #[component]
 pub(super) fn Options(
     form: DestinationForm,

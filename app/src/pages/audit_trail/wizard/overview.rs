@@ -1,4 +1,4 @@
-//! Overview: name, id, description and tags.
+//! Overview: name, id, description and tags. The id of a new destination must be available.
 
 use auditstream_model::{Description, FieldErrors, Identifier, Name, Tags};
 use leptos::ev::SubmitEvent;
@@ -10,7 +10,6 @@ use crate::components::{TagsField, TextField};
 use crate::paths;
 use crate::server_functions::destinations::destination_id_is_unique;
 
-/// The step. The id of a new destination must still be available.
 #[component]
 pub(super) fn Overview(
     context: WizardContext,

@@ -9,7 +9,6 @@ use crate::error::ConsoleError;
 
 const OVERVIEW_FIELDS: [&str; 4] = ["identifier", "name", "description", "tags"];
 
-/// A step of the wizard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Overview,
@@ -43,7 +42,6 @@ pub(super) struct WizardState {
 }
 
 impl WizardState {
-    /// Creates the state for a new destination, or for one that exists.
     pub(super) fn new(exists: bool) -> Self {
         Self {
             step: Step::Overview,
@@ -52,7 +50,6 @@ impl WizardState {
         }
     }
 
-    /// Returns the step to show.
     pub(super) fn step(self) -> Step {
         self.step
     }
@@ -67,12 +64,10 @@ impl WizardState {
         self.saves
     }
 
-    /// Handles a valid overview.
     pub(super) fn overview_done(&mut self) {
         self.step = Step::Connector;
     }
 
-    /// Handles a saved destination.
     pub(super) fn saved(&mut self) {
         self.step = Step::Test;
         self.is_saved = true;
@@ -87,7 +82,6 @@ impl WizardState {
         }
     }
 
-    /// Returns to the step before.
     pub(super) fn back(&mut self) {
         self.step = match self.step {
             Step::Overview | Step::Connector => Step::Overview,
@@ -96,18 +90,15 @@ impl WizardState {
     }
 }
 
-/// The values that all steps share.
 #[derive(Clone, Copy)]
 pub(super) struct WizardContext {
     pub form: DestinationForm,
     pub state: RwSignal<WizardState>,
     pub errors: FormErrors,
-    /// Called to focus the first invalid field of the step, or its title if there is none.
     pub focus_step: Callback<()>,
 }
 
 impl WizardContext {
-    /// Returns whether a step is hidden.
     pub(super) fn is_hidden(self, step: Step) -> bool {
         self.state.get().step() != step
     }

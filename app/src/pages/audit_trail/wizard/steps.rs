@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use super::state::{Step, WizardState};
 use crate::components::{Icon, Shape};
 
-/// The steps with their state.
 #[component]
 pub(super) fn StepList(state: RwSignal<WizardState>) -> impl IntoView {
     let current = Memo::new(move |_| state.get().step());

@@ -8,9 +8,6 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Creates an account.
-///
-/// # Errors
-/// When the name is in use.
 pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
     engine
         .database()
@@ -33,15 +30,11 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
 
 impl Actor {
     /// Returns the operator of the binary, acting in an account.
-    ///
-    /// # Errors
-    /// When there is no such account.
     pub async fn command_line(engine: &Engine, account: &AccountName) -> Result<Self> {
         Ok(Self::operator(account_id(engine, account).await?, account.clone()))
     }
 }
 
-/// Returns the row id of an account.
 pub(super) async fn account_id(engine: &Engine, name: &AccountName) -> Result<i64> {
     let query = sqlx::query_scalar("SELECT id FROM account WHERE name = $1").bind(name.as_str());
     let found = query.fetch_optional(engine.database().read()).await?;

@@ -5,7 +5,6 @@ use auditstream_model::AccountName;
 use crate::database::{Database, now};
 use crate::error::Result;
 
-/// Creates the default account if it does not exist.
 pub(crate) async fn ensure_default_account(database: &Database) -> Result<()> {
     database
         .transaction("ensure_default_account", async |tx| {

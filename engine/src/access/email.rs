@@ -6,9 +6,6 @@ use crate::error::Result;
 
 /// Parses an address into the form that is stored and compared: trimmed, in lower case. It is ASCII
 /// only, so that no two addresses look the same; domains in other scripts have an ASCII form.
-///
-/// # Errors
-/// When the text is not an e-mail address.
 pub(super) fn parse_email(text: &str) -> Result<String> {
     let email = text.trim().to_lowercase();
     if is_email(&email) {

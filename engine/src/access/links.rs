@@ -29,9 +29,6 @@ pub struct Issued {
 }
 
 /// Creates the link for the first admin, which replaces any earlier one. Returns its token.
-///
-/// # Errors
-/// When the database fails.
 pub async fn setup_link(engine: &Engine) -> Result<String> {
     let account = account_id(engine, &AccountName::default_account()).await?;
     let actor = Actor::system(account, AccountName::default_account());
@@ -46,9 +43,6 @@ pub async fn setup_link(engine: &Engine) -> Result<String> {
 }
 
 /// Invites a new user into the actor's account. The link replaces any earlier one to this address.
-///
-/// # Errors
-/// An invalid address; a user who exists; no permission.
 pub async fn invite(engine: &Engine, actor: &Actor, email: &str, role: Role) -> Result<Issued> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -67,9 +61,6 @@ pub async fn invite(engine: &Engine, actor: &Actor, email: &str, role: Role) -> 
 }
 
 /// Withdraws an invitation that has not been used.
-///
-/// # Errors
-/// No such invitation; no permission.
 pub async fn withdraw_invitation(engine: &Engine, actor: &Actor, email: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -91,11 +82,7 @@ pub async fn withdraw_invitation(engine: &Engine, actor: &Actor, email: &str) ->
         .await
 }
 
-/// Creates a link with which a user of the actor's account sets a new password. It replaces any
-/// earlier one.
-///
-/// # Errors
-/// No such user; no permission.
+/// Creates the link with which a user sets a new password. It replaces any earlier one.
 pub async fn password_link(engine: &Engine, actor: &Actor, email: &str) -> Result<Issued> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -125,9 +112,6 @@ struct LinkRow {
 }
 
 /// Returns the link with this token; `None` if it is unknown or has expired.
-///
-/// # Errors
-/// When the database fails.
 pub async fn link(engine: &Engine, token: &str) -> Result<Option<OneTimeLink>> {
     let row: Option<LinkRow> = sqlx::query_as(
         "SELECT l.kind, l.email, a.name AS account FROM one_time_link l JOIN account a ON a.id = l.account_id \
@@ -154,13 +138,8 @@ struct UsedLink {
 }
 
 /// Uses a link up: creates the user that it invites, or sets the user's new password. Returns the
-/// user's e-mail address.
-///
-/// `email` is read only for the first admin's link.
-///
-/// # Errors
-/// A link that was used or has expired. An invalid address or password, after which the link can
-/// still be used.
+/// user's e-mail address. `email` is read only for the first admin's link. After an invalid address
+/// or password the link can still be used.
 pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<String> {
     let invalid = || Error::Refused(Box::new(invalid_link()));
     // An unknown token is refused before the costly hash.

@@ -1,16 +1,5 @@
 //! Users, sessions, API tokens and accounts.
 //!
-//! - [`users`]: users, their roles and passwords
-//! - [`email`]: e-mail addresses
-//! - [`passwords`]: password hashing
-//! - [`sessions`]: signing in and out
-//! - [`throttle`]: limits of sign-in attempts
-//! - [`links`]: one-time links: set-up, invitations, new passwords
-//! - [`tokens`]: API tokens
-//! - [`accounts`]: accounts; each is a tenant
-//! - [`default_account`]: the account that every installation starts with
-//! - [`rows`]: statements that users, sessions and links share
-//!
 //! Cookies, tokens and links are 32 random bytes in base64url. The database stores only their
 //! SHA-256.
 

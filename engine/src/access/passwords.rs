@@ -22,10 +22,6 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send +
         .map_err(|error| Error::Broken(error.to_string()))
 }
 
-/// Checks the length of a new password.
-///
-/// # Errors
-/// When it is too short or too long.
 pub(super) fn check_length(password: &str) -> Result<()> {
     if (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count()) {
         return Ok(());
@@ -34,10 +30,6 @@ pub(super) fn check_length(password: &str) -> Result<()> {
     Err(FieldErrors::one("password", message).into())
 }
 
-/// Hashes a new password.
-///
-/// # Errors
-/// As [`check_length`].
 pub(super) async fn hash(password: String) -> Result<String> {
     check_length(&password)?;
     let hashed = on_blocking_thread(move || {

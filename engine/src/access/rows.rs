@@ -9,20 +9,15 @@ use crate::database::{WriteTx, now};
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 
-/// The type of users in audit events.
 pub(super) const USER: &str = "USER";
 
-/// Returns the row id of a user; `None` if the account has no such user.
 pub(super) async fn user_id(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<Option<i64>> {
     let query = sqlx::query_scalar("SELECT id FROM console_user WHERE account_id = $1 AND email = $2");
     Ok(query.bind(account_id).bind(email).fetch_optional(&mut **tx).await?)
 }
 
 /// Inserts a user into the actor's account, and deletes their invitation and the link of the first
-/// admin.
-///
-/// # Errors
-/// [`Code::DuplicateField`] when the address is in use in any account.
+/// admin. Fails with [`Code::DuplicateField`] if any account uses the address.
 pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, role: Role, hash: &str) -> Result<()> {
     delete_link_to(tx, actor.account_id(), email).await?;
     // The link of the first admin has no address.
@@ -43,11 +38,6 @@ pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, ro
     Ok(())
 }
 
-/// Stores a user's new password. Ends the user's sessions, deletes the link to them and clears
-/// their sign-in attempts.
-///
-/// # Errors
-/// When the account has no such user.
 pub(super) async fn set_password(tx: &mut WriteTx, actor: &Actor, email: &str, hash: &str) -> Result<()> {
     let user: Option<i64> = sqlx::query_scalar(
         "UPDATE console_user SET password_hash = $3 WHERE account_id = $1 AND email = $2 RETURNING id",
@@ -69,7 +59,6 @@ pub(super) async fn set_password(tx: &mut WriteTx, actor: &Actor, email: &str, h
     Ok(())
 }
 
-/// Deletes the link to an address, of any kind.
 pub(super) async fn delete_link_to(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
     sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND email = $2")
         .bind(account_id)
@@ -79,7 +68,6 @@ pub(super) async fn delete_link_to(tx: &mut WriteTx, account_id: i64, email: &st
     Ok(())
 }
 
-/// Deletes the links that a user has created.
 pub(super) async fn delete_links_created_by(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
     sqlx::query("DELETE FROM one_time_link WHERE account_id = $1 AND created_by = $2")
         .bind(account_id)

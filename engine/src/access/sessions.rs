@@ -25,11 +25,7 @@ fn wrong_credentials() -> Error {
 }
 
 /// Checks a password and starts a session, which replaces the browser's `previous` one. Returns the
-/// value of its cookie.
-///
-/// # Errors
-/// [`Code::WrongCredentials`], the same whether the address or the password is wrong;
-/// [`Code::Throttled`] after too many attempts.
+/// value of its cookie. The error is the same whether the address or the password is wrong.
 pub async fn sign_in(
     engine: &Engine,
     email: &str,
@@ -74,16 +70,12 @@ struct CredentialsRow {
 struct Verified {
     user_id: i64,
     actor: Actor,
-    /// The hash that the password was checked against.
     hash: String,
     attempt: Attempt,
 }
 
 impl Verified {
-    /// Locks the user's row until the end of the transaction.
-    ///
-    /// # Errors
-    /// When the password was changed or the user removed during the check, which takes a while.
+    /// Locks the user's row. Fails if the password was changed or the user removed since the check.
     async fn lock(&self, tx: &mut WriteTx) -> Result<()> {
         let updated = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
             .bind(self.user_id)
@@ -173,9 +165,6 @@ struct SessionRow {
 
 /// Returns the user of a session; `None` if it is unknown or has ended. A person's requests keep
 /// the session alive, polling does not.
-///
-/// # Errors
-/// When the database fails.
 pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<Option<Actor>> {
     let used_at = now();
     let row: Option<SessionRow> = sqlx::query_as(
@@ -216,9 +205,6 @@ async fn touch(engine: &Engine, cookie: &str, used_at: EpochMillis) -> Result<()
 }
 
 /// Ends the session of a cookie.
-///
-/// # Errors
-/// When the database fails.
 pub async fn sign_out(engine: &Engine, actor: &Actor, cookie: &str) -> Result<()> {
     let Some(email) = actor.email() else { return Ok(()) };
     engine
@@ -238,9 +224,6 @@ pub async fn sign_out(engine: &Engine, actor: &Actor, cookie: &str) -> Result<()
 
 /// Ends every session of a user: of the actor, or, with [`Permission::EditAccess`], of another user
 /// of the account.
-///
-/// # Errors
-/// No such user; no permission.
 pub async fn sign_out_everywhere(engine: &Engine, actor: &Actor, email: &str) -> Result<()> {
     let email = parse_email(email)?;
     if actor.email() != Some(&email) {
@@ -265,9 +248,6 @@ pub async fn sign_out_everywhere(engine: &Engine, actor: &Actor, email: &str) ->
 
 /// Changes the actor's password and ends every session of the actor. Returns the cookie of a new
 /// one.
-///
-/// # Errors
-/// The current password is wrong, or was guessed too often; the new one is invalid.
 pub async fn change_password(
     engine: &Engine,
     actor: &Actor,

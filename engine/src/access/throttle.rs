@@ -34,7 +34,6 @@ const PER_EMAIL: i64 = 50;
 
 pub(super) struct Attempt {
     address: String,
-    /// Whether the user has signed in from this address before.
     is_known: bool,
     /// The counters and their limits, always in this order, so that two attempts cannot deadlock.
     limits: [(String, i64); 3],
@@ -66,9 +65,6 @@ impl Attempt {
     }
 
     /// Counts the attempt. Returns whether it is the last one permitted.
-    ///
-    /// # Errors
-    /// [`Code::Throttled`] after too many attempts.
     pub(super) async fn count(&mut self, engine: &Engine, user_id: Option<i64>) -> Result<bool> {
         // Queried for unknown users as well, so that they take as long.
         self.is_known = self.is_address_known(engine, user_id.unwrap_or(-1)).await?;
@@ -181,7 +177,6 @@ async fn increment(tx: &mut WriteTx, subject: &str) -> Result<i64> {
     Ok(query.fetch_one(&mut **tx).await?)
 }
 
-/// Deletes the attempts with an e-mail address, from any network address.
 pub(super) async fn clear_attempts(tx: &mut WriteTx, email: &str) -> Result<()> {
     let email = email_digest(email);
     sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR subject LIKE $2")

@@ -17,7 +17,6 @@ const API_TOKEN: &str = "API_TOKEN";
 /// How stale `last_used` may become, ms: most requests write nothing.
 const LAST_USED_PRECISION: EpochMillis = MINUTE;
 
-/// The scopes of a token; a column with their names, separated by commas.
 struct Scopes(Vec<Scope>);
 
 impl From<String> for Scopes {
@@ -58,9 +57,6 @@ impl From<TokenRow> for ApiToken {
 }
 
 /// Returns the tokens of the actor's account without their secrets, newest first.
-///
-/// # Errors
-/// No permission.
 pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
     actor.require(Permission::EditAccess)?;
     let rows: Vec<TokenRow> = sqlx::query_as(
@@ -74,9 +70,6 @@ pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
 }
 
 /// Creates a token of the actor's account. Its secret is not stored and cannot be shown again.
-///
-/// # Errors
-/// An invalid name or one that is in use; no scope; no permission.
 pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput) -> Result<CreatedApiToken> {
     actor.require(Permission::EditAccess)?;
     let (name, scopes) = input.parse()?;
@@ -135,9 +128,6 @@ struct RevokedToken {
 }
 
 /// Revokes a token of the actor's account.
-///
-/// # Errors
-/// No such token; no permission.
 pub async fn revoke_token(engine: &Engine, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     engine
@@ -169,9 +159,6 @@ struct CallerRow {
 }
 
 /// Returns the actor of a token; `None` if it is unknown, was revoked or has expired.
-///
-/// # Errors
-/// When the database fails.
 pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     if !token.starts_with(TOKEN_PREFIX) {
         return Ok(None);

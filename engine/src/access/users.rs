@@ -13,9 +13,6 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Whether the installation has a user.
-///
-/// # Errors
-/// When the database fails.
 pub async fn has_users(engine: &Engine) -> Result<bool> {
     let users: i64 = sqlx::query_scalar("SELECT count(*) FROM console_user")
         .fetch_one(engine.database().read())
@@ -49,9 +46,6 @@ impl From<UserRow> for User {
 }
 
 /// Returns the users of the actor's account and the invited ones, by e-mail address.
-///
-/// # Errors
-/// No permission.
 pub async fn users(engine: &Engine, actor: &Actor) -> Result<Vec<User>> {
     actor.require(Permission::EditAccess)?;
     let rows: Vec<UserRow> = sqlx::query_as(
@@ -71,9 +65,6 @@ pub async fn users(engine: &Engine, actor: &Actor) -> Result<Vec<User>> {
 }
 
 /// Creates a user in the actor's account.
-///
-/// # Errors
-/// An invalid address or password; an address that is in use; no permission.
 pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role, password: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -87,10 +78,7 @@ pub async fn create_user(engine: &Engine, actor: &Actor, email: &str, role: Role
 }
 
 /// Changes the role of a user of the actor's account, with effect from the user's next request.
-/// Links created by a user who is no longer an admin are deleted.
-///
-/// # Errors
-/// No such user; the last admin; no permission.
+/// Links created by a user who is no longer an admin are deleted. Fails for the last admin.
 pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -> Result<User> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -124,9 +112,7 @@ pub async fn set_role(engine: &Engine, actor: &Actor, email: &str, role: Role) -
 }
 
 /// Removes a user of the actor's account, their sessions and the links that they have created.
-///
-/// # Errors
-/// No such user; the last admin; no permission.
+/// Fails for the last admin.
 pub async fn remove_user(engine: &Engine, actor: &Actor, email: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -150,9 +136,6 @@ pub async fn remove_user(engine: &Engine, actor: &Actor, email: &str) -> Result<
 
 /// Sets the password of a user of the actor's account, ends their sessions and clears their sign-in
 /// attempts.
-///
-/// # Errors
-/// An invalid password; no such user; no permission.
 pub async fn reset_password(engine: &Engine, actor: &Actor, email: &str, password: &str) -> Result<()> {
     actor.require(Permission::EditAccess)?;
     let email = parse_email(email)?;
@@ -173,7 +156,6 @@ struct RoleRow {
     role: Role,
 }
 
-/// A user whose row is locked until the end of the transaction.
 struct LockedUser {
     id: i64,
     role: Role,

@@ -32,9 +32,6 @@ fn not_found() -> Error {
 }
 
 /// Returns the account's webhook, without its secret.
-///
-/// # Errors
-/// No webhook; no permission.
 pub async fn get(engine: &Engine, actor: &Actor) -> Result<Webhook> {
     require_access(engine, actor)?;
     let stored = Stored::find(engine, actor.account_id()).await?;
@@ -42,9 +39,6 @@ pub async fn get(engine: &Engine, actor: &Actor) -> Result<Webhook> {
 }
 
 /// Sets the account's webhook. Without a secret the stored one is kept, unless the URL changes.
-///
-/// # Errors
-/// Invalid fields; an unmet precondition; no permission.
 pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput, condition: &Precondition) -> Result<Webhook> {
     require_access(engine, actor)?;
     let account_id = actor.account_id();
@@ -86,7 +80,6 @@ fn parse_lag_limit(seconds: Option<u32>) -> Result<u32, FieldErrors> {
     Err(FieldErrors::one("lag_limit_seconds", message))
 }
 
-/// Returns the new secret, or the stored one if the URL stays the same, in base64.
 fn secret_to_store(old: Option<&Stored>, url: &str, new_secret: Option<&[u8]>) -> Result<String> {
     if let Some(secret) = new_secret {
         return Ok(BASE64_STANDARD.encode(secret));
@@ -113,9 +106,6 @@ fn audited_stored(stored: &Stored) -> Value {
 }
 
 /// Removes the webhook and its undelivered messages.
-///
-/// # Errors
-/// No webhook; an unmet precondition; no permission.
 pub async fn remove(engine: &Engine, actor: &Actor, condition: &Precondition) -> Result<()> {
     require_access(engine, actor)?;
     engine
@@ -142,11 +132,8 @@ pub async fn remove(engine: &Engine, actor: &Actor, condition: &Precondition) ->
         .await
 }
 
-/// Sends a test message once and returns the result.
-///
-/// # Errors
-/// No webhook; no permission. A receiver that does not accept the message is a result, not an
-/// error.
+/// Sends a test message once and returns the result. A receiver that does not accept the message is
+/// a result, not an error.
 pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
     require_access(engine, actor)?;
     let stored = Stored::find(engine, actor.account_id()).await?;

@@ -9,7 +9,6 @@ use crate::Engine;
 use crate::database::now;
 use crate::error::Result;
 
-/// An active destination of an account with a webhook.
 #[derive(FromRow)]
 struct WatchedDestination {
     id: i64,

@@ -1,13 +1,4 @@
-//! The webhook of an account, which is notified when a destination starts to fail, lags or
-//! recovers.
-//!
-//! - [`config`]: reading, setting, removing and testing the webhook
-//! - [`receiver`]: its URL and signing key
-//! - [`rows`]: the stored webhook, sealed
-//! - [`outbox`]: messages, stored in the transaction of the change that they report
-//! - [`lag_monitor`]: destinations that lag
-//! - [`send`]: one signed POST
-//! - [`worker`]: the task that sends messages and retries
+//! The webhook of an account, notified when a destination starts to fail, lags or recovers.
 //!
 //! Messages follow the Standard Webhooks specification: `{"type","timestamp","data"}`, with the
 //! headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. Each is delivered at least

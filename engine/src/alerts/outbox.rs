@@ -10,13 +10,10 @@ use crate::error::Result;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventKind {
-    /// A destination starts to fail.
     Failing,
-    /// A destination lags behind the limit.
     Lagging,
     /// A destination neither fails nor lags any longer.
     Recovered,
-    /// An admin tests the webhook.
     Test,
 }
 
@@ -31,7 +28,6 @@ impl EventKind {
     }
 }
 
-/// A message before it is signed.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     /// The same at every attempt, so that receivers can detect duplicates.

@@ -8,7 +8,6 @@ use http::uri::Authority;
 const MAX_URL_BYTES: usize = 2048;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The URL that messages are sent to, and the key that signs them.
 pub(crate) struct Receiver {
     pub(super) url: Uri,
     pub(super) secret: Vec<u8>,

@@ -28,7 +28,6 @@ pub(super) struct Target {
     pub(super) secret: String,
 }
 
-/// A webhook with its secret.
 pub(super) struct Stored {
     row: Row,
     pub(super) target: Target,
@@ -40,7 +39,6 @@ fn place(account_id: i64) -> String {
 }
 
 impl Stored {
-    /// Returns the webhook of an account; `None` if it has none.
     pub(super) async fn find(engine: &Engine, account_id: i64) -> Result<Option<Self>> {
         let query = sqlx::query_as(
             "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
@@ -52,7 +50,6 @@ impl Stored {
         }
     }
 
-    /// As [`find`](Self::find), and locks the row until the end of the transaction.
     pub(super) async fn lock(engine: &Engine, tx: &mut WriteTx, account_id: i64) -> Result<Option<Self>> {
         let query = sqlx::query_as(tx.dialect().pick(
             "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
@@ -90,7 +87,6 @@ impl Stored {
         }
     }
 
-    /// Returns a time for the next change, later than the last one.
     pub(super) fn next_update(&self) -> EpochMillis {
         changed_after(self.row.updated)
     }
@@ -103,7 +99,6 @@ impl Stored {
     }
 }
 
-/// Seals and stores a new webhook, or replaces the `old` one.
 pub(super) async fn save(
     engine: &Engine,
     tx: &mut WriteTx,

@@ -32,7 +32,6 @@ use crate::error::{Error, Result};
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SIGNATURE_VERSION: &str = "v1";
 
-/// The HTTP client for receivers; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Client {
     egress_policy: EgressPolicy,
@@ -46,7 +45,6 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client that trusts the system's certificate authorities.
     pub(crate) fn new(egress_policy: EgressPolicy) -> Result<Self> {
         let mut http = HttpConnector::new_with_resolver(Resolver(egress_policy));
         http.enforce_http(false);
@@ -71,10 +69,7 @@ impl Client {
         Ok(Self { egress_policy, http })
     }
 
-    /// Sends a message.
-    ///
-    /// # Errors
-    /// A description of why it was not accepted. Only the status code of the response is reported.
+    /// Sends a message. The error contains no more of the response than its status code.
     pub(crate) async fn post(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
         self.egress_policy
             .check_url(&receiver.url)

@@ -20,7 +20,6 @@ use super::settings::AwsSettings;
 use super::sts::without_expiry;
 use crate::egress_policy::EgressPolicy;
 
-/// The sessions of every profile in use.
 #[derive(Debug)]
 pub(crate) struct Aws {
     context: AwsContext,
@@ -30,7 +29,6 @@ pub(crate) struct Aws {
     sessions: Mutex<HashMap<(i64, String), Arc<Session>>>,
 }
 
-/// A client of S3, and the region that it signs for.
 #[derive(Clone, Debug)]
 pub(crate) struct S3 {
     client: Client,
@@ -39,7 +37,6 @@ pub(crate) struct S3 {
 }
 
 impl S3 {
-    /// Returns a bucket with this client.
     pub(crate) fn bucket(&self, name: &str, expected_owner: Option<&str>) -> Bucket {
         Bucket::new(self.client.clone(), name, expected_owner)
     }
@@ -61,10 +58,6 @@ impl Aws {
         &self.context
     }
 
-    /// Returns a client for a bucket, signed in.
-    ///
-    /// # Errors
-    /// The reason why the profile cannot sign in.
     pub(crate) async fn s3(&self, profile: &AwsProfile, bucket: &str) -> Result<S3, AwsFailure> {
         let session = self.session(profile);
         let region = session.region_of(bucket).unwrap_or_else(|| profile.region.clone());
@@ -83,7 +76,6 @@ impl Aws {
         })
     }
 
-    /// Creates a client of S3, or of the store at the profile's endpoint.
     pub(super) fn s3_client(&self, profile: &AwsProfile, credentials: &Credentials, region: &str) -> Client {
         let mut config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -108,12 +100,10 @@ impl Aws {
         self.session(profile).sign_out().await;
     }
 
-    /// Remembers the region of a bucket. Returns whether it is new.
     pub(crate) fn remember_region(&self, profile: &AwsProfile, bucket: &str, region: &str) -> bool {
         self.session(profile).remember_region(bucket, region)
     }
 
-    /// Forgets a profile.
     pub(crate) fn forget(&self, account_id: i64, identifier: &str) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.remove(&(account_id, identifier.to_owned()));

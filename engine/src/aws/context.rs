@@ -4,7 +4,6 @@ use aws_sdk_s3::config::SharedHttpClient;
 
 use super::settings::AwsSettings;
 
-/// Shared by every client of AWS.
 #[derive(Debug)]
 pub(crate) struct AwsContext {
     pub(crate) settings: AwsSettings,

@@ -16,7 +16,6 @@ use super::sts::sts_client;
 /// The session name in AWS CloudTrail.
 const SESSION: &str = "auditstream";
 
-/// Signs in, and assumes the role if there is one.
 pub(super) async fn sign_in(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
     let base = base_credentials(context, profile).await?;
     match &profile.role_arn {
@@ -190,7 +189,6 @@ fn temporary_credentials(found: Option<&aws_sdk_sts::types::Credentials>) -> Res
     ))
 }
 
-/// Returns the message for an account that may not use the host's identity.
 pub(crate) fn host_not_permitted(account: &str) -> String {
     format!("The account “{account}” may not use this server's AWS identity (INHERIT, IRSA).")
 }

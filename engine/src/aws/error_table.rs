@@ -2,11 +2,9 @@
 
 use auditstream_model::FailureCode;
 
-/// The meaning of an error response, or of a missing response.
 #[derive(Clone, Copy)]
 pub(super) struct Meaning {
     pub(super) code: FailureCode,
-    /// Whether a retry soon can succeed.
     pub(super) transient: bool,
     pub(super) hint: &'static str,
     pub(super) explanation: &'static str,

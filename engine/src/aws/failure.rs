@@ -12,11 +12,9 @@ use super::error_table::{Meaning, explain};
 use crate::database::now;
 use crate::egress_policy::{AddressNotAllowed, address_not_allowed};
 
-/// A failed call, or the reason why it was not made.
 #[derive(Clone, Debug)]
 pub(crate) struct AwsFailure {
     pub(crate) code: FailureCode,
-    /// Whether the server responded.
     pub(crate) responded: bool,
     /// Whether the request may have taken effect nevertheless.
     pub(crate) in_doubt: bool,
@@ -29,9 +27,7 @@ pub(crate) struct AwsFailure {
     pub(crate) message: String,
     pub(crate) hint: String,
     pub(crate) explanation: &'static str,
-    /// The id that AWS gave the request.
     pub(crate) request_id: Option<Box<str>>,
-    /// The bucket's region, if the response named it.
     pub(crate) region: Option<Box<str>>,
 }
 
@@ -58,7 +54,6 @@ impl AwsFailure {
         }
     }
 
-    /// Adds the region that the bucket is really in.
     pub(super) fn in_region(self, region: Box<str>, bucket: &str) -> Self {
         Self {
             message: format!("{} The bucket {bucket} is in {region}.", self.message),
@@ -79,7 +74,6 @@ impl From<&AwsFailure> for TestError {
     }
 }
 
-/// Interprets a failed call of the SDK.
 pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>) -> AwsFailure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -162,7 +156,6 @@ fn region_hint(region: &str) -> String {
     format!("Set the connector's region to {region}, where the bucket is.")
 }
 
-/// Returns a hint for a network error, by its message.
 fn unreachable_hint(message: &str) -> Option<&'static str> {
     let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
     if has_any(&["dns error", "failed to lookup", "Name or service not known"]) {
@@ -184,14 +177,12 @@ fn unreachable_hint(message: &str) -> Option<&'static str> {
     }
 }
 
-/// Replaces control characters, and limits the length of a text from a store.
 fn printable(text: &str) -> String {
     const CHARS: usize = 2_000;
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(CHARS).collect()
 }
 
-/// Returns the request's id, in the header of S3 or of STS.
 fn request_id(response: &HttpResponse) -> Option<Box<str>> {
     let headers = response.headers();
     headers
@@ -200,7 +191,6 @@ fn request_id(response: &HttpResponse) -> Option<Box<str>> {
         .map(Into::into)
 }
 
-/// Returns the bucket's region, from a header or from the body of an error response.
 pub(super) fn bucket_region(response: &HttpResponse) -> Option<Box<str>> {
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
         return Some(region.into());
@@ -212,7 +202,6 @@ pub(super) fn bucket_region(response: &HttpResponse) -> Option<Box<str>> {
     is_region.then(|| region.into())
 }
 
-/// Describes the difference between this server's clock and a `Date` header.
 fn describe_skew(date: &str, now: EpochMillis) -> Option<String> {
     let theirs = DateTimeParser::new().parse_timestamp(date).ok()?.as_millisecond();
     let difference = SignedDuration::from_secs((now - theirs).abs() / 1000);

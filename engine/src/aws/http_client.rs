@@ -37,8 +37,7 @@ pub(super) fn restricted_client(egress_policy: EgressPolicy) -> SharedHttpClient
     SharedHttpClient::new(RestrictedClient { egress_policy, client })
 }
 
-/// Configures a connector that uses the proxies of the environment, as the SDK's default client
-/// does.
+/// Uses the proxies of the environment, as the SDK's default client does.
 fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>) -> ConnectorBuilder {
     let mut connector = ConnectorBuilder::default();
     connector.set_connector_settings(settings.cloned());
@@ -49,7 +48,6 @@ fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&Runti
     connector
 }
 
-/// The system's resolver, without the addresses that the policy forbids.
 #[derive(Clone, Copy, Debug)]
 struct Resolver(EgressPolicy);
 

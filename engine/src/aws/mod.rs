@@ -1,15 +1,5 @@
 //! Everything that speaks to AWS, or to a store that speaks its S3. Knows nothing of connectors,
 //! destinations and batches.
-//!
-//! - [`settings`]: how AWS is reached, and which accounts may use the host's identity
-//! - [`context`]: these settings, with the HTTP client for AWS itself
-//! - [`profile`]: where and as whom to sign in
-//! - [`clients`]: S3 clients, signed in; [`session`] keeps the credentials of one profile
-//! - [`credentials`], [`sts`]: signing in; [`identity`] checks the result
-//! - [`http_client`]: the clients for AWS itself, and for custom endpoints, restricted by the
-//!   egress policy
-//! - [`object`]: the five operations on a bucket
-//! - [`failure`]: a failed call; [`error_table`] explains each kind
 
 mod clients;
 mod context;

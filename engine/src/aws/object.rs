@@ -1,5 +1,4 @@
-//! The five operations on a bucket: put if absent, read the digest of the content, read, delete,
-//! and locate.
+//! The operations on a bucket.
 
 use auditstream_model::{FailureCode, ServerSideEncryption};
 use aws_sdk_s3::Client;
@@ -16,7 +15,6 @@ use super::failure::{AwsFailure, bucket_region, classify};
 /// The user metadata with the SHA-256 of the content before compression, in hexadecimal.
 const CONTENT_SHA256: &str = "content-sha256";
 
-/// A bucket, and a client that is signed in for its region.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     client: Client,
@@ -25,7 +23,6 @@ pub(crate) struct Bucket {
     expected_owner: Option<String>,
 }
 
-/// An object to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct NewObject<'a> {
     pub(crate) key: &'a str,
@@ -33,7 +30,6 @@ pub(crate) struct NewObject<'a> {
     /// Of the body, by [`checksum`]; the store verifies it.
     pub(crate) checksum: &'a str,
     pub(crate) content_type: &'static str,
-    /// SHA-256 of the content before compression, in hexadecimal.
     pub(crate) content_sha256: Option<&'a str>,
     pub(crate) storage_class: Option<&'a str>,
     pub(crate) encryption: &'a ServerSideEncryption,
@@ -65,7 +61,6 @@ impl Bucket {
         }
     }
 
-    /// Writes an object, on condition that no object has its key.
     pub(crate) async fn put_if_absent(&self, object: NewObject<'_>) -> Result<Put, AwsFailure> {
         let request = self
             .client
@@ -140,7 +135,6 @@ impl Bucket {
         })
     }
 
-    /// Deletes an object.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), AwsFailure> {
         let request = self
             .client
@@ -178,7 +172,6 @@ impl Bucket {
         }
     }
 
-    /// Adds the bucket's region to a failure that is about a wrong region.
     async fn with_region(&self, failure: AwsFailure) -> AwsFailure {
         if failure.code != FailureCode::Region {
             return failure;

@@ -6,9 +6,7 @@ use auditstream_model::{Credentials, Secrets};
 #[derive(Debug)]
 pub(crate) struct AwsProfile {
     pub(crate) account_id: i64,
-    /// The account's name.
     pub(crate) account: String,
-    /// Unique within the account.
     pub(crate) identifier: String,
     pub(crate) region: String,
     /// The address of an S3-compatible store; `None` for AWS itself.
@@ -17,16 +15,13 @@ pub(crate) struct AwsProfile {
     pub(crate) path_style: bool,
     pub(crate) credentials: Credentials,
     pub(crate) secrets: Option<Secrets>,
-    /// The role to assume after signing in.
     pub(crate) role_arn: Option<String>,
-    /// The account's external id, sent when a role is assumed.
     pub(crate) external_id: String,
     /// Changes with every edit that affects how AWS is reached.
     pub(crate) version: [u8; 32],
 }
 
 impl AwsProfile {
-    /// Returns whether it uses this host's identity instead of an access key.
     pub(crate) fn uses_host(&self) -> bool {
         !matches!(self.credentials, Credentials::Manual { .. })
     }

@@ -15,7 +15,6 @@ use super::credentials;
 use super::failure::AwsFailure;
 use super::profile::AwsProfile;
 
-/// The state of one version of a profile.
 #[derive(Debug)]
 pub(super) struct Session {
     version: [u8; 32],
@@ -33,7 +32,6 @@ struct SignInGate {
     last_failure: Option<(Instant, AwsFailure)>,
 }
 
-/// Credentials, and a client for each region.
 #[derive(Debug)]
 pub(super) struct SignedIn {
     pub(super) credentials: Credentials,
@@ -57,7 +55,6 @@ impl Session {
         self.version
     }
 
-    /// Returns the credentials, renewed if necessary.
     pub(super) async fn sign_in(
         &self,
         context: &AwsContext,

@@ -31,7 +31,6 @@ impl Default for AwsSettings {
 }
 
 impl AwsSettings {
-    /// Returns whether an account may use this host's identity.
     pub(crate) fn permits_host(&self, account: &str) -> bool {
         self.host_accounts.iter().any(|name| name.as_str() == account)
     }

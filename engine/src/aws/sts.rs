@@ -6,8 +6,6 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use super::context::AwsContext;
 use super::profile::AwsProfile;
 
-/// Creates a client of STS, at the regional address of AWS or at the one in the settings.
-///
 /// `credentials` is `None` for the one call that needs none, `AssumeRoleWithWebIdentity`.
 pub(super) fn sts_client(
     context: &AwsContext,

@@ -1,5 +1,4 @@
-//! Creating, replacing and deleting connectors. Each change and its audit event are one
-//! transaction.
+//! Creating, replacing and deleting connectors, each in one transaction with its audit event.
 
 use auditstream_model::{Code, Connector, ConnectorInput, ConnectorView, Credentials, FieldErrors, Permission};
 use http::Uri;
@@ -15,9 +14,6 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Creates a connector.
-///
-/// # Errors
-/// Invalid fields; an identifier that is in use; no permission.
 pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Result<ConnectorView> {
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
@@ -57,9 +53,6 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
 
 /// Replaces a connector; a secret that is omitted is kept. Changing the endpoint or the access key
 /// requires the secret again, so that a user who does not know it cannot send it elsewhere.
-///
-/// # Errors
-/// Invalid fields; no such connector; no permission; [`Code::PreconditionFailed`].
 pub async fn replace(
     engine: &Engine,
     actor: &Actor,
@@ -117,9 +110,6 @@ pub async fn replace(
 }
 
 /// Deletes a connector that no destination uses.
-///
-/// # Errors
-/// [`Code::InUse`]; no such connector; no permission; [`Code::PreconditionFailed`].
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     actor.require(Permission::DeleteConnector)?;
     engine
@@ -160,7 +150,6 @@ fn needs_secret_again(old: &Connector, new: &Connector) -> bool {
     old.spec.endpoint != new.spec.endpoint || old.spec.credentials != new.spec.credentials
 }
 
-/// Checks that the account may use this host's identity, if the connector uses it.
 fn check_host(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<()> {
     let uses_host = !matches!(connector.spec.credentials, Credentials::Manual { .. });
     let account = actor.account().as_str();

@@ -22,10 +22,7 @@ const ROLE: &str = "Assume the role";
 const REACH: &str = "Reach the endpoint";
 
 /// Tests a connector with STS GetCallerIdentity, or with ListBuckets if it has a custom endpoint,
-/// which has no STS. Always signs in anew.
-///
-/// # Errors
-/// No permission; no such connector. A failed test is a result, not an error.
+/// which has no STS. Always signs in anew. A failed test is a result, not an error.
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
     let connector = unlock(engine, actor, identifier).await?;
     let result = run_steps(engine.aws(), &connector.profile, Steps::default()).await;
@@ -36,9 +33,6 @@ pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Co
 /// Tests a connector like [`test`], and reports its progress: the plan, the beginning and the end
 /// of each step, and the result. The test continues if the stream is dropped. The stream ends
 /// without a result if the test cannot be recorded in the trail.
-///
-/// # Errors
-/// See [`test`].
 pub async fn watch_test(
     engine: &Engine,
     actor: &Actor,
@@ -78,14 +72,12 @@ async fn record_test(engine: &Engine, actor: &Actor, identifier: &str, result: &
         .await
 }
 
-/// Returns the names of the steps that [`run_steps`] takes.
 fn plan(profile: &AwsProfile) -> Vec<String> {
     let role = profile.role_arn.as_ref().map(|_| ROLE);
     let names = [Some(RESOLVE), role, Some(REACH), Some(identify_step(profile))];
     names.into_iter().flatten().map(str::to_owned).collect()
 }
 
-/// Returns the name of the last step.
 fn identify_step(profile: &AwsProfile) -> &'static str {
     if profile.endpoint.is_some() {
         "List the buckets"

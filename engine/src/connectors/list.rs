@@ -8,9 +8,6 @@ use crate::paginate;
 use crate::{Actor, Engine};
 
 /// Returns a page of the connectors of the actor's account.
-///
-/// # Errors
-/// No permission; a page out of range.
 pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<ConnectorView>> {
     actor.require(Permission::ViewConnector)?;
     let query = query.clone().validated()?;
@@ -26,18 +23,12 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 
 /// Returns the account's external id, which the trust policy of a cross-account role must require
 /// (`sts:ExternalId`). The server generates it.
-///
-/// # Errors
-/// No permission.
 pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
     actor.require(Permission::ViewConnector)?;
     Ok(account(engine.database().read(), actor.account_id()).await?.external_id)
 }
 
 /// Returns one connector.
-///
-/// # Errors
-/// No permission; no such connector.
 pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectorView> {
     actor.require(Permission::ViewConnector)?;
     let mut connection = engine.database().read().acquire().await?;

@@ -1,10 +1,4 @@
 //! How to reach AWS.
-//!
-//! - [`rows`]: a connector in the database; [`secrets`] are sealed there
-//! - [`list`]: one connector, or a page of them
-//! - [`change`]: create, replace, delete
-//! - [`connection_test`]: the connection test; [`test_steps`] collects the results of its steps
-//! - [`bucket_check`]: the steps of a bucket check
 
 pub(crate) mod bucket_check;
 mod change;

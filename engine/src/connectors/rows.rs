@@ -25,7 +25,6 @@ pub(super) struct ConnectorRow {
     pub(super) updated: i64,
 }
 
-/// The columns of a [`ConnectorRow`].
 macro_rules! select {
     ($where:literal) => {
         concat!(
@@ -83,13 +82,11 @@ pub(super) async fn require(executor: impl AnyExecutor<'_>, account_id: i64, ide
         .ok_or_else(|| Error::not_found("connector", identifier))
 }
 
-/// Returns every connector of an account.
 pub(super) async fn all(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Vec<ConnectorRow>> {
     let query = sqlx::query_as(select!("account_id = $1")).bind(account_id);
     Ok(query.fetch_all(executor).await?)
 }
 
-/// Locks a connector until the transaction ends.
 pub(super) async fn lock(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<ConnectorRow> {
     let query = sqlx::query_as(tx.dialect().pick(
         select!("account_id = $1 AND identifier = $2"),
@@ -117,7 +114,6 @@ pub(crate) async fn lock_shared(tx: &mut WriteTx, account_id: i64, identifier: &
     Ok(found.is_some())
 }
 
-/// The account of a connector.
 #[derive(FromRow)]
 pub(super) struct AccountRow {
     pub(super) name: String,

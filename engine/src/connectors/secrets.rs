@@ -11,14 +11,12 @@ use crate::database::WriteTx;
 use crate::error::Result;
 use crate::vault::Sealed;
 
-/// A connector, and the profile with its secrets.
 #[derive(Debug)]
 pub(crate) struct ConnectorWithSecrets {
     pub(crate) connector: Connector,
     pub(crate) profile: AwsProfile,
 }
 
-/// Opens the secrets of a connector; `None` if there is no such connector.
 pub(crate) async fn unlock(engine: &Engine, account_id: i64, identifier: &str) -> Result<Option<ConnectorWithSecrets>> {
     let database = engine.database().read();
     let Some(row) = find(database, account_id, identifier).await? else {

@@ -5,7 +5,6 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::aws::identity::Identity;
 
-/// The steps that have ended so far.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     ended: Vec<TestStep>,
@@ -15,7 +14,6 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Reports each step to `watcher` as it begins and ends.
     pub(crate) fn watched(watcher: UnboundedSender<TestProgress>) -> Self {
         Self {
             watcher: Some(watcher),
@@ -44,7 +42,6 @@ impl Steps {
         }
     }
 
-    /// Returns the outcome of the test, its steps, and the error of the first step that failed.
     pub(crate) fn finish(self) -> (Outcome, Vec<TestStep>, Option<TestError>) {
         let status = if self.error.is_none() {
             Outcome::Success
@@ -72,7 +69,6 @@ impl Steps {
     }
 }
 
-/// Describes the proof that credentials are valid.
 pub(super) fn describe(identity: &Identity) -> String {
     match identity {
         Identity::Arn(Some(arn)) => format!("Signed in as {arn}."),

@@ -21,23 +21,14 @@ pub(crate) struct Json<T> {
 }
 
 impl<T> Json<T> {
-    /// Returns the value.
-    ///
-    /// # Errors
-    /// [`Error::Broken`] if the text is not of this type.
     pub(crate) fn get(&self) -> Result<&T> {
         self.value.as_ref().map_err(unreadable)
     }
 
-    /// Returns the value itself.
-    ///
-    /// # Errors
-    /// See [`get`](Self::get).
     pub(crate) fn into_value(self) -> Result<T> {
         self.value.map_err(unreadable)
     }
 
-    /// Returns the text as it is stored.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -61,15 +52,11 @@ impl<'r, T: DeserializeOwned> Decode<'r, Any> for Json<T> {
     }
 }
 
-/// Returns the text of a value, for a column that contains JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
     Ok(serde_json::to_string(value)?)
 }
 
 /// Parses the text of a column. Rows keep such columns as text for the reason that [`Json`] has.
-///
-/// # Errors
-/// [`Error::Broken`] if the text breaks the rules of this type.
 pub(crate) fn parse<T: TryFrom<String, Error: Display>>(text: &str) -> Result<T> {
     T::try_from(text.to_owned()).map_err(unreadable)
 }

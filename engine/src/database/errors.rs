@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Counts an error.
 pub(crate) fn count() {
     COUNT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The number of errors since this process started.
 pub(crate) fn counted() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
@@ -46,8 +44,7 @@ fn sqlite_code(code: &str) -> Option<i32> {
     number.map(|code| code & 0xff)
 }
 
-/// Whether a transaction of PostgreSQL failed only because of another one, so that it can be
-/// retried.
+/// Whether a transaction of PostgreSQL lost a race with another one, so that it can be retried.
 pub(crate) fn is_lost_race(error: &sqlx::Error) -> bool {
     const SERIALIZATION_FAILURE: &str = "40001";
     const DEADLOCK: &str = "40P01";

@@ -11,10 +11,6 @@ static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 /// The migration that was rewritten before the first release.
 const FIRST: i64 = 1;
 
-/// Brings the tables up to date.
-///
-/// # Errors
-/// Why the database cannot be used, and what to do.
 pub(super) async fn migrate(dialect: Dialect, pool: &AnyPool) -> Result<(), String> {
     let migrations = match dialect {
         Dialect::Sqlite => &SQLITE,

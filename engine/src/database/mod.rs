@@ -64,10 +64,8 @@ impl Limits {
     }
 }
 
-/// The size of one server's pool of PostgreSQL connections.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// Registers the drivers of both databases with sqlx; only the first call has an effect.
 fn install_drivers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -95,7 +93,6 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Returns the text for this database.
     pub(crate) fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Self::Sqlite => sqlite,
@@ -116,10 +113,6 @@ pub struct Database {
 
 impl Database {
     /// Opens the database and brings its tables up to date. A missing SQLite file is created.
-    ///
-    /// # Errors
-    /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another
-    /// version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
@@ -167,7 +160,6 @@ impl Database {
         &self.readers
     }
 
-    /// The connection for the heartbeat.
     pub(crate) fn pulse(&self) -> &AnyPool {
         &self.pulse
     }

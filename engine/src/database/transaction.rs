@@ -11,7 +11,6 @@ use super::{Database, Dialect};
 use crate::error::{Error, Result};
 use crate::failpoint;
 
-/// How often a transaction is attempted, at most.
 const ATTEMPTS: u32 = 5;
 
 /// A transaction that can write. Dropped without a commit it changes nothing.
@@ -23,7 +22,6 @@ pub struct WriteTx {
 }
 
 impl WriteTx {
-    /// The database that the transaction runs on.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -36,9 +34,6 @@ impl WriteTx {
     }
 
     /// Commits; the changes are on disk when this returns.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn commit(self) -> Result<()> {
         Ok(self.transaction.commit().await?)
     }
@@ -87,19 +82,8 @@ impl Database {
     /// or a deadlock) runs again from its beginning, so `body` must have no effect outside the
     /// database.
     ///
-    /// ```ignore
-    /// let changed = engine.database().transaction("toggle", async |tx| {
-    ///     if already_set { return tx.roll_back(false); }
-    ///     sqlx::query("UPDATE …").execute(&mut **tx).await?;
-    ///     Ok(true)
-    /// }).await?;
-    /// ```
-    ///
     /// `name` is unique in the engine: tests stop a process at the failpoints `NAME.committing` and
     /// `NAME.committed`, and `it::crash` lists every name.
-    ///
-    /// # Errors
-    /// The error of `body`, or of the last attempt.
     pub(crate) async fn transaction<T>(
         &self,
         name: &'static str,
@@ -132,9 +116,6 @@ impl Database {
 
     /// Begins a transaction. On SQLite it takes the one write lock immediately, so that it never
     /// fails halfway for lack of the lock.
-    ///
-    /// # Errors
-    /// When the lock is not available in time.
     pub async fn write(&self) -> Result<WriteTx> {
         let begin = self.dialect.pick("BEGIN IMMEDIATE", "BEGIN");
         Ok(WriteTx {

@@ -36,11 +36,7 @@ impl fmt::Display for DatabaseUrl {
 pub struct PostgresUrl(String);
 
 impl PostgresUrl {
-    /// Takes a text that begins as such an address does; whether it leads anywhere is seen when it
-    /// is opened.
-    ///
-    /// # Errors
-    /// [`Error::Opening`] when it does not.
+    /// Checks only the scheme; whether the database exists is seen when it is opened.
     pub fn parse(text: &str) -> Result<Self> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self(text.to_owned()));
@@ -74,9 +70,6 @@ impl fmt::Display for PostgresUrl {
 }
 
 /// The address of a file, in which the driver takes `?`, `#` and `%` for what they are.
-///
-/// # Errors
-/// When its folder is not there.
 pub(super) fn sqlite_url(file: &Path, mode: &str) -> std::io::Result<String> {
     use std::fmt::Write as _;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -47,7 +47,6 @@ pub(crate) fn without_connector(identifier: &str) -> BucketCheck {
     }
 }
 
-/// Runs every step that the result of the one before permits.
 pub(crate) async fn check(aws: &Aws, profile: &AwsProfile, spec: &DestinationSpec) -> BucketCheck {
     let mut check = Check {
         aws,
@@ -76,7 +75,6 @@ struct Check<'a> {
     aws: &'a Aws,
     profile: &'a AwsProfile,
     spec: &'a DestinationSpec,
-    /// Of the bucket.
     region: String,
     steps: Steps,
     /// The IAM actions that were denied.
@@ -85,7 +83,6 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Signs in and finds the bucket. Returns it with a client of its region.
     async fn find_bucket(&mut self) -> Option<Bucket> {
         let s3 = match self.aws.s3(self.profile, self.spec.bucket.as_str()).await {
             Ok(s3) => s3,
@@ -165,7 +162,6 @@ impl Check<'_> {
         None
     }
 
-    /// Writes, reads, writes again and deletes the probe.
     async fn exercise(&mut self, bucket: &Bucket) {
         let key = probe::key(self.spec);
         match probe::write(bucket, self.spec, &key).await {
@@ -190,7 +186,6 @@ impl Check<'_> {
         self.not_deleted(existing, &failure);
     }
 
-    /// The steps after the first PUT.
     async fn after_write(&mut self, bucket: &Bucket, key: &str, first: Result<Written, AwsFailure>) {
         if let Err(failure) = first {
             self.denied(WRITE, failure, "s3:PutObject", "kms:GenerateDataKey");
@@ -255,8 +250,7 @@ impl Check<'_> {
             .pass(CONDITION, "The store refused to overwrite it, as it should.");
     }
 
-    /// Ends a step with a failure. If a permission is missing, names the IAM action, on the bucket
-    /// or on the KMS key, and the statement that allows it.
+    /// Ends a step with a failure. For a missing permission, names the IAM action and statement.
     fn denied(&mut self, step: &str, failure: AwsFailure, bucket_action: &'static str, kms_action: &'static str) {
         if failure.code != FailureCode::AccessDenied {
             self.steps.fail(step, &failure);

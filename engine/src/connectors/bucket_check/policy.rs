@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::probe;
 
-/// Returns the statement that allows one action on a bucket and prefix.
 pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
     let partition = partition(region);
     let bucket = format!("arn:{partition}:s3:::{}", spec.bucket.as_str());
@@ -35,7 +34,6 @@ pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
 }
 
-/// Returns the policy with every statement.
 pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     let mut actions = vec!["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListBucket"];
     if matches!(spec.sse, ServerSideEncryption::Kms { .. }) {
@@ -46,7 +44,6 @@ pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     serde_json::to_string_pretty(&policy).unwrap_or_default()
 }
 
-/// Returns the AWS partition of a region: commercial, China or GovCloud.
 fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
         "aws-cn"

@@ -6,10 +6,8 @@ use bytes::Bytes;
 use crate::aws::AwsFailure;
 use crate::aws::object::{Bucket, NewObject, Put, checksum};
 
-/// The content of the object.
 pub(super) const BODY: &str = "Auditstream wrote this object to check its permissions. It can be deleted.\n";
 
-/// More bytes than the object has.
 const LIMIT: u64 = 1_024;
 
 /// Returns the key; outside of `account=`.
@@ -17,19 +15,15 @@ pub(super) fn key(spec: &DestinationSpec) -> String {
     format!("{}.auditstream-check", spec.prefix.as_str())
 }
 
-/// Returns a key that no other check uses.
 pub(super) fn random_key(spec: &DestinationSpec) -> String {
     format!("{}-{:016x}", key(spec), rand::random::<u64>())
 }
 
-/// The result of a conditional PUT.
 pub(super) enum Written {
     New,
-    /// The store refused because the object exists.
     Exists,
 }
 
-/// Writes the object unless it exists, with the options of the destination.
 pub(super) async fn write(bucket: &Bucket, spec: &DestinationSpec, key: &str) -> Result<Written, AwsFailure> {
     let checksum = checksum(BODY.as_bytes());
     let put = bucket.put_if_absent(NewObject {
@@ -49,7 +43,6 @@ pub(super) async fn write(bucket: &Bucket, spec: &DestinationSpec, key: &str) ->
     }
 }
 
-/// Returns whether the object has the content that was written.
 pub(super) async fn is_intact(bucket: &Bucket, key: &str) -> Result<bool, AwsFailure> {
     let body = bucket.read(key, LIMIT).await?;
     Ok(body.is_some_and(|body| body == BODY.as_bytes()))

@@ -84,7 +84,7 @@ async fn send_due(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Makes an attempt. Deletes the message if it was accepted, or if this was the last attempt.
+/// Attempts a delivery. Deletes the message if it was accepted, or if this was the last attempt.
 async fn attempt(engine: &Engine, due: DueMessage) -> Result<()> {
     let attempt = due.attempts + 1;
     if !claim(engine, &due, attempt).await? {

@@ -24,7 +24,7 @@ pub(super) enum AttemptOutcome {
     /// With a note for the admin, if something should be corrected nevertheless.
     Delivered(Delivered, Option<String>),
     Failed(DeliveryFailure),
-    /// The destination was paused, edited or claimed by another server first.
+    /// The destination was paused, moved, or claimed by another server first.
     LostClaim,
 }
 

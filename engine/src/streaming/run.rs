@@ -95,7 +95,7 @@ async fn panicked(engine: &Engine, lease: Lease, message: &str) -> Result<()> {
     outcome::failed(engine, &row, batch.as_ref(), &failure).await
 }
 
-/// Returns `None` once the destination has been paused, edited or claimed by another server.
+/// Returns `None` once the destination has been paused, moved, or claimed by another server.
 async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationRow>> {
     let row = rows::by_id(engine, lease.destination_id).await?;
     Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))

@@ -31,7 +31,6 @@ pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     Some(respond(name, file, encoding, headers))
 }
 
-/// The compressed variant that the browser accepts, preferably brotli.
 fn compressed(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
     let accepted = headers
         .get(ACCEPT_ENCODING)

@@ -30,8 +30,7 @@ impl Request {
         self.header("authorization")?.split('/').nth(2)
     }
 
-    /// Returns the request as bytes. They ask the receiver to close the connection after its
-    /// response.
+    /// Returns the request as bytes, with `connection: close`.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
         for (name, value) in self.headers.iter().filter(|header| header.0 != "connection") {
@@ -43,8 +42,7 @@ impl Request {
     }
 }
 
-/// Reads the head of the next request and the first bytes of its body. `None` when the connection
-/// ends.
+/// Reads the head of the next request and the first bytes of its body; `None` at the end.
 pub async fn read_head(socket: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let end = loop {

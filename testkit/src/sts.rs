@@ -1,6 +1,5 @@
-//! A stand-in for AWS STS. It checks signatures, roles, external ids, web identity tokens and
-//! expiry, and refuses as AWS does. A store that shares its keys accepts the credentials that it
-//! issues.
+//! A stand-in for AWS STS that checks signatures, roles, external ids, web identity tokens and
+//! expiry. A store that shares its keys accepts the credentials that it issues.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

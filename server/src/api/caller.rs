@@ -15,7 +15,6 @@ use crate::state::AppState;
 
 const ACCOUNT_HEADER: &str = "harness-account";
 const KEY_HEADER: &str = "x-api-key";
-/// Bytes of a JSON body other than an ingest request's.
 const JSON_BYTES: usize = 1 << 20;
 
 /// The owner of the token that came with a request, as `Authorization: Bearer …` or `x-api-key: …`.

@@ -1,8 +1,4 @@
-//! The HTTP API under `/v1`. Each handler parses a request, calls one function of the engine, and
-//! responds.
-//!
-//! - [`caller`]: authentication by API token, before and after reading a body
-//! - [`access`], [`audit_events`], [`connectors`], [`destinations`], [`webhook`]: the resources
+//! The HTTP API under `/v1`. Each handler calls one function of the engine.
 
 pub mod access;
 pub mod audit_events;

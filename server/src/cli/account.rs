@@ -7,9 +7,6 @@ use crate::configuration::{AccountCommand, Settings};
 use crate::fatal::Fatal;
 
 /// Runs the command.
-///
-/// # Errors
-/// If the account cannot be created.
 pub async fn run(settings: &Settings, command: AccountCommand) -> Result<(), Fatal> {
     let engine = Engine::open(settings.engine()?).await?;
     let AccountCommand::Create { name } = command;

@@ -8,9 +8,6 @@ use crate::configuration::{KeyCommand, Settings};
 use crate::fatal::Fatal;
 
 /// Runs the command.
-///
-/// # Errors
-/// If a key is invalid or a secret cannot be decrypted.
 pub async fn run(settings: &Settings, command: KeyCommand) -> Result<(), Fatal> {
     let engine = Engine::open(settings.engine()?).await?;
     let actor = Actor::command_line(&engine, &AccountName::default_account()).await?;

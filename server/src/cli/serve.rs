@@ -27,13 +27,9 @@ use crate::http::tls::Tls;
 use crate::site;
 use crate::state::AppState;
 
-/// How long requests in flight may take to finish after the server was asked to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves until SIGTERM or SIGINT.
-///
-/// # Errors
-/// If the server cannot start.
 pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     if options.demo && !options.listen.ip().is_loopback() {
         return Err(Fatal::new(format!(
@@ -152,8 +148,7 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
     }
 }
 
-/// Prints a line to standard output for people and programs that wait for it; logs go to standard
-/// error. Standard output may be closed.
+/// Prints a line for people and programs that wait for it. Standard output may be closed.
 fn announce(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -192,7 +187,6 @@ fn lock(path: &Path) -> Result<File, Fatal> {
     }
 }
 
-/// Creates the first admin, or prints a link for doing so, if there is no user yet.
 async fn create_first_admin(engine: &Engine, options: &Serve, public_url: &str) -> Result<(), Fatal> {
     if access::has_users(engine).await? {
         return Ok(());

@@ -9,9 +9,6 @@ use crate::configuration::{Settings, TokenCommand};
 use crate::fatal::Fatal;
 
 /// Runs the command.
-///
-/// # Errors
-/// If a token cannot be created, listed or found.
 pub async fn run(settings: &Settings, command: TokenCommand) -> Result<(), Fatal> {
     let engine = Engine::open(settings.engine()?).await?;
     match command {
@@ -45,7 +42,6 @@ pub async fn run(settings: &Settings, command: TokenCommand) -> Result<(), Fatal
     Ok(())
 }
 
-/// A token as a line of tab-separated fields.
 fn line(token: &ApiToken) -> String {
     let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
     let time = |moment: Option<EpochMillis>| match moment.map(Timestamp::from_millisecond) {

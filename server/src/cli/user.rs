@@ -9,9 +9,6 @@ use crate::fatal::Fatal;
 const PASSWORD: &str = "AUDITSTREAM_PASSWORD";
 
 /// Runs the command.
-///
-/// # Errors
-/// If the user cannot be created or found, or the password is invalid.
 pub async fn run(settings: &Settings, command: UserCommand) -> Result<(), Fatal> {
     let engine = Engine::open(settings.engine()?).await?;
     match command {
@@ -36,7 +33,6 @@ pub async fn run(settings: &Settings, command: UserCommand) -> Result<(), Fatal>
     Ok(())
 }
 
-/// Reads a password from the environment or asks for it twice.
 fn password(email: &str) -> Result<String, Fatal> {
     if let Ok(password) = std::env::var(PASSWORD) {
         return Ok(password);

@@ -19,7 +19,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub const SESSION: &str = "auditstream_session";
 /// The message from a form to the next page.
 pub const FLASH: &str = "auditstream_flash";
-/// How long a flash waits for its page.
 const FLASH_SECONDS: u32 = 30;
 /// `system`, `light` or `dark`; scripts read and write it too.
 pub const THEME: &str = "theme";

@@ -59,7 +59,6 @@ async fn sign_in(
     }
 }
 
-/// The form of a one-time link.
 #[derive(Deserialize)]
 struct Redeem {
     #[serde(default)]
@@ -71,7 +70,6 @@ struct Redeem {
     password: String,
 }
 
-/// Redeems a one-time link and signs the user in.
 async fn redeem(
     State(state): State<AppState>,
     Extension(visitor): Extension<Visitor>,
@@ -170,7 +168,6 @@ fn go_with_session(state: &AppState, path: &str, token: &str) -> Response {
     go(path, Some(cookies::session(token, state.is_https())))
 }
 
-/// Redirects with the error code and, if given, the e-mail address to keep in the form.
 fn go_with_flash(state: &AppState, path: &str, problem: &Problem, email: Option<&str>) -> Response {
     let flash = Flash {
         refused: Some(problem.code),

@@ -1,11 +1,5 @@
 //! The console: its pages, the server functions that they call, and forms that work without
 //! scripts.
-//!
-//! - [`session_layer`]: the visitor of each request, from the session cookie
-//! - [`pages`]: pages, server functions and files
-//! - [`export`]: audit events as a file
-//! - [`forms`]: sign-in, set-up, sign-out, status, theme
-//! - [`cookies`], [`redirects`]: reading and writing cookies, redirecting safely
 
 pub mod cookies;
 pub mod export;

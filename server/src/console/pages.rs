@@ -27,18 +27,9 @@ use crate::state::AppState;
 
 /// Returns the pages of the console's router. The first call must run within a Tokio runtime.
 ///
-/// The list is generated once per process, before any page renders. To generate it, Leptos renders
-/// the app while a static flag suppresses every resource of the process (`SuppressResourceLoad`),
-/// and a resource that sees the flag never loads, even after the flag is cleared:
-///
-/// ```ignore
-/// let generating = SuppressResourceLoad::new();
-/// let resource = Resource::new(|| (), async |()| 1); // as in a page rendered by another thread
-/// drop(generating);
-/// resource.await // never returns
-/// ```
-///
-/// See <https://github.com/leptos-rs/leptos/issues/4773>.
+/// The list is generated once per process, before any page renders: while Leptos generates it, a
+/// static flag suppresses every resource of the process (`SuppressResourceLoad`), and a resource
+/// that sees the flag never loads. See <https://github.com/leptos-rs/leptos/issues/4773>.
 #[must_use]
 pub fn list() -> Arc<Vec<AxumRouteListing>> {
     static PAGES: LazyLock<Arc<Vec<AxumRouteListing>>> = LazyLock::new(|| {
@@ -60,10 +51,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .fallback(file_or_not_found)
 }
 
-/// The time limit for rendering a page. A database that does not respond is reported sooner.
+/// A database that does not respond is reported sooner.
 const RENDERING_LIMIT: Duration = Duration::from_secs(10);
 
-/// Provides the context of pages and server functions.
 fn context(state: &AppState, visitor: &Visitor) -> impl Fn() + Clone + Send + Sync + 'static {
     let (engine, actor, flash) = (state.engine.clone(), visitor.actor.clone(), visitor.flash.clone());
     let visit = Visit {
@@ -105,7 +95,6 @@ async fn page(State(state): State<AppState>, Extension(visitor): Extension<Visit
     finish(response, &visitor, is_https)
 }
 
-/// Returns the rendered page, or 503 if rendering takes longer than `limit`.
 async fn within(limit: Duration, path: &str, rendering: impl Future<Output = Response<Body>>) -> Response {
     tokio::time::timeout(limit, rendering).await.unwrap_or_else(|_| {
         tracing::error!(path, "rendering a page took too long");

@@ -5,7 +5,6 @@ use axum::http::header::REFERER;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 
-/// Redirects to the sign-in page, which redirects back to the requested page.
 pub(super) fn to_sign_in(requested: &Uri) -> Response {
     let path = requested.path_and_query().map_or(paths::SETTINGS, |path| path.as_str());
     Redirect::to(&paths::sign_in_to(path)).into_response()
@@ -19,7 +18,6 @@ pub(super) fn local(path: &str) -> Option<&str> {
     is_local.then_some(path)
 }
 
-/// The path of the page with the submitted form.
 pub(super) fn referring_page(headers: &HeaderMap) -> Option<String> {
     let uri: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
     let path = uri.path_and_query()?.as_str();

@@ -27,11 +27,9 @@ pub struct Visitor {
     pub client_ip: String,
 }
 
-/// Bytes of a form or of a server function's arguments.
 const BODY_BYTES: usize = 2 << 20;
 
-/// Returns whether a request extends the session. The polls of open pages do not, and that is the
-/// only effect of their header.
+/// Polls of open pages do not extend the session; that is the only effect of their header.
 fn used_by(headers: &HeaderMap) -> UsedBy {
     if headers.contains_key(POLL_HEADER) {
         UsedBy::Page

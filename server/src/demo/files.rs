@@ -18,7 +18,6 @@ pub(super) fn read_or_create_secret(path: &Path) -> Result<String, Fatal> {
     Ok(secret)
 }
 
-/// The trimmed content of a file; `None` if it is empty or does not exist.
 pub(super) fn read_if_present(path: &Path) -> Result<Option<String>, Fatal> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),

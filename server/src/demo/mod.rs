@@ -1,8 +1,4 @@
 //! `serve --demo`: lets a newcomer see objects arrive in a bucket without an AWS account.
-//!
-//! - [`s3`]: an S3-compatible store on loopback; objects are plain files under `store/`
-//! - [`samples`]: recorded events, and new ones every few seconds
-//! - [`files`]: the demo's files, so that a restart resumes where it stopped
 
 mod files;
 pub mod s3;
@@ -35,9 +31,6 @@ pub struct Demo {
 
 impl Demo {
     /// Creates what does not exist yet, and starts the store and the sample events.
-    ///
-    /// # Errors
-    /// If a file of the demo cannot be read or written, or the engine fails.
     pub async fn start(engine: &Engine, folder: &Path) -> Result<Self, Fatal> {
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
         let password = files::read_or_create_secret(&folder.join("password"))?;
@@ -115,7 +108,6 @@ async fn save_connector(engine: &Engine, actor: &Actor, store: &Store) -> Result
     Ok(())
 }
 
-/// Creates a destination that is ready to be activated, unless it already exists.
 async fn create_destination(engine: &Engine, actor: &Actor) -> Result<(), Fatal> {
     let input = DestinationInput {
         identifier: DESTINATION.to_owned(),

@@ -35,9 +35,6 @@ pub struct Store {
 
 impl Store {
     /// Listens on the port of the last start if it is still free.
-    ///
-    /// # Errors
-    /// If the folder cannot be created or no port is free.
     pub async fn open(folder: &Path) -> Result<Self, Fatal> {
         let failed = |error: &dyn std::fmt::Display| Fatal::new(format!("cannot start the demo's store: {error}"));
         let objects = folder.join("store");

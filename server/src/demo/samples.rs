@@ -21,9 +21,6 @@ const TIME: &str = "auditEventTime";
 const ID: &str = "auditEventId";
 
 /// Sends the recorded events. Keeps a copy and sends the same events at every start, as duplicates.
-///
-/// # Errors
-/// If the copy cannot be written or the events are refused.
 pub async fn send_recorded(engine: &Engine, actor: &Actor, folder: &Path) -> Result<(), Fatal> {
     let path = folder.join("events.ndjson");
     let body = match read_if_present(&path)? {
@@ -77,7 +74,6 @@ fn time(event: &Map<String, Value>) -> EpochMillis {
         .unwrap_or_default()
 }
 
-/// Sorts events by time and shifts them so that the first is three days old and the last is now.
 fn shift_to_recent(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> String {
     events.sort_by_key(time);
     let first = events.first().map(time).unwrap_or_default();
@@ -96,7 +92,6 @@ fn shift_to_recent(mut events: Vec<Map<String, Value>>, now: EpochMillis) -> Str
     lines.collect()
 }
 
-/// A random UUID, version 4.
 fn random_id() -> String {
     let mut bytes: [u8; 16] = rand::random();
     bytes[6] = bytes[6] & 0x0f | 0x40;

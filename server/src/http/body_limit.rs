@@ -17,9 +17,7 @@ use super::problem::Refusal;
 
 /// Bytes of all bodies in memory at once: eight of the largest.
 const MEMORY_BUDGET: usize = 128 << 20;
-/// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes decompressed between two checks of the limits.
 const GUNZIP_STEP: u64 = 64 << 10;
 
 /// Reads request bodies; cheap to clone.
@@ -54,9 +52,6 @@ pub enum Encoding {
 
 impl Encoding {
     /// The encoding that a request declares.
-    ///
-    /// # Errors
-    /// [`Code::UnsupportedMedia`] if it is neither gzip nor identity.
     pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let (first, second) = (values.next(), values.next());
@@ -72,7 +67,6 @@ impl Encoding {
     }
 }
 
-/// The share of the memory budget taken so far by one body.
 #[derive(Debug)]
 struct MemoryPermit {
     budget: Arc<Semaphore>,
@@ -153,10 +147,6 @@ impl BodyReader {
 
 impl BufferedBody {
     /// Decompresses the body, on a blocking thread, and drops the compressed one.
-    ///
-    /// # Errors
-    /// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] if it is not complete gzip;
-    /// [`Code::Unavailable`] if the memory budget is spent.
     pub async fn decode(self, encoding: Encoding, limit: usize) -> Result<Self, Refusal> {
         if encoding == Encoding::Identity {
             return Ok(self);

@@ -16,7 +16,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Arc<[IpNet]>);
 
-/// The client's address, in the extensions of a request.
 #[derive(Clone, Copy, Debug)]
 struct ClientAddress(IpAddr);
 
@@ -40,9 +39,6 @@ pub fn client_ip(extensions: &Extensions) -> String {
 
 impl Proxies {
     /// Parses addresses and blocks, separated by commas.
-    ///
-    /// # Errors
-    /// If one is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let block = |part: &str| {
@@ -104,7 +100,6 @@ fn for_parameter(element: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Parses an address with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().map(|address| address.ip()).ok();
     let bare = text

@@ -130,7 +130,6 @@ where
     let _ = watcher.watch(connection).await;
 }
 
-/// A body that fails if it has not arrived by its deadline.
 struct DeadlineBody {
     body: Incoming,
     deadline: Pin<Box<Sleep>>,

@@ -38,8 +38,6 @@ pub async fn refuse_cross_site(State(origins): State<Origins>, request: Request,
     Refusal::new(Code::CrossSite, message).into_response()
 }
 
-/// Whether the request comes from a page of this server, or from a program without cookies.
-///
 /// Every browser that the console supports sends both headers with a POST. A request with cookies
 /// but neither header comes from an older browser and is refused, because its origin is unknown.
 fn is_same_origin(headers: &HeaderMap, host: Option<&str>, origins: &Origins) -> bool {

@@ -1,5 +1,4 @@
-//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1): conditional changes,
-//! and reads that send nothing if the client already has the current version.
+//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1).
 
 use auditstream_engine::{Precondition, Version};
 use auditstream_model::Code;
@@ -56,9 +55,6 @@ impl IfNoneMatch {
     }
 
     /// Responds with a resource and its `ETag`, or with 304 if the client has this version.
-    ///
-    /// # Errors
-    /// If the resource cannot be serialised.
     pub fn respond<T: Serialize>(&self, resource: T) -> Result<Response, Refusal> {
         let version = Version::of(&resource)?;
         if self.matches(version.as_str()) {
@@ -107,7 +103,6 @@ struct Tag {
     text: String,
 }
 
-/// The tags of all lines of a header.
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Tags, Refusal> {
     let mut lines = headers.get_all(name).iter().peekable();
     if lines.peek().is_none() {

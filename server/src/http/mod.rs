@@ -1,13 +1,6 @@
 //! HTTP, shared by the API, the console and the operator's routes. Knows neither their routes nor
 //! the server's state: each middleware and extractor takes only the part of the state that it
 //! needs.
-//!
-//! - [`connections`]: accepting connections, over [`tls`] if there is a certificate
-//! - [`client_address`]: the client's address, also through trusted proxies
-//! - [`origins`], [`csrf`], [`security_headers`]: the protection of browsers
-//! - [`body_limit`]: reading bodies within a memory budget and a deadline
-//! - [`json`], [`extract`], [`etag`]: parsing requests
-//! - [`problem`], [`pagination`]: responses
 
 pub mod body_limit;
 pub mod client_address;

@@ -1,5 +1,4 @@
-//! The origins of this server: the addresses at which browsers reach it, and whose pages may change
-//! something.
+//! The origins of this server: the addresses at which browsers reach it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +6,6 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri};
 
-/// Scheme, host and port, as browsers compare them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
     secure: bool,

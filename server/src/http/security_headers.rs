@@ -25,7 +25,6 @@ const HEADERS: [(HeaderName, &str); 6] = [
          publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
     ),
 ];
-/// The policy of every response that is not a page: it loads nothing and cannot be framed.
 const NON_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const HSTS_ONE_YEAR: &str = "max-age=31536000";
 
@@ -40,8 +39,7 @@ pub fn page_policy(nonce: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(policy).ok()
 }
 
-/// Adds the security headers to every response. A page has already set its own policy, with its
-/// nonce.
+/// Adds the security headers to every response. A page has already set its own policy.
 pub async fn add(State(is_https): State<bool>, request: Request, next: Next) -> Response {
     let sends_hsts = is_https && !is_localhost(host_of(request.headers(), request.uri()));
     let mut response = next.run(request).await;

@@ -14,7 +14,6 @@ use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
-/// The time between two checks of the files.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why TLS cannot be set up, with the files and settings to correct.
@@ -73,14 +72,12 @@ pub struct Tls {
     certificate: Arc<Certificate>,
 }
 
-/// The files, and the last valid certificate that was read from them.
 #[derive(Debug)]
 struct Certificate {
     chain_file: PathBuf,
     key_file: PathBuf,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
-    /// The digest of the content that was last read, valid or not.
     last_digest: Mutex<u64>,
 }
 
@@ -93,10 +90,6 @@ impl ResolvesServerCert for Certificate {
 
 impl Tls {
     /// Reads the certificate and its key; `None` if neither is set.
-    ///
-    /// # Errors
-    /// If only one is set, a file is unreadable or invalid, or the key belongs to another
-    /// certificate.
     pub fn open(chain: Option<&Path>, key: Option<&Path>) -> Result<Option<Self>, TlsError> {
         let set = |path: Option<&Path>| path.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
         let (chain_file, key_file) = match (set(chain), set(key)) {
@@ -170,7 +163,6 @@ impl Tls {
     }
 }
 
-/// The bytes of both files.
 struct Content {
     chain: Vec<u8>,
     key: Vec<u8>,

@@ -157,7 +157,6 @@ fn require_response_fields(document: &mut Value) {
     }
 }
 
-/// Collects the names of the schemas that a part of the document refers to, directly or indirectly.
 fn collect_schemas(part: &Value, document: &Value, found: &mut BTreeSet<String>) {
     match part {
         Value::Object(members) => {
@@ -175,7 +174,6 @@ fn collect_schemas(part: &Value, document: &Value, found: &mut BTreeSet<String>)
     }
 }
 
-/// The schema that an object refers to with `$ref`.
 fn schema_name(members: &Map<String, Value>) -> Option<&str> {
     let target = members.get("$ref").and_then(Value::as_str)?;
     target.strip_prefix("#/components/schemas/")

@@ -1,10 +1,5 @@
 //! The description of the API, generated from its routes and types: `/openapi.json` for programs,
 //! `/docs/api` for people. Neither requires signing in.
-//!
-//! - [`document`]: the OpenAPI document
-//! - [`rules`]: what holds for many operations
-//! - [`names`]: tags and operation ids that the rules refer to
-//! - [`html`]: the document as a page without scripts
 
 pub mod document;
 pub mod html;
@@ -27,7 +22,6 @@ use crate::state::AppState;
 
 const STYLE: &str = include_str!("../../../style/reference.css");
 
-/// The rendered document.
 #[derive(Debug)]
 struct Rendered {
     json: String,
@@ -70,7 +64,6 @@ fn show_document(rendered: &Rendered, if_none_match: &IfNoneMatch) -> Response {
     (headers, [(CONTENT_TYPE, "application/json")], rendered.json.clone()).into_response()
 }
 
-/// The page runs no scripts and loads styles from this server only.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'";
 

@@ -22,7 +22,6 @@ use serde_json::{Map, Value, json};
 
 use super::names::{operation, tag};
 
-/// Completes one operation.
 pub(super) fn complete(path: &str, operation: &mut Value) {
     let traits = Traits::of(path, operation);
     if traits.is_under_v1 {
@@ -50,7 +49,6 @@ pub(super) fn complete(path: &str, operation: &mut Value) {
     }
 }
 
-/// The properties of an operation that the rules depend on.
 struct Traits {
     id: String,
     tag: String,
@@ -61,7 +59,6 @@ struct Traits {
     /// Describes 304.
     reads_versions: bool,
     creates_versions: bool,
-    /// The parameters in the handler's description.
     parameters: Vec<Value>,
 }
 
@@ -91,7 +88,6 @@ impl Traits {
         parameters.any(|parameter| parameter["in"] == "query" && parameter["name"] == "page")
     }
 
-    /// The described parameters and those that the rules add.
     fn parameters(&self) -> Vec<Value> {
         let added = [
             (self.is_under_v1, "HarnessAccount"),
@@ -103,7 +99,6 @@ impl Traits {
         self.parameters.iter().cloned().chain(added).collect()
     }
 
-    /// The codes of the refusals that the rules add.
     fn codes(&self) -> Vec<Code> {
         let mut codes = Vec::new();
         if self.is_under_v1 {
@@ -156,7 +151,6 @@ impl Traits {
     }
 }
 
-/// Adds the refusals with these codes, unless the operation already describes them.
 fn add_refusals(responses: &mut Map<String, Value>, codes: &[Code]) {
     let mut added: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for code in codes {

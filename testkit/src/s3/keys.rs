@@ -28,7 +28,6 @@ pub struct Key {
 /// All keys, by access key. S3 and STS share them, so that the store accepts what STS has issued.
 pub type Keys = Arc<Mutex<HashMap<String, Key>>>;
 
-/// Returns a key ring with [`ACCESS_KEY`] alone.
 pub(super) fn initial() -> Keys {
     let key = Key {
         secret: SECRET.into(),
@@ -39,7 +38,6 @@ pub(super) fn initial() -> Keys {
     Arc::new(Mutex::new(HashMap::from([(ACCESS_KEY.into(), key)])))
 }
 
-/// Authenticates the requests of the store by its keys.
 pub(super) struct KeyRing(pub(super) Keys);
 
 #[async_trait::async_trait]

@@ -123,7 +123,6 @@ impl Store {
     }
 }
 
-/// Serves the requests of one store.
 #[derive(Clone)]
 struct Handler {
     service: S3Service,

@@ -108,7 +108,6 @@ impl Proxy {
     }
 }
 
-/// The store to which requests are forwarded.
 #[derive(Clone)]
 struct Upstream {
     address: String,
@@ -124,7 +123,6 @@ struct Plan {
     overwrites: bool,
 }
 
-/// Takes the fault of a request from `state` and records what the request shows.
 fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) -> Plan {
     let is_put = request.method == "PUT";
     let fault = if is_put && path.contains("account=") {
@@ -194,13 +192,11 @@ impl Upstream {
         }
     }
 
-    /// Forwards a request and its response unchanged.
     async fn pass_on(&self, request: &Request, socket: &mut TcpStream) -> Option<()> {
         let response = self.forward(request).await?;
         socket.write_all(&response).await.ok()
     }
 
-    /// Applies a fault to a request that has been read.
     async fn break_down(
         &self,
         fault: NetworkFault,
@@ -246,7 +242,6 @@ impl Upstream {
         Some(())
     }
 
-    /// Sends a request to the store and returns its whole response.
     async fn forward(&self, request: &Request) -> Option<Vec<u8>> {
         let mut store = TcpStream::connect(&self.address).await.ok()?;
         store.write_all(&request.bytes()).await.ok()?;
@@ -256,7 +251,6 @@ impl Upstream {
     }
 }
 
-/// Returns the status, header and body of a fault that is a response without the store.
 fn forged(fault: NetworkFault, region: &str) -> (u16, Option<(&'static str, &str)>, String) {
     match fault {
         NetworkFault::ServerError => (500, None, error("InternalError", "")),

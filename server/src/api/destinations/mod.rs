@@ -1,5 +1,4 @@
-//! `/v1/streaming-destinations`: where to stream. Paths, fields and paging follow the reference
-//! system's API.
+//! `/v1/streaming-destinations`: paths, fields and paging follow the reference system's API.
 
 mod bucket_check;
 mod crud;

@@ -2,17 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// HTML that grows.
 #[derive(Debug, Default)]
 pub(super) struct Html(pub(super) String);
 
 impl Html {
-    /// Appends markup.
     pub(super) fn put(&mut self, markup: &str) {
         self.0.push_str(markup);
     }
 
-    /// Appends paragraphs with `code` and [links](…).
     pub(super) fn prose(&mut self, markdown: &str) {
         for paragraph in markdown.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
             let mut line = String::new();
@@ -48,7 +45,6 @@ fn linked(markdown: &str) -> String {
     format!("{}{link}{}", escaped(before), linked(after))
 }
 
-/// The id of a heading.
 pub(super) fn anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }

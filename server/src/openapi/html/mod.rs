@@ -14,7 +14,6 @@ use markup::{Html, anchor, escaped, path_with_breaks};
 use value::{list, members, text};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-/// The start of the page; its theme follows.
 const TOP: &str = "<!DOCTYPE html>\n<html lang=\"en\" data-theme=\"";
 
 /// The page without its theme.
@@ -188,7 +187,6 @@ impl<'a> Writer<'a> {
             .unwrap_or(parameter)
     }
 
-    /// A curl command; the reader replaces `HOST` and sets `TOKEN`.
     fn curl(&self, operation: &Operation<'_>) -> String {
         let mut call = String::from("curl --fail-with-body");
         if operation.method != "get" {

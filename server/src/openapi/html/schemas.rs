@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::markup::{Html, escaped};
 use super::value::{list, members, text};
 
-/// Appends the description and the fields of a schema.
 pub(super) fn schema(html: &mut Html, schema: &Value) {
     html.prose(text(&schema["description"]));
     for alternatives in ["oneOf", "anyOf"] {
@@ -47,7 +46,6 @@ fn properties(html: &mut Html, schema: &Value) {
     html.put("</dl>");
 }
 
-/// Appends the name of a field or parameter.
 pub(super) fn term(html: &mut Html, name: &str, required: bool, place: &str) {
     let required = if required {
         "<span class=\"required\">required</span>"
@@ -61,7 +59,6 @@ pub(super) fn term(html: &mut Html, name: &str, required: bool, place: &str) {
     ));
 }
 
-/// The type of a value and its limits, on one line.
 pub(super) fn type_of(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
         return format!("<a href=\"#schema-{0}\">{0}</a>", escaped(name));
@@ -108,7 +105,6 @@ pub(super) fn type_of(schema: &Value) -> String {
     shown
 }
 
-/// Appends the media types of a body, each with its type.
 pub(super) fn contents(html: &mut Html, content: &Value) {
     for (media_type, body) in members(content) {
         html.put(&format!(

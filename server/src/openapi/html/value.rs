@@ -2,13 +2,11 @@
 
 use serde_json::{Map, Value};
 
-/// The members of an object.
 pub(super) fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let members = value.as_object().into_iter().flat_map(Map::iter);
     members.map(|(name, member)| (name.as_str(), member))
 }
 
-/// The items of an array.
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }

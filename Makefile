@@ -39,9 +39,9 @@ build: setup-build $(BUILT) ## Build target/release/auditstream, a single self-c
 # A binary that plain `cargo build` has replaced since may contain an older site, or none.
 $(BUILT): $(SOURCES) $(if $(shell [[ $(BINARY) -ef $(BUILT_BINARY) ]] && echo same),,another-binary)
 	@mkdir -p $(@D) && touch $@.new
-	@echo "build: 1 of 2: the browser's half (WebAssembly, styles), about 5 minutes from nothing on two cores"
+	@echo "build: 1 of 2: the browser's half (WebAssembly, styles), about 3 minutes from nothing on two cores"
 	$(tools) cargo leptos build --release --precompress --frontend-only --cargo-locked
-	@echo "build: 2 of 2: the server with the browser's half in it, about 8 minutes from nothing on two cores"
+	@echo "build: 2 of 2: the server with the browser's half in it, about 9 minutes from nothing on two cores"
 	$(tools) cargo build --release --locked --bin auditstream
 	@ln -f $(BINARY) $(BUILT_BINARY) && mv $@.new $@
 

@@ -116,6 +116,9 @@ impl Actor {
     }
 
     /// Refuses an actor without a permission.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`], which names the permission.
     pub fn require(&self, permission: Permission) -> Result<()> {
         if self.may(permission) {
             return Ok(());

@@ -71,6 +71,9 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// Opens the database, brings it up to date and unlocks its secrets.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] with the reason and what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let database = Database::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&database, &config.master_key).await?;

@@ -43,6 +43,9 @@ pub enum Precondition {
 
 impl Precondition {
     /// Checks the current representation; `None` if the resource does not exist.
+    ///
+    /// # Errors
+    /// [`Code::PreconditionFailed`] when the condition is not met.
     pub fn check(&self, current: Option<&impl Serialize>) -> Result<()> {
         let met = match (self, current) {
             (Self::None, _) | (Self::Exists, Some(_)) => true,

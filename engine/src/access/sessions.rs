@@ -25,7 +25,11 @@ fn wrong_credentials() -> Error {
 }
 
 /// Checks a password and starts a session, which replaces the browser's `previous` one. Returns the
-/// value of its cookie. The error is the same whether the address or the password is wrong.
+/// value of its cookie.
+///
+/// # Errors
+/// [`Code::WrongCredentials`], the same whether the address or the password is wrong;
+/// [`Code::Throttled`] after too many attempts.
 pub async fn sign_in(
     engine: &Engine,
     email: &str,

@@ -53,6 +53,9 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
 
 /// Replaces a connector; a secret that is omitted is kept. Changing the endpoint or the access key
 /// requires the secret again, so that a user who does not know it cannot send it elsewhere.
+///
+/// # Errors
+/// Invalid fields; no such connector; no permission; [`Code::PreconditionFailed`].
 pub async fn replace(
     engine: &Engine,
     actor: &Actor,
@@ -110,6 +113,9 @@ pub async fn replace(
 }
 
 /// Deletes a connector that no destination uses.
+///
+/// # Errors
+/// [`Code::InUse`]; no such connector; no permission; [`Code::PreconditionFailed`].
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     actor.require(Permission::DeleteConnector)?;
     engine

@@ -33,6 +33,9 @@ pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<Co
 /// Tests a connector like [`test`], and reports its progress: the plan, the beginning and the end
 /// of each step, and the result. The test continues if the stream is dropped. The stream ends
 /// without a result if the test cannot be recorded in the trail.
+///
+/// # Errors
+/// See [`test`].
 pub async fn watch_test(
     engine: &Engine,
     actor: &Actor,

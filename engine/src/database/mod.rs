@@ -113,6 +113,10 @@ pub struct Database {
 
 impl Database {
     /// Opens the database and brings its tables up to date. A missing SQLite file is created.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another
+    /// version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));

@@ -37,6 +37,9 @@ pub struct PostgresUrl(String);
 
 impl PostgresUrl {
     /// Checks only the scheme; whether the database exists is seen when it is opened.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] when it does not.
     pub fn parse(text: &str) -> Result<Self> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self(text.to_owned()));

@@ -66,6 +66,10 @@ async fn insert(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> R
 
 /// Replaces everything but the identifier. Options that are omitted are kept, and so is the cursor,
 /// even with another connector.
+///
+/// # Errors
+/// Invalid fields; an unknown connector; no such destination; no permission;
+/// [`Code::PreconditionFailed`].
 pub async fn replace(
     engine: &Engine,
     actor: &Actor,
@@ -163,6 +167,10 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
 }
 
 /// Deletes an INACTIVE destination with its batches; [`Code::Conflict`] if it is ACTIVE.
+///
+/// # Errors
+/// [`Code::Conflict`] if it is ACTIVE; no such destination; no permission;
+/// [`Code::PreconditionFailed`].
 pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition: &Precondition) -> Result<()> {
     authorize(engine, actor, Permission::DeleteDestination)?;
     engine

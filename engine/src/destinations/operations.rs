@@ -17,6 +17,9 @@ use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Starts a run of an ACTIVE destination.
+///
+/// # Errors
+/// [`Code::Conflict`] if it is INACTIVE; no such destination; no permission.
 pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Result<()> {
     authorize(engine, actor, Permission::EditDestination)?;
     engine
@@ -38,6 +41,10 @@ pub async fn stream_now(engine: &Engine, actor: &Actor, identifier: &str) -> Res
 
 /// Moves the cursor of an INACTIVE destination: forward to skip events, back to send them again
 /// under a new `uid`. Discards an undelivered batch.
+///
+/// # Errors
+/// [`Code::Conflict`] if it is ACTIVE or never was; a sequence that is out of the trail's range; no
+/// such destination; no permission; [`Code::PreconditionFailed`].
 pub async fn move_cursor(
     engine: &Engine,
     actor: &Actor,
@@ -127,6 +134,9 @@ impl BatchRow {
 
 /// Gives a batch whose key another object has a new key, with a separate `uid`, and starts a run.
 /// Its number, range and content stay, and later batches keep the destination's `uid`.
+///
+/// # Errors
+/// [`Code::Conflict`] if no other object blocks the batch; no such batch; no permission.
 pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, number: i64) -> Result<()> {
     authorize(engine, actor, Permission::EditDestination)?;
     engine

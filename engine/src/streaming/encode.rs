@@ -42,6 +42,9 @@ pub fn sha256(content: &[u8]) -> [u8; 32] {
 }
 
 /// Returns the compressed content.
+///
+/// # Errors
+/// [`Error::Broken`] if the compressor fails, which happens only if memory is exhausted.
 pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
     let broken = |error: std::io::Error| Error::Broken(format!("a batch cannot be compressed: {error}"));
     match compression {

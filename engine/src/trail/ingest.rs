@@ -23,6 +23,9 @@ pub enum BodyFormat {
 }
 
 /// Stores the events of a request, all or none. They are on disk when this returns.
+///
+/// # Errors
+/// A malformed body, invalid events, or [`Code::Unavailable`].
 pub async fn ingest(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) -> Result<IngestOutcome> {
     actor.require(Permission::IngestAudit)?;
     let result = store(engine, actor, format, body).await;

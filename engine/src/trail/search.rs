@@ -147,6 +147,9 @@ fn end(filter: &EventFilter) -> EpochMillis {
 }
 
 /// Parses the cursor of a page into time and sequence.
+///
+/// # Errors
+/// [`Code::InvalidParameter`] for any other text.
 pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
     let parts = cursor
         .split_once('-')

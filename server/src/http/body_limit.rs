@@ -52,6 +52,9 @@ pub enum Encoding {
 
 impl Encoding {
     /// The encoding that a request declares.
+    ///
+    /// # Errors
+    /// [`Code::UnsupportedMedia`] if it is neither gzip nor identity.
     pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let (first, second) = (values.next(), values.next());
@@ -147,6 +150,10 @@ impl BodyReader {
 
 impl BufferedBody {
     /// Decompresses the body, on a blocking thread, and drops the compressed one.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] if it is not complete gzip;
+    /// [`Code::Unavailable`] if the memory budget is spent.
     pub async fn decode(self, encoding: Encoding, limit: usize) -> Result<Self, Refusal> {
         if encoding == Encoding::Identity {
             return Ok(self);

@@ -18,6 +18,9 @@ pub fn media_type(headers: &HeaderMap) -> String {
 }
 
 /// Checks that a request declares its body as JSON.
+///
+/// # Errors
+/// [`Code::UnsupportedMedia`] if it does not.
 pub fn require(headers: &HeaderMap) -> Result<(), Refusal> {
     match media_type(headers).as_str() {
         "application/json" => Ok(()),
@@ -29,6 +32,10 @@ pub fn require(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Parses a body.
+///
+/// # Errors
+/// [`Code::MalformedBody`] if it is not one JSON value; [`Code::InvalidFields`] if a field is
+/// missing or has the wrong type.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -109,7 +109,7 @@ fn invalid_events(total: usize, mut errors: Vec<FieldError>) -> Error {
         named.len() <= NAMED_INVALID_EVENTS
     });
     let detail = format!(
-        "{total} of the events are invalid, so no event of the request was stored. Correct or remove them and send it again."
+        "Invalid events: {total}. No event of the request was stored. Correct or remove them and send the request again."
     );
     let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
     problem.invalid_events = u32::try_from(total).ok();

@@ -16,7 +16,7 @@ import duckdb
 import jsonschema
 from botocore.config import Config
 
-SCHEMA = pathlib.Path(__file__).parent.parent / "engine/tests/it/payload.schema.json"
+SCHEMA = pathlib.Path(__file__).parents[2] / "testkit/data/payload.schema.json"
 
 
 def main(endpoint: str, bucket: str, part: str = "") -> None:

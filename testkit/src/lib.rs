@@ -4,6 +4,7 @@
 //! - [`s3`]: an S3 stand-in whose objects are files, with faults of the store and of the network
 //! - [`sts`]: a stand-in for AWS STS that checks signatures, roles and external ids
 //! - [`postgres`]: a PostgreSQL server that ends with the tests
+//! - [`tcp_proxy`]: a proxy whose connections go silent, lose answers or are cut
 //! - [`events`]: recorded audit events, and the schema that they follow
 //! - [`raw_http`]: HTTP/1.1 as bytes, for stand-ins that break connections
 #![allow(
@@ -16,3 +17,4 @@ pub mod postgres;
 pub mod raw_http;
 pub mod s3;
 pub mod sts;
+pub mod tcp_proxy;

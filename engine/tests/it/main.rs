@@ -23,6 +23,7 @@ mod properties;
 mod replica;
 mod replicas;
 mod retention;
+mod silent_database;
 mod streaming;
 mod support;
 mod trail;

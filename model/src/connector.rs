@@ -18,13 +18,18 @@ pub struct ConnectorSpec<C = Credentials> {
     /// Always `AWS`.
     #[serde(rename = "type")]
     pub kind: ConnectorKind,
-    /// The region, such as `us-east-1`.
+    /// The region, such as `us-east-1`, as the store wants it in signatures: AWS' have lower-case
+    /// letters, other stores' can have capitals and underscores.
     #[serde(default = "default_region")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,64}$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub region: String,
-    /// The address of an S3-compatible store; null for AWS itself.
+    /// The address of an S3-compatible store, with a path if its S3 API is not at the root; null for
+    /// AWS itself.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(pattern = r"^(https?://[A-Za-z0-9.:\[\]-]{1,255}/?)?$"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = r"^(https?://[A-Za-z0-9._:\[\]-]{1,255}(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){0,16}/?)?$")
+    )]
     pub endpoint: Option<String>,
     /// Whether requests name the bucket in the path rather than in the host.
     #[serde(default)]
@@ -104,11 +109,8 @@ impl ConnectorInput {
             .endpoint
             .map(|text| text.trim().trim_end_matches('/').to_owned())
             .filter(|text| !text.is_empty());
-        if endpoint.as_deref().is_some_and(|text| !is_http_address(text)) {
-            errors.add(
-                "spec.endpoint",
-                "An endpoint is an address such as https://s3.example.com:9000, without a path.",
-            );
+        if let Some(error) = endpoint.as_deref().and_then(invalid_endpoint) {
+            errors.add("spec.endpoint", error);
         }
         if let Some(role) = &spec.cross_account {
             role.check(&mut errors);
@@ -137,18 +139,47 @@ impl ConnectorInput {
     }
 }
 
-fn is_region(text: &str) -> bool {
+/// Returns whether a text can be the name of a region.
+#[must_use]
+pub fn is_region(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-fn is_http_address(text: &str) -> bool {
-    let Some(host) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
-        return false;
+/// Returns why a text is not the address of a store; `None` if it is one.
+fn invalid_endpoint(text: &str) -> Option<&'static str> {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return Some("An endpoint is an address such as https://s3.example.com:9000.");
     };
-    !host.is_empty() && host.len() <= 255 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+    if rest.contains('@') {
+        return Some("An endpoint has no user and password: enter an access key instead.");
+    }
+    if rest.contains(['?', '#']) {
+        return Some("An endpoint has no query and no fragment: it ends with its path.");
+    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_host = (1..=255).contains(&host.len())
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-:[]".contains(&b));
+    if !is_host {
+        return Some("An endpoint is an address such as https://s3.example.com:9000.");
+    }
+    (!path.is_empty() && !is_endpoint_path(path)).then_some(
+        "The path of an endpoint has at most 16 parts of at most 64 letters, digits and - . _ ~, and no part begins \
+         with a dot.",
+    )
+}
+
+fn is_endpoint_path(path: &str) -> bool {
+    path.split('/').count() <= 16
+        && path.split('/').all(|part| {
+            (1..=64).contains(&part.len())
+                && !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        })
 }
 
 /// A connector with its times and its destinations.
@@ -166,4 +197,44 @@ pub struct ConnectorView {
     /// The `sts:ExternalId` that a cross-account role's trust policy must require. The server
     /// generates one per account, so that no account can have Auditstream assume another's role.
     pub external_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_taken_as_stores_name_them() {
+        for valid in ["us-east-1", "NL", "RegionOne", "us_standard", &"r".repeat(64)] {
+            assert!(is_region(valid), "{valid}");
+        }
+        for invalid in ["", "eu west", "a.b", "a/b", "ö", &"r".repeat(65)] {
+            assert!(!is_region(invalid), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_can_have_a_path_and_an_underscore_and_nothing_else() {
+        for valid in [
+            "https://s3.example.com",
+            "http://minio_1:9000",
+            "http://[::1]:9000",
+            "https://ref.supabase.co/storage/v1/s3",
+            "http://127.0.0.1:9/swift/v1",
+        ] {
+            assert_eq!(invalid_endpoint(valid), None, "{valid}");
+        }
+        for (invalid, reason) in [
+            ("s3.example.com", "such as"),
+            ("ftp://s3.example.com", "such as"),
+            ("https://", "such as"),
+            ("https://key:secret@s3.example.com", "user"),
+            ("https://s3.example.com/?list", "query"),
+            ("https://s3.example.com/a//b", "path"),
+            ("https://s3.example.com/a/../b", "path"),
+            ("https://s3.example.com/a b", "path"),
+        ] {
+            assert!(invalid_endpoint(invalid).unwrap().contains(reason), "{invalid}");
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus};
 pub use bucket::{BucketName, Prefix};
 pub use connection_test::{BucketCheck, BucketCheckInput, ConnectionTest, Outcome, TestError, TestProgress, TestStep};
-pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView};
+pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView, is_region};
 pub use credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
 pub use destination::{
     AggregateItem, Cards, Compression, ConnectorInfo, Destination, DestinationInput, DestinationKind, DestinationSpec,

@@ -96,14 +96,14 @@ schema!(
     BucketName,
     excluding(
         text(
-            "The name of an S3 bucket, by AWS' naming rules.",
-            "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+            "The name of an S3 bucket, or the alias or ARN of an access point.",
+            "^([A-Za-z0-9_][A-Za-z0-9._-]{1,253}[A-Za-z0-9_]|arn:aws[a-z0-9-]{0,13}:s3:[a-z0-9-]{1,32}:[0-9]{12}:accesspoint[/:][a-z0-9-]{1,50})$",
         ),
         json!({"anyOf": [
             {"pattern": r"\.\."},
             {"pattern": r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$"},
             {"pattern": "^(xn--|sthree-|amzn-s3-demo-)"},
-            {"pattern": r"(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$"},
+            {"pattern": r"(--ol-s3|\.mrap|--x-s3|--table-s3)$"},
         ]}),
     )
 );

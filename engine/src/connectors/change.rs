@@ -7,7 +7,7 @@ use super::list::get;
 use super::rows::{KIND, lock, require, view};
 use super::secrets::seal;
 use crate::aws::credentials::host_not_permitted;
-use crate::database::{column, now};
+use crate::database::{WriteTx, column, now};
 use crate::error::{Error, Result, on_duplicate};
 use crate::precondition::{Precondition, changed_after};
 use crate::trail::self_audit::{Change, record};
@@ -105,11 +105,28 @@ pub async fn replace(
             .bind(changed_after(row.updated))
             .execute(&mut **tx)
             .await?;
+            if connector.spec.endpoint != old.spec.endpoint {
+                forget_findings(tx, actor.account_id(), identifier).await?;
+            }
             record(tx, actor, Change::of(KIND, identifier, "UPDATE", &old, &connector)).await?;
             let row = require(&mut **tx, actor.account_id(), identifier).await?;
             view(tx, actor.account_id(), &row).await
         })
         .await
+}
+
+/// Forgets the results of bucket checks, which were of another store.
+async fn forget_findings(tx: &mut WriteTx, account_id: i64, identifier: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE streaming_destination \
+         SET conditional_writes = NULL, conditional_writes_checked = NULL \
+         WHERE account_id = $1 AND connector = $2",
+    )
+    .bind(account_id)
+    .bind(identifier)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Deletes a connector that no destination uses.
@@ -176,9 +193,9 @@ fn check_endpoint(engine: &Engine, connector: &Connector) -> Result<()> {
         return Ok(());
     };
     let invalid = |message: String| FieldErrors::one("spec.endpoint", message);
-    let url: Uri = endpoint.parse().map_err(|_| {
-        invalid("An endpoint is an address such as https://s3.example.com:9000, without a path.".into())
-    })?;
+    let url: Uri = endpoint
+        .parse()
+        .map_err(|_| invalid("An endpoint is an address such as https://s3.example.com:9000.".into()))?;
     Ok(engine
         .egress_policy()
         .check_url(&url)

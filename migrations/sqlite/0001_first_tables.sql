@@ -135,6 +135,9 @@ CREATE TABLE streaming_batch (
     request_id     TEXT,
     -- An observation about a delivered batch, such as a redirect to another region.
     note           TEXT,
+    -- Where the last attempt wrote, and the other places at which the object may be, one a line.
+    place          TEXT,
+    may_be_at      TEXT,
     PRIMARY KEY (destination_id, number)
 ) STRICT;
 -- At most one batch of a destination is open.

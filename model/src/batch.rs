@@ -54,4 +54,9 @@ pub struct Batch {
     /// connector's.
     #[serde(default)]
     pub remark: Option<String>,
+    /// Further places at which its object may be, because an attempt to write it there lost its
+    /// response, before the destination or its connector was edited; while the batch fails, also
+    /// the place of its last attempt.
+    #[serde(default)]
+    pub may_be_at: Vec<String>,
 }

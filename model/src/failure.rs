@@ -10,7 +10,7 @@ wire_names! {
     pub enum FailureCode {
         /// The access key, secret or token is invalid, has expired, or could not be used.
         Credentials = "credentials",
-        /// The credentials are valid and lack a permission.
+        /// The credentials lack a permission.
         AccessDenied = "access_denied",
         /// The bucket does not exist.
         NoSuchBucket = "no_such_bucket",
@@ -40,6 +40,14 @@ wire_names! {
         Connector = "connector",
         /// The object cannot be built from the stored events.
         CannotBuild = "cannot_build",
+        /// Something that is not an S3 store responded: a web page, a proxy, another port.
+        NotS3 = "not_s3",
+        /// One side expects TLS and the other one does not.
+        Tls = "tls",
+        /// The store does not implement a part of the request.
+        NotImplemented = "not_implemented",
+        /// The store is full, or a quota is used up.
+        StoreFull = "store_full",
         /// The store does not honour `If-None-Match`.
         ConditionalWrites = "conditional_writes",
         /// A fault of this program; its log has more.

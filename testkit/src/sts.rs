@@ -113,7 +113,7 @@ impl State {
             "AssumeRole" => {
                 let caller = self.signed(request)?;
                 let role = field("RoleArn");
-                if field("RoleSessionName") != "auditstream" || self.roles.get(&role) != Some(&field("ExternalId")) {
+                if self.roles.get(&role) != Some(&field("ExternalId")) {
                     // AWS does not reveal whether the role exists.
                     return Err((
                         403,
@@ -124,7 +124,7 @@ impl State {
                         ),
                     ));
                 }
-                self.issue(&role)
+                self.issue(&role, &session(&field("RoleSessionName"))?)
             }
             "AssumeRoleWithWebIdentity" => {
                 if request.header("authorization").is_some() || field("WebIdentityToken") != POD_TOKEN {
@@ -137,7 +137,7 @@ impl State {
                         "Not authorized to perform sts:AssumeRoleWithWebIdentity".into(),
                     ));
                 }
-                self.issue(POD_ROLE)
+                self.issue(POD_ROLE, &session(&field("RoleSessionName"))?)
             }
             other => return Err((400, "InvalidAction", format!("{other} is not known"))),
         };
@@ -149,7 +149,7 @@ impl State {
         Ok(xml)
     }
 
-    fn issue(&mut self, role: &str) -> String {
+    fn issue(&mut self, role: &str, session: &str) -> String {
         self.issued += 1;
         let expires = SystemTime::now() + self.life;
         let access_key = format!("ASIAGIVEN{}", self.issued);
@@ -157,7 +157,7 @@ impl State {
             secret: format!("given-secret-{}", self.issued),
             token: Some(format!("given-token-{}", self.issued)),
             expires: Some(expires),
-            arn: format!("{role}/auditstream"),
+            arn: format!("{role}/{session}"),
         };
         let xml = format!(
             "<Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey>\
@@ -225,6 +225,19 @@ impl State {
             return refuse("ExpiredToken", "The security token included in the request is expired");
         }
         Ok(key)
+    }
+}
+
+/// Checks a session name by the rules of AWS.
+fn session(name: &str) -> Result<String, Refusal> {
+    let is_valid = (2..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+    if is_valid {
+        Ok(name.to_owned())
+    } else {
+        Err((400, "ValidationError", "roleSessionName".into()))
     }
 }
 

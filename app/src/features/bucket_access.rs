@@ -109,7 +109,7 @@ fn ConditionIgnored() -> impl IntoView {
         <div class="banner banner-warning">
             <Icon shape=Shape::Warning />
             <p>
-                "This store ignores If-None-Match, so it cannot refuse to overwrite an object. Auditstream itself neither loses nor duplicates events, because its keys are unique. But nothing protects an object from being overwritten by another client."
+                "This store does not honour If-None-Match, so it cannot refuse to overwrite an object. It is used only with the option “Write without conditions”. Auditstream itself neither loses nor duplicates events, because its keys are unique. But nothing protects an object from being overwritten by another client."
             </p>
         </div>
     }

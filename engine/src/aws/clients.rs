@@ -13,11 +13,12 @@ use aws_sdk_s3::config::{
 use super::context::AwsContext;
 use super::failure::AwsFailure;
 use super::http_client::{restricted_client, unrestricted_client};
-use super::object::Bucket;
+use super::object::{Addressing, Bucket};
 use super::profile::AwsProfile;
 use super::session::{Session, SignedIn};
-use super::settings::AwsSettings;
+use super::settings::{AwsSettings, Timeouts};
 use super::sts::without_expiry;
+use super::uplink::Uplink;
 use crate::egress_policy::EgressPolicy;
 
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Aws {
     restricted_client: SharedHttpClient,
     /// By account id and the profile's identifier.
     sessions: Mutex<HashMap<(i64, String), Arc<Session>>>,
+    /// By endpoint; `None` is AWS itself.
+    uplinks: Mutex<HashMap<Option<String>, Arc<Uplink>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,23 +37,33 @@ pub(crate) struct S3 {
     client: Client,
     pub(crate) region: String,
     pub(crate) credentials: Credentials,
+    timeouts: Timeouts,
+    addressing: Addressing,
 }
 
 impl S3 {
     pub(crate) fn bucket(&self, name: &str, expected_owner: Option<&str>) -> Bucket {
-        Bucket::new(self.client.clone(), name, expected_owner)
+        Bucket {
+            client: self.client.clone(),
+            name: name.to_owned(),
+            expected_owner: expected_owner.map(str::to_owned),
+            timeouts: self.timeouts,
+            addressing: self.addressing,
+        }
     }
 }
 
 impl Aws {
     pub(crate) fn new(settings: AwsSettings, egress_policy: EgressPolicy) -> Self {
+        let restricted_client = restricted_client(egress_policy, settings.timeouts);
         Self {
             context: AwsContext {
+                http_client: unrestricted_client(settings.timeouts),
                 settings,
-                http_client: unrestricted_client(),
             },
-            restricted_client: restricted_client(egress_policy),
+            restricted_client,
             sessions: Mutex::default(),
+            uplinks: Mutex::default(),
         }
     }
 
@@ -73,6 +86,8 @@ impl Aws {
             client,
             region,
             credentials: credentials.clone(),
+            timeouts: self.context.settings.timeouts,
+            addressing: Addressing::of(profile),
         })
     }
 
@@ -83,13 +98,15 @@ impl Aws {
             .region(Region::new(region.to_owned()))
             .credentials_provider(without_expiry(credentials))
             .retry_config(RetryConfig::disabled())
-            .timeout_config(self.context.settings.timeouts.config())
+            .timeout_config(self.context.settings.timeouts.config(0))
             .force_path_style(profile.path_style)
+            // The ARN of an access point names its region.
+            .use_arn_region(true)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = &profile.endpoint {
             config = config
-                .endpoint_url(endpoint)
+                .endpoint_url(with_final_slash(endpoint))
                 .http_client(self.restricted_client.clone());
         }
         Client::from_conf(config.build())
@@ -102,6 +119,16 @@ impl Aws {
 
     pub(crate) fn remember_region(&self, profile: &AwsProfile, bucket: &str, region: &str) -> bool {
         self.session(profile).remember_region(bucket, region)
+    }
+
+    /// Returns the line to the store of a profile, which all of its users share.
+    pub(crate) fn uplink(&self, profile: &AwsProfile) -> Arc<Uplink> {
+        const REMEMBERED: usize = 1_000;
+        let mut uplinks = self.uplinks.lock().unwrap_or_else(PoisonError::into_inner);
+        if uplinks.len() > REMEMBERED {
+            uplinks.retain(|_, uplink| Arc::strong_count(uplink) > 1);
+        }
+        Arc::clone(uplinks.entry(profile.endpoint.clone()).or_default())
     }
 
     pub(crate) fn forget(&self, account_id: i64, identifier: &str) {
@@ -122,4 +149,9 @@ impl Aws {
         sessions.insert(key, Arc::clone(&session));
         session
     }
+}
+
+/// Ends an endpoint with a slash: the SDK appends the bucket's name to its path.
+fn with_final_slash(endpoint: &str) -> String {
+    format!("{}/", endpoint.trim_end_matches('/'))
 }

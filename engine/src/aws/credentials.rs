@@ -9,12 +9,9 @@ use aws_config::provider_config::ProviderConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
 
 use super::context::AwsContext;
-use super::failure::{AwsFailure, classify, innermost};
+use super::failure::{AwsFailure, innermost};
 use super::profile::AwsProfile;
-use super::sts::sts_client;
-
-/// The session name in AWS CloudTrail.
-const SESSION: &str = "auditstream";
+use super::sts::{not_sts, session_name, sts_client, sts_failure};
 
 pub(super) async fn sign_in(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
     let base = base_credentials(context, profile).await?;
@@ -60,8 +57,8 @@ fn manual_credentials(access_key: &str, profile: &AwsProfile) -> Result<Credenti
     ))
 }
 
-/// Fetches credentials from the SDK's default chain: environment, shared files, web identity,
-/// container, instance profile.
+/// Fetches credentials from the SDK's default chain: environment, shared files (with
+/// `credential_process` and SSO), web identity, container, instance profile.
 async fn inherited_credentials(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
     let refused = |message: String| {
         AwsFailure::refused(
@@ -114,11 +111,11 @@ async fn web_identity_credentials(context: &AwsContext, profile: &AwsProfile) ->
     let response = sts_client(context, profile, None)
         .assume_role_with_web_identity()
         .role_arn(&identity.role_arn)
-        .role_session_name(SESSION)
+        .role_session_name(session_name(profile))
         .web_identity_token(token.trim())
         .send()
         .await
-        .map_err(|error| web_identity_refused(classify(&error), &identity.role_arn))?;
+        .map_err(|error| web_identity_refused(sts_failure(&error), &identity.role_arn))?;
     temporary_credentials(response.credentials())
 }
 
@@ -145,11 +142,11 @@ pub(crate) async fn assume_role(
     let response = sts_client(context, profile, Some(base))
         .assume_role()
         .role_arn(role_arn)
-        .role_session_name(SESSION)
+        .role_session_name(session_name(profile))
         .external_id(&profile.external_id)
         .send()
         .await
-        .map_err(|error| role_refused(classify(&error), role_arn, &profile.external_id))?;
+        .map_err(|error| role_refused(sts_failure(&error), role_arn, &profile.external_id))?;
     temporary_credentials(response.credentials())
 }
 
@@ -170,13 +167,8 @@ fn role_refused(failure: AwsFailure, role_arn: &str, external_id: &str) -> AwsFa
 }
 
 fn temporary_credentials(found: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credentials, AwsFailure> {
-    let Some(found) = found else {
-        return Err(AwsFailure::refused(
-            FailureCode::Credentials,
-            "The response of STS contains no credentials.",
-            "Check AWS_ENDPOINT_URL_STS.",
-            "The response is not one of AWS STS.",
-        ));
+    let Some(found) = found.filter(|found| !found.access_key_id().is_empty()) else {
+        return Err(not_sts());
     };
     let seconds = u64::try_from(found.expiration().secs()).unwrap_or(0);
     let nanos = Duration::from_nanos(u64::from(found.expiration().subsec_nanos()));

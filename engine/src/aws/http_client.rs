@@ -16,24 +16,28 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use http::Uri;
 
+use super::settings::Timeouts;
+use super::transfer::TimedClient;
 use crate::egress_policy::EgressPolicy;
 
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// Creates the client for AWS itself: the SDK's default client, on ring instead of aws-lc.
-pub(super) fn unrestricted_client() -> SharedHttpClient {
-    Builder::new()
-        .build_with_connector_fn(|settings, components| connector(settings, components).tls_provider(TLS).build())
+pub(super) fn unrestricted_client(timeouts: Timeouts) -> SharedHttpClient {
+    let client = Builder::new()
+        .build_with_connector_fn(|settings, components| connector(settings, components).tls_provider(TLS).build());
+    SharedHttpClient::new(TimedClient { timeouts, client })
 }
 
 /// Creates the client for custom endpoints. The policy does not apply to the connections that a
 /// proxy opens.
-pub(super) fn restricted_client(egress_policy: EgressPolicy) -> SharedHttpClient {
+pub(super) fn restricted_client(egress_policy: EgressPolicy, timeouts: Timeouts) -> SharedHttpClient {
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
         connector(settings, components)
             .tls_provider(TLS)
             .build_with_resolver(Resolver(egress_policy))
     });
+    let client = SharedHttpClient::new(TimedClient { timeouts, client });
     SharedHttpClient::new(RestrictedClient { egress_policy, client })
 }
 

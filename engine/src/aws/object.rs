@@ -2,25 +2,74 @@
 
 use auditstream_model::{FailureCode, ServerSideEncryption};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::ServerSideEncryption as S3Encryption;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::error_table::NO_SUCH_BUCKET;
-use super::failure::{AwsFailure, bucket_region, classify};
+use super::error_table::{CONDITION, NO_SUCH_BUCKET, NOT_S3};
+use super::failure::{AwsFailure, classify};
+use super::hint::{is_unresolved, region_hint};
+use super::profile::AwsProfile;
+use super::response::bucket_region;
+use super::settings::Timeouts;
+
+/// What an admin can do about a store without conditional writes.
+pub(crate) const CONDITION_HINT: &str = CONDITION.hint;
 
 /// The user metadata with the SHA-256 of the content before compression, in hexadecimal.
 const CONTENT_SHA256: &str = "content-sha256";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    client: Client,
-    name: String,
+    pub(super) client: Client,
+    pub(super) name: String,
     /// The AWS account that must own the bucket.
-    expected_owner: Option<String>,
+    pub(super) expected_owner: Option<String>,
+    pub(super) timeouts: Timeouts,
+    pub(super) addressing: Addressing,
+}
+
+/// Where requests name the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressing {
+    /// As AWS and path style do.
+    Plain,
+    /// In front of the host name of a custom endpoint.
+    InHost,
+}
+
+impl Addressing {
+    pub(super) fn of(profile: &AwsProfile) -> Self {
+        if profile.endpoint.is_some() && !profile.path_style {
+            Self::InHost
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Adds to the hint of a failure that path style may be required, where it can be the cause.
+    fn explain(self, failure: AwsFailure) -> AwsFailure {
+        const PATH_STYLE: &str = "The bucket's name is in front of the endpoint's host name. If the store expects it in \
+                                  the path, switch on path style in the connector.";
+        if self == Self::Plain {
+            return failure;
+        }
+        let hint = match failure.code {
+            FailureCode::Network if is_unresolved(&failure.message) => PATH_STYLE.to_owned(),
+            FailureCode::NoSuchBucket | FailureCode::NotFound | FailureCode::NotS3 | FailureCode::Refused => {
+                format!("{PATH_STYLE} {}", failure.hint)
+            }
+            FailureCode::Network if failure.message.contains("certificate") => format!("{} {PATH_STYLE}", failure.hint),
+            _ => return failure,
+        };
+        AwsFailure { hint, ..failure }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -52,23 +101,30 @@ pub(crate) fn checksum(body: &[u8]) -> String {
     BASE64_STANDARD.encode(Sha256::digest(body))
 }
 
-impl Bucket {
-    pub(super) fn new(client: Client, name: &str, expected_owner: Option<&str>) -> Self {
-        Self {
-            client,
-            name: name.to_owned(),
-            expected_owner: expected_owner.map(str::to_owned),
-        }
-    }
+/// The condition of a PUT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// `If-None-Match`: the store refuses to overwrite.
+    IfAbsent,
+    /// None. A HEAD request looks for the object first, and another client may write in between.
+    LookFirst,
+}
 
-    pub(crate) async fn put_if_absent(&self, object: NewObject<'_>) -> Result<Put, AwsFailure> {
+impl Bucket {
+    /// Writes an object unless one has its key.
+    pub(crate) async fn put_new(&self, object: NewObject<'_>, condition: Condition) -> Result<Put, AwsFailure> {
+        if condition == Condition::LookFirst && self.exists(object.key).await? {
+            return Ok(Put::Exists { request_id: None });
+        }
+        let timeouts = self.timeouts.config(object.body.len() as u64);
+        let checksum = object.checksum;
         let request = self
             .client
             .put_object()
             .bucket(&self.name)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .key(object.key)
-            .if_none_match("*")
+            .set_if_none_match((condition == Condition::IfAbsent).then(|| "*".to_owned()))
             .checksum_sha256(object.checksum)
             .content_type(object.content_type)
             .set_storage_class(object.storage_class.map(Into::into))
@@ -84,12 +140,21 @@ impl Bucket {
                 .server_side_encryption(S3Encryption::AwsKms)
                 .ssekms_key_id(kms_key_id),
         };
+        let request = request
+            .customize()
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
         match request.send().await {
-            Ok(response) => Ok(Put::Stored {
-                request_id: response.request_id().map(Into::into),
-            }),
+            Ok(response) => {
+                self.require_e_tag(response.e_tag())?;
+                if let Some(stored) = response.checksum_sha256().filter(|stored| *stored != checksum) {
+                    return Err(other_bytes(stored, checksum));
+                }
+                Ok(Put::Stored {
+                    request_id: response.request_id().map(Into::into),
+                })
+            }
             Err(error) => {
-                let failure = classify(&error);
+                let failure = self.classify(&error);
                 match error.raw_response().map(|response| response.status().as_u16()) {
                     Some(412 | 304) => Ok(Put::Exists {
                         request_id: failure.request_id,
@@ -100,19 +165,40 @@ impl Bucket {
         }
     }
 
+    /// Returns whether an object has this key.
+    pub(crate) async fn exists(&self, key: &str) -> Result<bool, AwsFailure> {
+        let failure = match self.head(key).await {
+            Ok(_) => return Ok(true),
+            Err(failure) => failure,
+        };
+        match failure.code {
+            FailureCode::NotFound | FailureCode::NoSuchBucket => Ok(false),
+            _ => Err(AwsFailure {
+                in_doubt: false,
+                ..self.with_region(failure).await
+            }),
+        }
+    }
+
     /// Returns the digest of the content of an object; `None` if its metadata has none.
     pub(crate) async fn content_digest(&self, key: &str) -> Result<Option<String>, AwsFailure> {
+        let response = self.head(key).await?;
+        Ok(response
+            .metadata()
+            .and_then(|metadata| metadata.get(CONTENT_SHA256))
+            .cloned())
+    }
+
+    async fn head(&self, key: &str) -> Result<HeadObjectOutput, AwsFailure> {
         let request = self
             .client
             .head_object()
             .bucket(&self.name)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .key(key);
-        let response = request.send().await.map_err(|error| classify(&error))?;
-        Ok(response
-            .metadata()
-            .and_then(|metadata| metadata.get(CONTENT_SHA256))
-            .cloned())
+        let response = request.send().await.map_err(|error| self.classify(&error))?;
+        self.require_e_tag(response.e_tag())?;
+        Ok(response)
     }
 
     /// Returns the bytes of an object; `None` if there are more than `limit`.
@@ -123,16 +209,21 @@ impl Bucket {
             .bucket(&self.name)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .key(key);
-        let response = request.send().await.map_err(|error| classify(&error))?;
-        read_at_most(response.body, limit).await.map_err(|error| AwsFailure {
+        let response = request.send().await.map_err(|error| self.classify(&error))?;
+        self.require_e_tag(response.e_tag())?;
+        let broken = |message: String| AwsFailure {
             transient: true,
             ..AwsFailure::refused(
                 FailureCode::Network,
-                error.to_string(),
+                message,
                 "Try again. While streaming, it is retried automatically.",
                 "The connection broke while an object was being read.",
             )
-        })
+        };
+        match tokio::time::timeout(self.timeouts.upload(limit), read_at_most(response.body, limit)).await {
+            Ok(read) => read.map_err(|error| broken(error.to_string())),
+            Err(_) => Err(broken("The object could not be read in time.".to_owned())),
+        }
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), AwsFailure> {
@@ -142,7 +233,7 @@ impl Bucket {
             .bucket(&self.name)
             .set_expected_bucket_owner(self.expected_owner.clone())
             .key(key);
-        request.send().await.map(drop).map_err(|error| classify(&error))
+        request.send().await.map(drop).map_err(|error| self.classify(&error))
     }
 
     /// Returns the region of the bucket; `None` if the store does not name it.
@@ -156,20 +247,48 @@ impl Bucket {
             Ok(response) => return Ok(response.bucket_region().map(Into::into)),
             Err(error) => error,
         };
+        let failure = self.classify(&error);
+        if failure.code == FailureCode::NotS3 {
+            return Err(failure);
+        }
         // The response to a HEAD request has no body: the status is all there is.
         let status = error.raw_response().map(|response| response.status().as_u16());
         match (status, error.raw_response().and_then(bucket_region)) {
-            (Some(404), _) => Err(AwsFailure::refused(
+            (Some(404), _) => Err(self.addressing.explain(AwsFailure::refused(
                 NO_SUCH_BUCKET.code,
                 format!("There is no bucket {}.", self.name),
                 NO_SUCH_BUCKET.hint,
                 NO_SUCH_BUCKET.explanation,
-            )),
+            ))),
             (Some(_), Some(region)) => Ok(Some(region)),
             // The credentials do not permit listing, which streaming does not need.
             (Some(403), None) => Ok(None),
-            _ => Err(classify(&error)),
+            _ => Err(failure),
         }
+    }
+
+    fn classify<E>(&self, error: &SdkError<E, HttpResponse>) -> AwsFailure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.addressing.explain(classify(error))
+    }
+
+    /// Every store gives an ETag to an object. Without one, something else responded.
+    fn require_e_tag(&self, e_tag: Option<&str>) -> Result<(), AwsFailure> {
+        if e_tag.is_some_and(|e_tag| !e_tag.trim_matches(['"', ' ']).is_empty()) {
+            return Ok(());
+        }
+        Err(self.addressing.explain(AwsFailure {
+            responded: false,
+            in_doubt: true,
+            ..AwsFailure::refused(
+                NOT_S3.code,
+                "This is not an answer of S3: it reports success without an ETag.",
+                NOT_S3.hint,
+                NOT_S3.explanation,
+            )
+        }))
     }
 
     async fn with_region(&self, failure: AwsFailure) -> AwsFailure {
@@ -181,9 +300,27 @@ impl Bucket {
             None => self.locate().await.ok().flatten(),
         };
         match region {
-            Some(region) => failure.in_region(region, &self.name),
+            Some(region) => AwsFailure {
+                message: format!("{} The bucket {} is in {region}.", failure.message, self.name),
+                hint: region_hint(&region),
+                region: Some(region),
+                ..failure
+            },
             None => failure,
         }
+    }
+}
+
+fn other_bytes(stored: &str, sent: &str) -> AwsFailure {
+    AwsFailure {
+        in_doubt: true,
+        transient: true,
+        ..AwsFailure::refused(
+            FailureCode::Server,
+            format!("The store reports the SHA-256 {stored} for bytes whose SHA-256 is {sent}."),
+            "It is retried, and the object is then compared. Check the proxies between this server and the store.",
+            "The store stored other bytes than those that were sent.",
+        )
     }
 }
 

@@ -25,4 +25,9 @@ impl AwsProfile {
     pub(crate) fn uses_host(&self) -> bool {
         !matches!(self.credentials, Credentials::Manual { .. })
     }
+
+    /// Returns whether signing in again can give other credentials.
+    pub(crate) fn can_renew(&self) -> bool {
+        self.uses_host() || self.role_arn.is_some()
+    }
 }

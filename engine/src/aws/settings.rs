@@ -41,29 +41,57 @@ impl AwsSettings {
 pub struct Timeouts {
     /// Until the connection is open.
     pub connect: Duration,
-    /// Until the response begins.
+    /// Until the connection accepts the next bytes of a request.
+    pub stall: Duration,
+    /// Until the response begins, once the request is sent.
     pub read: Duration,
-    /// For the whole call.
+    /// For the whole call; uploads have more, by [`Timeouts::slowest`].
     pub whole: Duration,
+    /// The slowest line that is accepted, bytes per second.
+    pub slowest: u32,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
+            stall: Duration::from_secs(20),
             read: Duration::from_secs(30),
-            whole: Duration::from_secs(120),
+            whole: Duration::from_secs(60),
+            slowest: 32_000,
         }
     }
 }
 
 impl Timeouts {
-    pub(super) fn config(self) -> TimeoutConfig {
+    /// Bytes that may be accepted and not sent yet: by the HTTP client and by the kernel.
+    const BUFFERED: u64 = 4_500_000;
+
+    /// Returns the deadlines of a call with a body of this length. Those that depend on its progress
+    /// are watched by the HTTP client.
+    pub(super) fn config(self, bytes: u64) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
-            .read_timeout(self.read)
-            .operation_timeout(self.whole)
+            .operation_timeout(self.connect + self.upload(bytes))
             .build()
+    }
+
+    /// Returns the deadline of a whole call.
+    pub(super) fn upload(self, bytes: u64) -> Duration {
+        self.whole + self.transfer(bytes)
+    }
+
+    /// Returns how long a call may make no progress once the connection has accepted `sent` bytes.
+    pub(super) fn patience(self, sent: u64, bytes: u64) -> Duration {
+        if sent < bytes {
+            self.stall
+        } else {
+            self.read + self.transfer(bytes.min(Self::BUFFERED))
+        }
+    }
+
+    fn transfer(self, bytes: u64) -> Duration {
+        Duration::from_millis(bytes.saturating_mul(1000) / u64::from(self.slowest.max(1)))
     }
 }
 

@@ -143,9 +143,9 @@ async fn identify(aws: &Aws, profile: &AwsProfile, credentials: &Credentials, st
     let step = identify_step(profile);
     steps.begin(REACH);
     match identify_credentials(aws, profile, credentials).await {
-        Ok(identity) => {
+        Ok(found) => {
             steps.pass(REACH, reached);
-            steps.pass(step, describe(&identity));
+            steps.pass(step, describe(&found, &profile.region));
         }
         Err(failure) if failure.responded => {
             steps.pass(REACH, reached);

@@ -3,7 +3,7 @@
 use auditstream_model::{Outcome, TestError, TestProgress, TestStep};
 use futures::channel::mpsc::UnboundedSender;
 
-use crate::aws::identity::Identity;
+use crate::aws::identity::{Identified, Identity};
 
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
@@ -69,14 +69,24 @@ impl Steps {
     }
 }
 
-pub(super) fn describe(identity: &Identity) -> String {
-    match identity {
-        Identity::Arn(Some(arn)) => format!("Signed in as {arn}."),
-        Identity::Arn(None) => "Signed in as an identity that AWS did not name.".to_owned(),
+/// Describes whose credentials were tested. `profile_region` is the region that the connector has.
+pub(super) fn describe(found: &Identified, profile_region: &str) -> String {
+    let identity = match &found.identity {
+        Identity::Arn(arn) => format!("Signed in as {arn}."),
         Identity::Buckets(1) => "The credentials are valid; 1 bucket is visible.".to_owned(),
         Identity::Buckets(count) => format!("The credentials are valid; {count} buckets are visible."),
         Identity::NoBucketList => {
             "The credentials are valid; they do not permit listing buckets, which streaming does not need.".to_owned()
         }
+        Identity::Unproven => "Note: the store denies the list of buckets. It responds alike to a wrong key, so only \
+                               the bucket check can show whether the key is right."
+            .to_owned(),
+    };
+    match &found.region {
+        None => identity,
+        Some(region) => format!(
+            "{identity} Note: the store's region is {region}, the connector's is {profile_region}. Auditstream uses \
+             {region}; set the connector's region to it."
+        ),
     }
 }

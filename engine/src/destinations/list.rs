@@ -89,10 +89,17 @@ struct BatchRow {
     failure: Option<Json<Failure>>,
     request_id: Option<String>,
     note: Option<String>,
+    in_doubt: i64,
+    place: Option<String>,
+    may_be_at: Option<String>,
 }
 
 impl BatchRow {
     fn into_batch(self) -> Result<Batch> {
+        let in_doubt = self.status == BatchStatus::Failed && self.in_doubt != 0;
+        let others = self.may_be_at.iter().flat_map(|places| places.lines());
+        let last = self.place.as_deref().filter(|_| in_doubt);
+        let may_be_at = others.chain(last).map(str::to_owned).collect();
         Ok(Batch {
             number: self.number,
             status: self.status,
@@ -108,6 +115,7 @@ impl BatchRow {
             error: self.failure.map(Json::into_value).transpose()?,
             request_id: self.request_id,
             remark: self.note,
+            may_be_at,
         })
     }
 }
@@ -124,7 +132,7 @@ pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &L
         .await?;
     let rows: Vec<BatchRow> = sqlx::query_as(
         "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, \
-         created, finished, verified, failure, request_id, note \
+         created, finished, verified, failure, request_id, note, in_doubt, place, may_be_at \
          FROM streaming_batch \
          WHERE destination_id = $1 \
          ORDER BY number DESC \

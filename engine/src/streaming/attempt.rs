@@ -4,17 +4,18 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use auditstream_model::DestinationSpec;
+use auditstream_model::{DestinationSpec, FailureCode};
 use bytes::Bytes;
 
 use super::content::{Content, working_bytes};
+use super::doubt::place;
 use super::encode;
 use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
 use super::limits::{MemoryBudget, MemoryGrant};
 use super::reconcile::{self, Delivered, Upload};
 use crate::Engine;
-use crate::aws::object::{Bucket, checksum};
+use crate::aws::object::{Bucket, CONDITION_HINT, checksum};
 use crate::aws::{AwsProfile, S3};
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
@@ -32,19 +33,26 @@ pub(super) async fn attempt(
     engine: &Engine,
     memory: &MemoryBudget,
     row: &DestinationRow,
-    batch: &OpenBatch,
+    batch: &mut OpenBatch,
     profile: &AwsProfile,
 ) -> Result<AttemptOutcome> {
     let spec = row.spec.get()?;
+    if row.conditional_writes == Some(0) && !spec.unconditional_writes {
+        return Ok(AttemptOutcome::Failed(choice_required()));
+    }
     // Before the batch is built, so that it takes no memory while this waits for STS.
     let s3 = match engine.aws().s3(profile, spec.bucket.as_str()).await {
         Ok(s3) => s3,
         Err(failure) => return Ok(AttemptOutcome::Failed(failure.into())),
     };
     let object = Object::build(engine, memory, row, batch).await?;
+    let key = format!("{}{}", spec.prefix.as_str(), batch.key);
+    if !record_attempt(engine, row, batch, &place(profile, spec.bucket.as_str(), &key)).await? {
+        return Ok(AttemptOutcome::LostClaim);
+    }
     let upload = Upload {
         spec,
-        key: format!("{}{}", spec.prefix.as_str(), batch.key),
+        key,
         body: object.body.clone(),
         checksum: checksum(&object.body),
         sha256: encode::hex(&object.sha256),
@@ -52,9 +60,6 @@ pub(super) async fn attempt(
         compression: *batch.compression.get()?,
         in_doubt: batch.is_in_doubt(),
     };
-    if !record_attempt(engine, row, batch).await? {
-        return Ok(AttemptOutcome::LostClaim);
-    }
     let bucket = s3.bucket(spec.bucket.as_str(), spec.expected_bucket_owner.as_deref());
     let note = region_note(profile, &s3, spec);
     put(engine, row, &bucket, &upload, note).await
@@ -92,7 +97,9 @@ impl Object {
 }
 
 /// Records an attempt before it is made. Returns `false` if the claim was lost.
-async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &OpenBatch) -> Result<bool> {
+async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &mut OpenBatch, place: &str) -> Result<bool> {
+    let number = batch.number;
+    let others = batch.doubt.move_to(place);
     engine
         .database()
         .transaction("attempt", async |tx| {
@@ -101,11 +108,13 @@ async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &OpenBatch
             }
             let recorded = sqlx::query(
                 "UPDATE streaming_batch \
-                 SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1 \
+                 SET attempts = attempts + 1, status = 'IN_PROGRESS', in_doubt = 1, place = $3, may_be_at = $4 \
                  WHERE destination_id = $1 AND number = $2 AND status <> 'SUCCESS'",
             )
             .bind(row.id)
-            .bind(batch.number)
+            .bind(number)
+            .bind(place)
+            .bind(others)
             .execute(&mut **tx)
             .await?;
             Ok(recorded.rows_affected() == 1)
@@ -125,15 +134,10 @@ async fn put(
 ) -> Result<AttemptOutcome> {
     let began = Instant::now();
     let mut put = pin!(reconcile::put(bucket, upload));
-    let database = engine.database();
-    let begin = async {
-        let mut tx = database.write().await?;
-        let is_ours = rows::lock_shared(&mut tx, row.id, row.epoch).await?;
-        Ok(is_ours.then_some(tx))
-    };
-    let Some(tx) = database.within(begin).await? else {
+    let mut tx = engine.database().write().await?;
+    if !rows::lock_shared(&mut tx, row.id, row.epoch).await? {
         return Ok(AttemptOutcome::LostClaim);
-    };
+    }
     failpoint::reached("put.beginning").await;
     let begun = futures::poll!(&mut put);
     failpoint::reached("put.begun").await;
@@ -154,8 +158,19 @@ async fn put(
     engine.metrics().put(outcome, began.elapsed());
     Ok(match result {
         Ok(delivered) => AttemptOutcome::Delivered(delivered, note),
-        Err(failure) => AttemptOutcome::Failed(failure),
+        Err(mut failure) => {
+            failure.credentials_refused = failure.failure.code == FailureCode::Credentials;
+            AttemptOutcome::Failed(failure)
+        }
     })
+}
+
+fn choice_required() -> DeliveryFailure {
+    DeliveryFailure::new(
+        FailureCode::ConditionalWrites,
+        "The bucket check found that the store does not honour If-None-Match.",
+        format!("{CONDITION_HINT} If the store does so by now, check the bucket again."),
+    )
 }
 
 fn region_note(profile: &AwsProfile, s3: &S3, spec: &DestinationSpec) -> Option<String> {

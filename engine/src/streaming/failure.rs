@@ -12,6 +12,10 @@ pub(super) struct DeliveryFailure {
     /// Whether the object may have been stored nevertheless.
     pub(super) in_doubt: bool,
     pub(super) region: Option<Box<str>>,
+    /// Whether the line was too slow for the object.
+    pub(super) too_slow: bool,
+    /// Whether the store, rather than STS, refused the credentials.
+    pub(super) credentials_refused: bool,
 }
 
 impl DeliveryFailure {
@@ -29,6 +33,8 @@ impl DeliveryFailure {
             transient: false,
             in_doubt: false,
             region: None,
+            too_slow: false,
+            credentials_refused: false,
         }
     }
 
@@ -54,6 +60,8 @@ impl From<AwsFailure> for DeliveryFailure {
             transient: failure.transient,
             in_doubt: failure.in_doubt,
             region: failure.region,
+            too_slow: failure.too_slow,
+            credentials_refused: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use sqlx::FromRow;
 
 use super::content::{CLOSING_BYTES, Content, working_bytes};
+use super::doubt::Doubt;
 use super::limits::MemoryBudget;
 use crate::Engine;
 use crate::database::{Json, WriteTx, column, now};
@@ -23,23 +24,24 @@ pub(super) struct OpenBatch {
     pub(super) key: String,
     /// Of the content.
     pub(super) bytes: i64,
-    in_doubt: i64,
+    #[sqlx(flatten)]
+    pub(super) doubt: Doubt,
 }
 
 impl OpenBatch {
     /// Returns whether the object may exist, because the response of an attempt was lost.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.in_doubt != 0
+        self.doubt.is_here()
     }
 
     pub(super) fn mark_in_doubt(&mut self, in_doubt: bool) {
-        self.in_doubt |= i64::from(in_doubt);
+        self.doubt.mark(in_doubt);
     }
 }
 
 pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<Option<OpenBatch>> {
     let query = sqlx::query_as(
-        "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, bytes, in_doubt \
+        "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, bytes, in_doubt, place, may_be_at \
          FROM streaming_batch \
          WHERE destination_id = $1 AND status <> 'SUCCESS'",
     );

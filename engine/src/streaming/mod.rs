@@ -6,6 +6,7 @@
 
 mod attempt;
 mod content;
+mod doubt;
 pub mod encode;
 mod failure;
 mod freeze;

@@ -1,4 +1,4 @@
-//! The conditional PUT of a batch. When an object with its key exists, decides whose it is.
+//! The PUT of a batch, conditional or after a look. When an object with its key exists, decides whose it is.
 
 use auditstream_model::{Compression, DestinationSpec, FailureCode, Format};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::encode;
 use super::failure::DeliveryFailure;
 use crate::aws::AwsFailure;
-use crate::aws::object::{Bucket, NewObject, Put};
+use crate::aws::object::{Bucket, Condition, NewObject, Put};
 use crate::destinations::object_key::content_type;
 use crate::failpoint;
 
@@ -31,7 +31,12 @@ pub(super) struct Delivered {
 }
 
 pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivered, DeliveryFailure> {
-    let put = bucket.put_if_absent(NewObject {
+    let condition = if upload.spec.unconditional_writes {
+        Condition::LookFirst
+    } else {
+        Condition::IfAbsent
+    };
+    let object = NewObject {
         key: &upload.key,
         body: upload.body.clone(),
         checksum: &upload.checksum,
@@ -39,8 +44,8 @@ pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivere
         content_sha256: Some(&upload.sha256),
         storage_class: upload.spec.storage_class.as_deref(),
         encryption: &upload.spec.sse,
-    });
-    let failure = match put.await {
+    };
+    let failure = match bucket.put_new(object, condition).await {
         Ok(Put::Stored { request_id }) => {
             return Ok(Delivered {
                 verified: true,
@@ -152,10 +157,16 @@ fn with_policy_hint(failure: AwsFailure, spec: &DestinationSpec) -> AwsFailure {
     if failure.code != FailureCode::AccessDenied || failure.kms_denied {
         return failure;
     }
+    let look = if spec.unconditional_writes {
+        " Without conditional writes a HEAD request looks for each object first, which requires s3:GetObject on the \
+         prefix and s3:ListBucket on the bucket."
+    } else {
+        ""
+    };
     AwsFailure {
         hint: format!(
             "Please check the credentials: their policy must allow s3:PutObject on {}/{}*, and the bucket's policy \
-             must not deny it. The bucket check lists every missing permission.",
+             must not deny it. The bucket check lists every missing permission.{look}",
             spec.bucket.as_str(),
             spec.prefix.as_str()
         ),

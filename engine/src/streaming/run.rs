@@ -16,7 +16,7 @@ use super::lease::{Due, Lease, Replica};
 use super::limits::RunSlot;
 use super::outcome;
 use crate::Engine;
-use crate::aws::AwsProfile;
+use crate::aws::{AwsProfile, UplinkPlace};
 use crate::connectors;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
@@ -150,6 +150,7 @@ async fn deliver(
 ) -> Result<Next> {
     let mut retries = 0;
     let mut followed_region = false;
+    let mut renewed = false;
     loop {
         // Read again for each attempt, so that a mistyped bucket is corrected by editing it.
         let Some(row) = still_ours(engine, lease).await? else {
@@ -159,21 +160,35 @@ async fn deliver(
             outcome::failed(engine, &row, Some(&batch), &no_connector(&row)).await?;
             return Ok(Next::Stop);
         };
-        let failure = match attempt(engine, slot.memory(), &row, &batch, &connector.profile).await? {
+        let Some(uplink) = enter_uplink(engine, slot, &connector.profile, stopping).await? else {
+            return Ok(Next::Stop);
+        };
+        let failure = match attempt(engine, slot.memory(), &row, &mut batch, &connector.profile).await? {
             AttemptOutcome::LostClaim => return Ok(Next::Stop),
             AttemptOutcome::Delivered(delivered, note) => {
+                uplink.delivered();
                 let moved = outcome::delivered(engine, &row, &batch, &delivered, note.as_deref()).await?;
                 return Ok(if moved { Next::Batch } else { Next::Stop });
             }
             AttemptOutcome::Failed(failure) => failure,
         };
+        batch.mark_in_doubt(failure.in_doubt);
+        if failure.too_slow {
+            uplink.too_slow();
+        }
+        drop(uplink);
+        // Once per batch: the store may refuse credentials whose lifetime it knows better.
+        if !renewed && failure.credentials_refused && connector.profile.can_renew() {
+            renewed = true;
+            engine.aws().sign_out(&connector.profile).await;
+            continue;
+        }
         // Once per batch: two regions that name each other must not loop forever.
         if !followed_region && follow_region(engine, &row, &connector.profile, &failure)? {
             followed_region = true;
             continue;
         }
         record_failure(engine, &row, &batch, &connector.profile, &failure).await?;
-        batch.mark_in_doubt(failure.in_doubt);
         retries += 1;
         let backoff = connector.connector.spec.backoff;
         if !failure.transient || retries > backoff.retry_count() {
@@ -185,6 +200,26 @@ async fn deliver(
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
+}
+
+/// Waits for the line to the store, without a run slot. Returns `None` if the server stops meanwhile.
+async fn enter_uplink(
+    engine: &Engine,
+    slot: &mut RunSlot,
+    profile: &AwsProfile,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<Option<UplinkPlace>> {
+    let uplink = engine.aws().uplink(profile);
+    if let Some(place) = uplink.try_enter() {
+        return Ok(Some(place));
+    }
+    let mut place = None;
+    let enter = async { place = uplink.enter().await };
+    tokio::select! {
+        returned = slot.lend(enter) => returned?,
+        _ = stopping.changed() => return Ok(None),
+    }
+    Ok(place)
 }
 
 fn no_connector(row: &DestinationRow) -> DeliveryFailure {

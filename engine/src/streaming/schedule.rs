@@ -36,7 +36,6 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
 
 async fn schedule(engine: Engine, mut stop: Stop) {
     let replica = Replica::new(&engine);
-    engine.scheduler_watch().looked();
     while let Err(error) = replica.register(engine.database()).await {
         tracing::error!(%error, "cannot register this server in the database; retrying in a second");
         tokio::select! {
@@ -48,10 +47,7 @@ async fn schedule(engine: Engine, mut stop: Stop) {
     let mut runs = Runs::default();
     while !*stop.borrow() {
         match replica.due(engine.database(), &runs.destinations()).await {
-            Ok(due) => {
-                engine.scheduler_watch().looked();
-                due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop));
-            }
+            Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
             Err(error) => tracing::error!(%error, "cannot look for due destinations; retrying in a second"),
         }
         tokio::select! {
@@ -62,7 +58,6 @@ async fn schedule(engine: Engine, mut stop: Stop) {
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
     }
-    engine.scheduler_watch().stopped();
     while !runs.by_task.is_empty() {
         runs.ended().await;
     }

@@ -44,6 +44,8 @@ pub async fn house(endpoint: &str) -> House {
             connect: Duration::from_secs(5),
             read: Duration::from_secs(2),
             whole: Duration::from_secs(20),
+            slowest: 100_000_000,
+            ..Timeouts::default()
         },
         ..AwsSettings::default()
     };

@@ -106,6 +106,11 @@ pub struct SpecInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^([0-9]{12})?$"))]
     pub expected_bucket_owner: Option<String>,
+    /// Whether to write without `If-None-Match`, to a store that does not honour it. A HEAD request
+    /// then looks for the object before each PUT, and the store no longer refuses to overwrite an
+    /// object that another client writes in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconditional_writes: Option<bool>,
 }
 
 /// A valid spec.
@@ -138,6 +143,10 @@ pub struct DestinationSpec {
     /// The AWS account that must own the bucket; null for any.
     #[serde(default)]
     pub expected_bucket_owner: Option<String>,
+    /// Whether to write without `If-None-Match`, after a HEAD request, because the store does not
+    /// honour it.
+    #[serde(default)]
+    pub unconditional_writes: bool,
 }
 
 impl From<DestinationSpec> for SpecInput {
@@ -152,6 +161,7 @@ impl From<DestinationSpec> for SpecInput {
             sse: Some(spec.sse),
             storage_class: Some(spec.storage_class.unwrap_or_default()),
             expected_bucket_owner: Some(spec.expected_bucket_owner.unwrap_or_default()),
+            unconditional_writes: Some(spec.unconditional_writes),
         }
     }
 }
@@ -169,6 +179,7 @@ impl SpecInput {
             sse: Some(ServerSideEncryption::default()),
             storage_class: Some(String::new()),
             expected_bucket_owner: Some(String::new()),
+            unconditional_writes: Some(false),
         }
     }
 
@@ -183,6 +194,7 @@ impl SpecInput {
             sse: self.sse.or(other.sse),
             storage_class: self.storage_class.or(other.storage_class),
             expected_bucket_owner: self.expected_bucket_owner.or(other.expected_bucket_owner),
+            unconditional_writes: self.unconditional_writes.or(other.unconditional_writes),
         }
     }
 
@@ -215,6 +227,7 @@ impl SpecInput {
             sse,
             storage_class,
             expected_bucket_owner,
+            unconditional_writes: sent.unconditional_writes.unwrap_or_default(),
         })
     }
 }

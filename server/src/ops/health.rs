@@ -30,8 +30,7 @@ async fn alive() -> &'static str {
 
 /// Check whether the server can do its work
 ///
-/// The database responds, the last events were committed, no commit takes unusually long, and the
-/// scheduler is alive.
+/// The database responds and the last events were committed.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -66,6 +66,10 @@ pub struct ProxyState {
     pub denied: Vec<&'static str>,
     /// Whether the store overwrites objects despite `If-None-Match`.
     pub ignores_condition: bool,
+    /// Whether the store does not implement `If-None-Match`.
+    pub lacks_condition: bool,
+    /// The methods of all requests for objects, in order.
+    pub methods: Vec<String>,
     /// The region that HeadBucket reports; `None` forwards it to the store.
     pub region: Option<String>,
     /// The region for which each PUT was signed.
@@ -121,6 +125,7 @@ struct Plan {
     region: String,
     denied: bool,
     overwrites: bool,
+    not_implemented: bool,
 }
 
 fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) -> Plan {
@@ -133,6 +138,9 @@ fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) 
     if is_put {
         state.regions.push(request.region().unwrap_or_default().to_owned());
     }
+    if is_object {
+        state.methods.push(request.method.clone());
+    }
     state.moves += 1;
     let elsewhere = format!("eu-west-{}", state.moves);
     if fault == Some(NetworkFault::MovedAsk) {
@@ -144,6 +152,7 @@ fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) 
         region: region.unwrap_or_default(),
         denied: is_object && state.denied.contains(&request.method.as_str()),
         overwrites: is_put && state.ignores_condition,
+        not_implemented: state.lacks_condition && request.header("if-none-match").is_some(),
     }
 }
 
@@ -173,6 +182,11 @@ impl Upstream {
         raw_http::read_body(&mut socket, &mut request).await?;
         if plan.denied {
             raw_http::answer(&mut socket, 403, &[], &error("AccessDenied", "")).await;
+            return None;
+        }
+        if plan.not_implemented {
+            let body = error("NotImplemented", "<Header>If-None-Match</Header>");
+            raw_http::answer(&mut socket, 501, &[], &body).await;
             return None;
         }
         if plan.overwrites && object.is_file() {

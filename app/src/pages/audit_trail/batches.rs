@@ -49,6 +49,8 @@ fn BatchRow(batch: Batch) -> impl IntoView {
                 {batch.key}
                 {batch.error.map(|error| view! { <span class="block batch-error">{error.message}</span> })}
                 {batch.remark.map(|remark| view! { <span class="block batch-note">{remark}</span> })}
+                {(!batch.may_be_at.is_empty())
+                    .then(|| view! { <span class="block batch-note">{format!("May also be at {}", batch.may_be_at.join(", "))}</span> })}
                 {batch.request_id.map(|id| view! { <span class="block muted">"AWS request "{id}</span> })}
             </td>
             <td class="end nowrap">{format!("{}–{}", with_thousands(batch.first_sequence), with_thousands(batch.last_sequence))}</td>

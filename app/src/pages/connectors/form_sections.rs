@@ -86,7 +86,7 @@ pub(super) fn CredentialsSection(entries: ConnectorEntries, errors: FormErrors, 
                 optional=true
                 mono=true
                 error=errors.field("spec.endpoint", endpoint.value)
-                help="For an S3-compatible store: https://s3.example.com:9000. Leave it empty for AWS."
+                help="For an S3-compatible store: https://s3.example.com:9000, with a path if its S3 API has one. Leave it empty for AWS."
             />
             <CheckField label="Bucket in the path (path style)" name="path-style" value=entries.path_style />
         </fieldset>

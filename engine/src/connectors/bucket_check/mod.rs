@@ -9,8 +9,8 @@ use auditstream_model::{BucketCheck, DestinationSpec, FailureCode, TestError};
 use self::policy::{policy, statement};
 use self::probe::Written;
 use super::test_steps::{Steps, describe};
-use crate::aws::identity::identify_credentials;
-use crate::aws::object::Bucket;
+use crate::aws::identity::{Identified, identify_credentials};
+use crate::aws::object::{Bucket, CONDITION_HINT, Condition};
 use crate::aws::{Aws, AwsFailure, AwsProfile, S3};
 
 const REACH: &str = "Reach the bucket";
@@ -84,8 +84,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     async fn find_bucket(&mut self) -> Option<Bucket> {
-        let s3 = match self.aws.s3(self.profile, self.spec.bucket.as_str()).await {
-            Ok(s3) => s3,
+        let (s3, identified) = match self.sign_in().await {
+            Ok(signed_in) => signed_in,
             Err(failure) => {
                 self.steps.skip(&[REACH]);
                 self.steps.fail(CREDENTIALS, &failure);
@@ -102,11 +102,32 @@ impl Check<'_> {
             }
             _ => self.steps.pass(REACH, "The store responded."),
         }
-        self.check_credentials(&s3).await?;
+        self.check_credentials(identified).await?;
         match located {
             Ok(region) => self.enter_region(s3, region).await,
             Err(failure) => self.region_not_found(&failure),
         }
+    }
+
+    /// Returns a client, and whose credentials it has. Signs in again if they were refused and
+    /// others can be had.
+    async fn sign_in(&self) -> Result<(S3, Result<Identified, AwsFailure>), AwsFailure> {
+        let (aws, profile, bucket) = (self.aws, self.profile, self.spec.bucket.as_str());
+        let mut s3 = aws.s3(profile, bucket).await?;
+        let mut identified = identify_credentials(aws, profile, &s3.credentials).await;
+        if profile.can_renew() && is_refused(&identified) {
+            aws.sign_out(profile).await;
+            s3 = aws.s3(profile, bucket).await?;
+            identified = identify_credentials(aws, profile, &s3.credentials).await;
+        }
+        if let Ok(Identified {
+            region: Some(region), ..
+        }) = &identified
+        {
+            aws.remember_region(profile, bucket, region);
+            s3 = aws.s3(profile, bucket).await?;
+        }
+        Ok((s3, identified))
     }
 
     fn bucket(&self, s3: &S3) -> Bucket {
@@ -114,10 +135,14 @@ impl Check<'_> {
     }
 
     /// Returns `None` if the credentials are invalid.
-    async fn check_credentials(&mut self, s3: &S3) -> Option<()> {
-        match identify_credentials(self.aws, self.profile, &s3.credentials).await {
-            Ok(identity) => self.steps.pass(CREDENTIALS, describe(&identity)),
-            Err(failure) if matches!(failure.code, FailureCode::Credentials | FailureCode::ClockSkew) => {
+    async fn check_credentials(&mut self, identified: Result<Identified, AwsFailure>) -> Option<()> {
+        let is_store = self.profile.endpoint.is_some();
+        match identified {
+            Ok(found) => self.steps.pass(CREDENTIALS, describe(&found, &self.profile.region)),
+            Err(failure)
+                if matches!(failure.code, FailureCode::Credentials | FailureCode::ClockSkew)
+                    || (is_store && matches!(failure.code, FailureCode::NotS3 | FailureCode::Tls)) =>
+            {
                 self.aws.sign_out(self.profile).await;
                 self.steps.fail(CREDENTIALS, &failure);
                 self.steps.skip(AFTER_CREDENTIALS);
@@ -164,9 +189,32 @@ impl Check<'_> {
 
     async fn exercise(&mut self, bucket: &Bucket) {
         let key = probe::key(self.spec);
-        match probe::write(bucket, self.spec, &key).await {
+        match probe::write(bucket, self.spec, &key, Condition::IfAbsent).await {
             Ok(Written::Exists) => self.exercise_with_own_key(bucket, &key).await,
+            Err(failure) if lacks_condition(&failure) => self.exercise_without_condition(bucket, &key, failure).await,
             first => self.after_write(bucket, &key, first).await,
+        }
+    }
+
+    /// Finds out whether the condition is all that the store does not do.
+    async fn exercise_without_condition(&mut self, bucket: &Bucket, key: &str, refused: AwsFailure) {
+        if let Err(failure) = probe::write(bucket, self.spec, key, Condition::LookFirst).await {
+            let failure = if lacks_condition(&failure) { refused } else { failure };
+            self.denied(WRITE, failure, "s3:PutObject", "kms:GenerateDataKey");
+            self.steps.skip(AFTER_WRITE);
+            return;
+        }
+        self.steps
+            .pass(WRITE, format!("{key} was written, without a condition."));
+        self.read(bucket, key).await;
+        self.condition_not_honoured(AwsFailure {
+            code: FailureCode::ConditionalWrites,
+            message: format!("The store does not do conditional writes. {}", refused.message),
+            ..refused
+        });
+        match bucket.delete(key).await {
+            Ok(()) => self.steps.pass(DELETE, format!("{key} was deleted.")),
+            Err(failure) => self.not_deleted(key, &failure),
         }
     }
 
@@ -176,7 +224,7 @@ impl Check<'_> {
     async fn exercise_with_own_key(&mut self, bucket: &Bucket, existing: &str) {
         let own = probe::random_key(self.spec);
         let Err(failure) = bucket.delete(&own).await else {
-            let first = probe::write(bucket, self.spec, &own).await;
+            let first = probe::write(bucket, self.spec, &own, Condition::IfAbsent).await;
             return self.after_write(bucket, &own, first).await;
         };
         let detail = format!("{existing} exists from an earlier check; the store would have accepted another object.");
@@ -211,6 +259,12 @@ impl Check<'_> {
     }
 
     async fn read(&mut self, bucket: &Bucket, key: &str) {
+        if self.spec.unconditional_writes
+            && let Err(failure) = bucket.exists(&probe::random_key(self.spec)).await
+        {
+            self.denied(READ, failure, "s3:ListBucket", "kms:Decrypt");
+            return;
+        }
         match probe::is_intact(bucket, key).await {
             Ok(true) => self.steps.pass(READ, "Its content is what was written."),
             Ok(false) => {
@@ -227,27 +281,46 @@ impl Check<'_> {
     }
 
     async fn write_on_condition(&mut self, bucket: &Bucket, key: &str) {
-        match probe::write(bucket, self.spec, key).await {
+        match probe::write(bucket, self.spec, key, Condition::IfAbsent).await {
             Ok(Written::Exists) => self.mark_condition_honoured(),
-            Ok(Written::New) => {
-                self.conditional_writes = Some(false);
-                let failure = AwsFailure::refused(
-                    FailureCode::ConditionalWrites,
-                    format!("The store ignores If-None-Match: it overwrote {key}."),
-                    "Use a store that honours conditional writes, or let no other program write under this prefix.",
-                    "Streaming works, and Auditstream never uses a key twice. But it would silently overwrite an \
-                     object that another program has written to one of its keys.",
-                );
-                self.steps.fail(CONDITION, &failure);
-            }
+            Ok(Written::New) => self.condition_not_honoured(AwsFailure::refused(
+                FailureCode::ConditionalWrites,
+                format!("The store ignores If-None-Match: it overwrote {key}."),
+                "",
+                "Auditstream never uses a key twice. But the store would silently overwrite an object that another \
+                 program has written to one of its keys.",
+            )),
             Err(failure) => self.denied(CONDITION, failure, "s3:PutObject", "kms:GenerateDataKey"),
         }
     }
 
+    /// Ends the step of a store without conditional writes, which needs an admin's choice.
+    fn condition_not_honoured(&mut self, failure: AwsFailure) {
+        self.conditional_writes = Some(false);
+        if self.spec.unconditional_writes {
+            let note = format!(
+                "Note: {} This destination writes without conditions: a HEAD request looks for the object before each \
+                 PUT, and nothing protects it from being overwritten by another client.",
+                failure.message
+            );
+            self.steps.pass(CONDITION, note);
+            return;
+        }
+        let failure = AwsFailure {
+            hint: CONDITION_HINT.to_owned(),
+            ..failure
+        };
+        self.steps.fail(CONDITION, &failure);
+    }
+
     fn mark_condition_honoured(&mut self) {
         self.conditional_writes = Some(true);
-        self.steps
-            .pass(CONDITION, "The store refused to overwrite it, as it should.");
+        let detail = if self.spec.unconditional_writes {
+            "Note: the store refused to overwrite it. This destination writes without conditions, which is not needed."
+        } else {
+            "The store refused to overwrite it, as it should."
+        };
+        self.steps.pass(CONDITION, detail);
     }
 
     /// Ends a step with a failure. For a missing permission, names the IAM action and statement.
@@ -271,6 +344,18 @@ impl Check<'_> {
         };
         self.steps.fail(step, &failure);
     }
+}
+
+fn is_refused(identified: &Result<Identified, AwsFailure>) -> bool {
+    matches!(identified, Err(failure) if failure.code == FailureCode::Credentials)
+}
+
+/// Returns whether a failure can come from a store that does not know `If-None-Match`.
+fn lacks_condition(failure: &AwsFailure) -> bool {
+    matches!(
+        failure.code,
+        FailureCode::ConditionalWrites | FailureCode::NotImplemented
+    )
 }
 
 fn describe_region(bucket: &str, region: &str, connector_region: &str) -> String {

@@ -7,18 +7,20 @@ use super::probe;
 
 pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> Value {
     let partition = partition(region);
-    let bucket = format!("arn:{partition}:s3:::{}", spec.bucket.as_str());
+    let bucket = bucket_arn(spec, partition);
+    // The resources of an access point have another form.
+    let objects = if spec.bucket.is_arn() { "/object" } else { "" };
     let (sid, actions, resource) = match action {
         "s3:ListBucket" => ("AuditstreamFindsTheBucket", json!([action]), bucket),
         "s3:DeleteObject" => (
             "AuditstreamDeletesItsProbe",
             json!([action]),
-            format!("{bucket}/{}*", probe::key(spec)),
+            format!("{bucket}{objects}/{}*", probe::key(spec)),
         ),
         "s3:GetObject" => (
             "AuditstreamReadsItsObjects",
             json!([action]),
-            format!("{bucket}/{}*", spec.prefix.as_str()),
+            format!("{bucket}{objects}/{}*", spec.prefix.as_str()),
         ),
         "kms:GenerateDataKey" | "kms:Decrypt" => (
             "AuditstreamEncryptsItsObjects",
@@ -28,7 +30,7 @@ pub(super) fn statement(spec: &DestinationSpec, region: &str, action: &str) -> V
         _ => (
             "AuditstreamWritesItsObjects",
             json!(["s3:PutObject"]),
-            format!("{bucket}/{}*", spec.prefix.as_str()),
+            format!("{bucket}{objects}/{}*", spec.prefix.as_str()),
         ),
     };
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
@@ -42,6 +44,18 @@ pub(super) fn policy(spec: &DestinationSpec, region: &str) -> String {
     let statements: Vec<Value> = actions.iter().map(|action| statement(spec, region, action)).collect();
     let policy = json!({"Version": "2012-10-17", "Statement": statements});
     serde_json::to_string_pretty(&policy).unwrap_or_default()
+}
+
+/// Returns the ARN of the bucket or of the access point. That of an alias is not known here.
+fn bucket_arn(spec: &DestinationSpec, partition: &str) -> String {
+    let name = spec.bucket.as_str();
+    if spec.bucket.is_arn() {
+        name.to_owned()
+    } else if spec.bucket.is_alias() {
+        format!("arn:{partition}:s3:::THE-BUCKET-OF-{name}")
+    } else {
+        format!("arn:{partition}:s3:::{name}")
+    }
 }
 
 fn partition(region: &str) -> &'static str {

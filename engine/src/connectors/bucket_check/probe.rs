@@ -4,7 +4,7 @@ use auditstream_model::{DestinationSpec, FailureCode};
 use bytes::Bytes;
 
 use crate::aws::AwsFailure;
-use crate::aws::object::{Bucket, NewObject, Put, checksum};
+use crate::aws::object::{Bucket, Condition, NewObject, Put, checksum};
 
 pub(super) const BODY: &str = "Auditstream wrote this object to check its permissions. It can be deleted.\n";
 
@@ -24,9 +24,14 @@ pub(super) enum Written {
     Exists,
 }
 
-pub(super) async fn write(bucket: &Bucket, spec: &DestinationSpec, key: &str) -> Result<Written, AwsFailure> {
+pub(super) async fn write(
+    bucket: &Bucket,
+    spec: &DestinationSpec,
+    key: &str,
+    condition: Condition,
+) -> Result<Written, AwsFailure> {
     let checksum = checksum(BODY.as_bytes());
-    let put = bucket.put_if_absent(NewObject {
+    let object = NewObject {
         key,
         body: Bytes::from_static(BODY.as_bytes()),
         checksum: &checksum,
@@ -34,8 +39,8 @@ pub(super) async fn write(bucket: &Bucket, spec: &DestinationSpec, key: &str) ->
         content_sha256: None,
         storage_class: spec.storage_class.as_deref(),
         encryption: &spec.sse,
-    });
-    match put.await {
+    };
+    match bucket.put_new(object, condition).await {
         Ok(Put::Stored { .. }) => Ok(Written::New),
         Ok(Put::Exists { .. }) => Ok(Written::Exists),
         Err(failure) if failure.code == FailureCode::Conflict => Ok(Written::Exists),

@@ -133,6 +133,7 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
         })
     };
     let held_back = move || item.with(|item| item.streaming_details.held_back);
+    let unconditional = move || item.with(|item| item.streaming_destination.spec.unconditional_writes);
     let conditional_writes = move || item.with(|item| item.streaming_details.conditional_writes);
     view! {
         <dl class="facts destination-facts">
@@ -147,22 +148,34 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
             </dd>
             {move || held_back().map(|held_back| view! { <HeldBackFact held_back=held_back /> })}
             <dt>"Conditional writes"</dt>
-            <dd>
-                {move || match conditional_writes() {
-                    None => view! { <span class="muted">"Not checked yet"</span> }.into_any(),
-                    Some(true) => {
-                        view! { <span class="status status-good"><Icon shape=Shape::Check />"The store refuses to overwrite"</span> }
-                            .into_any()
-                    }
-                    Some(false) => {
-                        view! { <span class="status status-warn"><Icon shape=Shape::Warning />"The store ignores If-None-Match"</span> }
-                            .into_any()
-                    }
-                }}
-            </dd>
+            <dd>{move || view! { <ConditionalWrites honoured=conditional_writes() unconditional=unconditional() /> }}</dd>
         </dl>
     }
     .into_any()
+}
+
+#[component]
+fn ConditionalWrites(
+    /// Whether the store honours `If-None-Match`; `None` if that was not checked.
+    honoured: Option<bool>,
+    /// Whether the destination writes without it.
+    unconditional: bool,
+) -> impl IntoView {
+    let (class, shape, text) = match (unconditional, honoured) {
+        (true, _) => (
+            "status status-warn",
+            Shape::Warning,
+            "Off: the store does not protect objects from being overwritten",
+        ),
+        (false, None) => return view! { <span class="muted">"Not checked yet"</span> }.into_any(),
+        (false, Some(true)) => ("status status-good", Shape::Check, "The store refuses to overwrite"),
+        (false, Some(false)) => (
+            "status status-warn",
+            Shape::Warning,
+            "The store does not honour If-None-Match, and nothing is streamed to it without the option “Write without conditions”",
+        ),
+    };
+    view! { <span class=class><Icon shape=shape />{text}</span> }.into_any()
 }
 
 #[component]

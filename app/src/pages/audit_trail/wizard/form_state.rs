@@ -97,6 +97,7 @@ pub(super) struct DestinationForm {
     pub kms_key: Field,
     pub storage_class: RwSignal<StorageClass>,
     pub owner: Field,
+    pub unconditional_writes: RwSignal<bool>,
     status: Status,
 }
 
@@ -129,6 +130,7 @@ impl DestinationForm {
             kms_key: text(kms_key),
             storage_class: RwSignal::new(StorageClass(storage_class.into())),
             owner: text(spec.and_then(|spec| spec.expected_bucket_owner.clone())),
+            unconditional_writes: RwSignal::new(spec.is_some_and(|spec| spec.unconditional_writes)),
             status: old.map_or(Status::Inactive, |old| old.status),
         }
     }
@@ -158,6 +160,7 @@ impl DestinationForm {
                 }),
                 storage_class: Some(self.storage_class.get().value().to_owned()),
                 expected_bucket_owner: Some(trimmed(self.owner)),
+                unconditional_writes: Some(self.unconditional_writes.get()),
             },
         }
     }

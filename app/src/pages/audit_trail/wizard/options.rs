@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::form_state::{DestinationForm, EncryptionKind};
-use crate::components::{FormErrors, SelectField, TextField};
+use crate::components::{CheckField, FormErrors, SelectField, TextField};
 
 const OPTION_FIELDS: [&str; 4] = [
     "spec.prefix",
@@ -72,6 +72,12 @@ pub(super) fn Options(
                     optional=true
                     error=errors.field("spec.expected_bucket_owner", form.owner.value)
                     help="The 12-digit id of the AWS account that must own the bucket. Nothing is written to a bucket of another account."
+                />
+                <CheckField
+                    label="Write without conditions"
+                    name="unconditional-writes"
+                    value=form.unconditional_writes
+                    help="Only for a store that does not honour If-None-Match, which the bucket check finds out. A HEAD request then looks for the object before each write, but the store no longer protects an object from being overwritten by another client."
                 />
             </div>
         </details>

@@ -1,0 +1,6 @@
+//! Troubles that people reported about similar systems. Each test bears the name of its kind.
+
+mod host_identity;
+mod names;
+mod not_s3;
+mod unconditional;

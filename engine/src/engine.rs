@@ -9,16 +9,14 @@ use tokio::sync::Notify;
 
 use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
-use crate::database::{Database, DatabaseUrl, Limits, now};
+use crate::database::{Database, DatabaseUrl, Limits};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::readiness::SchedulerWatch;
 use crate::retention::{RetainedCache, Retention};
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
-
-/// How long a server reports that it is not ready after a failed write, ms.
-const UNREADY_AFTER_FAILURE: i64 = 5_000;
 
 /// The configuration of an engine.
 #[derive(Clone, Debug)]
@@ -50,6 +48,7 @@ struct Shared {
     aws: Aws,
     egress_policy: EgressPolicy,
     wake: Notify,
+    scheduler_watch: SchedulerWatch,
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
@@ -84,6 +83,7 @@ impl Engine {
             aws: Aws::new(config.aws, config.egress_policy),
             egress_policy: config.egress_policy,
             wake: Notify::new(),
+            scheduler_watch: SchedulerWatch::default(),
             database,
             vault,
             streaming_enabled: config.streaming_enabled,
@@ -116,19 +116,6 @@ impl Engine {
             Code::FeatureDisabled,
             "Not enabled. Contact your administrator.",
         ))
-    }
-
-    /// Checks that the database responds and that the last commit of events succeeded. A failed
-    /// commit counts for some seconds.
-    pub async fn ready(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.database().read()).await?;
-        if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
-            return Err(Error::refused(
-                Code::Unavailable,
-                "Events could not be written a moment ago. See the server's log for the reason.",
-            ));
-        }
-        Ok(())
     }
 
     /// Closes the database.
@@ -178,6 +165,11 @@ impl Engine {
 
     pub(crate) fn retained_cache(&self) -> &RetainedCache {
         &self.0.retained_cache
+    }
+
+    /// Notes when the scheduler looks for due destinations.
+    pub(crate) fn scheduler_watch(&self) -> &SchedulerWatch {
+        &self.0.scheduler_watch
     }
 
     /// Makes the scheduler look for due destinations immediately.

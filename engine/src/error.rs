@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`Error::Refused`] | a request that the caller can correct or repeat | a missing permission, an unknown id |
 //! | [`Error::Database`] | a failed statement; `?` converts it | a full disk |
+//! | [`Error::InDoubt`] | a commit without a response | a network that went silent |
 //! | [`Error::Opening`] | a start that cannot succeed; the message is shown to the operator | a wrong master key |
 //! | [`Error::Stored`] | stored JSON that cannot be read | a row changed by hand |
 //! | [`Error::Broken`] | a bug, or a promise that something else broke | a task that panicked |
@@ -14,12 +15,12 @@
 
 use auditstream_model::{Code, FieldErrors, Problem};
 
-use crate::database::errors::{self, is_busy, is_full, is_lost_race};
+use crate::database::errors::{self, is_busy, is_disk_failure, is_full, is_lost_race, is_unstorable_text};
 
 /// The engine's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an action failed. Nothing was changed.
+/// Why an action failed. Nothing was changed, except that nobody knows after [`Error::InDoubt`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A refusal that the caller can act on.
@@ -28,6 +29,9 @@ pub enum Error {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
+    /// The database did not say whether it committed.
+    #[error("the database did not confirm a commit: {0}")]
+    InDoubt(#[source] sqlx::Error),
     /// The engine cannot be opened; the message says why and what to do.
     #[error("{0}")]
     Opening(String),
@@ -43,6 +47,11 @@ impl Error {
     /// A refusal with its message.
     pub fn refused(code: Code, detail: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::new(code, detail)))
+    }
+
+    pub(crate) fn in_doubt(error: sqlx::Error) -> Self {
+        errors::count();
+        Self::InDoubt(error)
     }
 
     /// The refusal for a resource that the account does not have.
@@ -80,9 +89,21 @@ impl Error {
                 Code::Unavailable,
                 "The disk of the database is full. Stored data is safe. Try again after the operator has freed space.",
             ),
+            Self::Database(error) if is_disk_failure(error) => Problem::new(
+                Code::Unavailable,
+                "The disk of the database failed. Try again after the operator has looked at the server's log.",
+            ),
             Self::Database(error) if is_busy(error) => Problem::new(
                 Code::Unavailable,
                 "The database did not answer in time. Try again in a few seconds.",
+            ),
+            Self::Database(error) if is_unstorable_text(error) => Problem::new(
+                Code::InvalidFields,
+                "A text contains the character U+0000, which cannot be stored. Remove it.",
+            ),
+            Self::InDoubt(_) => Problem::new(
+                Code::Unavailable,
+                "The database did not confirm the change in time. Look whether it was made before you try again.",
             ),
             Self::Database(_) | Self::Opening(_) | Self::Stored(_) | Self::Broken(_) => Problem::new(
                 Code::Internal,

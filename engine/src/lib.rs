@@ -32,6 +32,7 @@
 //! - [`alerts`]: the webhook that is notified of failures and lag
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
 //! - `background` and `task`: what runs while the server runs
+//! - `readiness`: whether the server can do its work
 //! - [`failpoint`]: places at which a test can stop a process
 //!
 //! # The rules, and the tests that prove them
@@ -104,7 +105,7 @@
 //!     - `it::streaming::every_change_is_an_audit_event`
 //!     - `it::access::every_change_of_access_is_an_audit_event`
 //! 16. Nothing waits for ever (in parts; see the architecture).
-//!     - `it::database_unavailable`
+//!     - `it::database_unavailable`, `it::silent_database` (PostgreSQL)
 //!
 //! Rules 17 and 18, costs that do not grow with history and evidence, have no tests yet. Further
 //! promises:
@@ -137,6 +138,7 @@ pub mod key_rotation;
 pub mod metrics;
 mod paginate;
 pub mod precondition;
+mod readiness;
 pub mod retention;
 pub mod streaming;
 mod task;

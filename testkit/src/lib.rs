@@ -4,6 +4,7 @@
 //! - [`s3`]: an S3 stand-in whose objects are files, with faults of the store and of the network
 //! - [`sts`]: a stand-in for AWS STS that checks signatures, roles and external ids
 //! - [`postgres`]: a PostgreSQL server that ends with the tests
+//! - [`tcp_proxy`]: a proxy whose connections go silent, lose answers or are cut
 //! - [`events`]: recorded audit events, and the schema that they follow
 //! - [`responder`]: a server that responds as a test says
 //! - [`line`]: a line that can be slow or go silent
@@ -20,3 +21,4 @@ pub mod raw_http;
 pub mod responder;
 pub mod s3;
 pub mod sts;
+pub mod tcp_proxy;

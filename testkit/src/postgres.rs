@@ -3,9 +3,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+
+use crate::tcp_proxy::{TcpProxy, Upstream};
 
 /// Starts the server, prints its address, and waits for the end of its standard input, so that the
 /// server ends however the tests end. PostgreSQL refuses to run as root.
@@ -95,4 +98,19 @@ pub fn database() -> String {
 pub fn address(name: &str) -> String {
     let host = server().folder.replace('/', "%2F");
     format!("postgres://audit@{host}/{name}")
+}
+
+/// Returns the socket of the server.
+#[must_use]
+pub fn socket() -> PathBuf {
+    Path::new(&server().folder).join(".s.PGSQL.5432")
+}
+
+/// Creates an empty database behind a proxy. Returns its address through the proxy, and its own.
+pub async fn behind_proxy() -> (TcpProxy, String, String) {
+    let own = database();
+    let name = own.rsplit('/').next().unwrap_or_default();
+    let proxy = TcpProxy::start(Upstream::Unix(socket())).await;
+    let through = format!("postgres://audit@{}/{name}?sslmode=disable", proxy.address);
+    (proxy, through, own)
 }

@@ -2,7 +2,7 @@
 
 use auditstream_model::{ConnectorView, ListQuery, Listing, Permission};
 
-use super::rows::{account, all, require, view};
+use super::rows::{account, all, read_view, require};
 use crate::error::Result;
 use crate::paginate;
 use crate::{Actor, Engine};
@@ -14,9 +14,8 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
     let rows = all(engine.database().read(), actor.account_id()).await?;
     let page = paginate::page(rows, &query);
     let mut items = Vec::with_capacity(page.items.len());
-    let mut connection = engine.database().read().acquire().await?;
     for row in &page.items {
-        items.push(view(&mut connection, actor.account_id(), row).await?);
+        items.push(read_view(engine.database(), actor.account_id(), row).await?);
     }
     Ok(page.with_items(items))
 }
@@ -31,7 +30,6 @@ pub async fn external_id(engine: &Engine, actor: &Actor) -> Result<String> {
 /// Returns one connector.
 pub async fn get(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectorView> {
     actor.require(Permission::ViewConnector)?;
-    let mut connection = engine.database().read().acquire().await?;
-    let row = require(&mut *connection, actor.account_id(), identifier).await?;
-    view(&mut connection, actor.account_id(), &row).await
+    let row = require(engine.database().read(), actor.account_id(), identifier).await?;
+    read_view(engine.database(), actor.account_id(), &row).await
 }

@@ -1,10 +1,10 @@
 //! A connector in the database.
 
 use auditstream_model::{Connector, ConnectorSpec, ConnectorView, Identifier, Tags};
+use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
-use sqlx::{AnyConnection, FromRow};
 
-use crate::database::{Json, WriteTx, column};
+use crate::database::{Database, Json, WriteTx, column};
 use crate::error::{Error, Result};
 use crate::paginate::Listed;
 use crate::vault::Sealed;
@@ -125,25 +125,37 @@ pub(super) async fn account(executor: impl AnyExecutor<'_>, account_id: i64) -> 
     Ok(query.fetch_one(executor).await?)
 }
 
-async fn used_by(connection: &mut AnyConnection, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
+async fn used_by(executor: impl AnyExecutor<'_>, account_id: i64, identifier: &str) -> Result<Vec<Identifier>> {
     let query = sqlx::query_scalar(
         "SELECT identifier FROM streaming_destination \
          WHERE account_id = $1 AND connector = $2 \
          ORDER BY identifier",
     );
-    let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(connection).await?;
+    let found: Vec<String> = query.bind(account_id).bind(identifier).fetch_all(executor).await?;
     Ok(found
         .into_iter()
         .filter_map(|identifier| Identifier::try_from(identifier).ok())
         .collect())
 }
 
-pub(super) async fn view(connection: &mut AnyConnection, account_id: i64, row: &ConnectorRow) -> Result<ConnectorView> {
+/// Returns a connector as it is shown, read in a transaction.
+pub(super) async fn view(tx: &mut WriteTx, account_id: i64, row: &ConnectorRow) -> Result<ConnectorView> {
+    let used_by = used_by(&mut **tx, account_id, &row.identifier).await?;
+    shown(row, used_by, account(&mut **tx, account_id).await?)
+}
+
+/// Returns a connector as it is shown.
+pub(super) async fn read_view(database: &Database, account_id: i64, row: &ConnectorRow) -> Result<ConnectorView> {
+    let used_by = used_by(database.read(), account_id, &row.identifier).await?;
+    shown(row, used_by, account(database.read(), account_id).await?)
+}
+
+fn shown(row: &ConnectorRow, used_by: Vec<Identifier>, account: AccountRow) -> Result<ConnectorView> {
     Ok(ConnectorView {
         connector: row.connector()?,
         created: row.created,
         updated: row.updated,
-        used_by: used_by(&mut *connection, account_id, &row.identifier).await?,
-        external_id: account(connection, account_id).await?.external_id,
+        used_by,
+        external_id: account.external_id,
     })
 }

@@ -1,6 +1,12 @@
 //! Kinds of database errors, and a count of them.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::error::DatabaseError;
+use sqlx_postgres::{PgDatabaseError, PgSeverity};
+use sqlx_sqlite::SqliteError;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -12,36 +18,108 @@ pub(crate) fn counted() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Whether the database cannot be reached, or a write waited too long for another one.
-pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
-    const SQLITE_BUSY: i32 = 5;
-    /// Lock not available, starting or shutting down (57P01 to 57P03), cut off in a transaction,
-    /// too many connections.
-    const POSTGRES_BUSY: [&str; 6] = ["55P03", "57P01", "57P02", "57P03", "25P03", "53300"];
+/// The error of a call that missed its deadline.
+pub(crate) fn overdue() -> sqlx::Error {
+    let message = "the database did not answer within the deadline; the connection was closed";
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, message))
+}
+
+pub(crate) fn is_overdue(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether the connection cannot be used any more: it was cut off, the server ends it, or it leads
+/// to a server that cannot write.
+pub(crate) fn breaks_connection(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| POSTGRES_BUSY.contains(&code.as_ref()) || sqlite_code(&code) == Some(SQLITE_BUSY)),
-        _ => is_lost_race(error),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(error) => {
+            let severity = error
+                .try_downcast_ref::<PgDatabaseError>()
+                .map(PgDatabaseError::severity);
+            let is_fatal = matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic));
+            is_fatal || postgres_code(&**error).is_some_and(|code| is_lost(&code))
+        }
+        _ => false,
     }
 }
 
-/// Whether the disk is full. SQLite reports a full disk as such, or as a failed write.
-pub(crate) fn is_full(error: &sqlx::Error) -> bool {
-    const SQLITE_IOERR: i32 = 10;
-    const SQLITE_FULL: i32 = 13;
-    const POSTGRES_DISK_FULL: &str = "53100";
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| {
-        code == POSTGRES_DISK_FULL || matches!(sqlite_code(&code), Some(SQLITE_FULL | SQLITE_IOERR))
-    })
+/// Whether a code of PostgreSQL says that another connection may work: connection errors (08), the
+/// server is stopping or the database is gone (57P01 to 57P05), the transaction was idle for too
+/// long (25P03, 25P04), the server is a standby (25006), or a pooler lost a prepared statement
+/// (26000, 42P05).
+fn is_lost(code: &str) -> bool {
+    const LOST: [&str; 5] = ["25P03", "25P04", "25006", "26000", "42P05"];
+    code.starts_with("08") || code.starts_with("57P0") || LOST.contains(&code)
 }
 
-/// The primary result code of SQLite; `None` for PostgreSQL, whose codes have five characters.
-fn sqlite_code(code: &str) -> Option<i32> {
-    let number = code.parse::<i32>().ok().filter(|_| code.len() < 5);
-    number.map(|code| code & 0xff)
+/// Whether connecting may succeed a moment later.
+pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
+    }
+}
+
+/// Whether the database cannot be reached, or a statement or a write took too long.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    /// Lock not available, too many connections, statement canceled for taking too long.
+    const POSTGRES_BUSY: [&str; 3] = ["55P03", "53300", "57014"];
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(cause) if sqlite_code(&**cause).map(primary) == Some(SQLITE_BUSY) => true,
+        sqlx::Error::Database(cause)
+            if postgres_code(&**cause).is_some_and(|code| POSTGRES_BUSY.contains(&code.as_ref())) =>
+        {
+            true
+        }
+        _ => breaks_connection(error) || is_lost_race(error),
+    }
+}
+
+/// Whether the disk is full. SQLite cannot extend the index of its write-ahead log then, either.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: i32 = 13;
+    const SQLITE_IOERR_SHMSIZE: i32 = 10 | 19 << 8;
+    const POSTGRES_DISK_FULL: &str = "53100";
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    postgres_code(error).is_some_and(|code| code == POSTGRES_DISK_FULL)
+        || sqlite_code(error).is_some_and(|code| primary(code) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+}
+
+/// Whether the disk of a SQLite file failed to read, write or sync.
+pub(crate) fn is_disk_failure(error: &sqlx::Error) -> bool {
+    const SQLITE_IOERR: i32 = 10;
+    let code = error.as_database_error().and_then(sqlite_code);
+    code.map(primary) == Some(SQLITE_IOERR) && !is_full(error)
+}
+
+/// Whether a text contains the character U+0000, which PostgreSQL cannot store.
+pub(crate) fn is_unstorable_text(error: &sqlx::Error) -> bool {
+    const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
+    let code = error.as_database_error().and_then(postgres_code);
+    code.is_some_and(|code| code == CHARACTER_NOT_IN_REPERTOIRE)
+}
+
+fn postgres_code(error: &dyn DatabaseError) -> Option<Cow<'_, str>> {
+    error
+        .code()
+        .filter(|_| error.try_downcast_ref::<PgDatabaseError>().is_some())
+}
+
+fn sqlite_code(error: &dyn DatabaseError) -> Option<i32> {
+    let is_sqlite = error.try_downcast_ref::<SqliteError>().is_some();
+    error.code().filter(|_| is_sqlite)?.parse().ok()
+}
+
+/// The primary result code of an extended one.
+fn primary(code: i32) -> i32 {
+    code & 0xff
 }
 
 /// Whether a transaction of PostgreSQL lost a race with another one, so that it can be retried.

@@ -1,9 +1,8 @@
 //! Migrations, part of the binary. The two folders are twins: same numbers, same names, same order.
 
-use sqlx::AnyPool;
 use sqlx::migrate::{MigrateError, Migrator};
 
-use super::Dialect;
+use super::{Dialect, Pool};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -11,12 +10,16 @@ static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 /// The migration that was rewritten before the first release.
 const FIRST: i64 = 1;
 
-pub(super) async fn migrate(dialect: Dialect, pool: &AnyPool) -> Result<(), String> {
+pub(super) async fn migrate(dialect: Dialect, pool: &Pool) -> Result<(), String> {
     let migrations = match dialect {
         Dialect::Sqlite => &SQLITE,
         Dialect::Postgres => &POSTGRES,
     };
-    migrations.run(pool).await.map_err(|error| explain(dialect, &error))
+    let mut lent = pool.acquire().await.map_err(|error| error.to_string())?;
+    let done = migrations.run_direct(None, &mut *lent, false).await;
+    done.map_err(|error| explain(dialect, &error))?;
+    lent.give_back();
+    Ok(())
 }
 
 fn explain(dialect: Dialect, error: &MigrateError) -> String {

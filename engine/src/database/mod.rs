@@ -12,7 +12,10 @@
 
 pub(crate) mod column;
 pub(crate) mod errors;
+mod limits;
 mod migrate;
+mod pool;
+mod reader;
 mod transaction;
 mod url;
 
@@ -21,50 +24,14 @@ use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor};
 
 use crate::error::{Error, Result};
 pub(crate) use column::Json;
+pub use limits::Limits;
 use migrate::migrate;
+pub use pool::Pool;
 pub use transaction::WriteTx;
 pub use url::{DatabaseUrl, PostgresUrl};
-
-/// Limits on the use of the database.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long a write waits for another one, by a command or by another server.
-    pub busy: Duration,
-    /// The largest size of the SQLite file, in pages of 4 KiB; beyond it the disk counts as full.
-    pub sqlite_pages: Option<u32>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            busy: Duration::from_secs(10),
-            sqlite_pages: None,
-        }
-    }
-}
-
-impl Limits {
-    /// The statements run on each new connection. Interpolates only our own numbers, never input.
-    fn setup(&self, dialect: Dialect, setup: &str) -> String {
-        let busy = self.busy.as_millis();
-        match dialect {
-            Dialect::Sqlite => {
-                let pages = self
-                    .sqlite_pages
-                    .map(|pages| format!("; PRAGMA max_page_count = {pages}"));
-                format!("{setup}; PRAGMA busy_timeout = {busy}{}", pages.unwrap_or_default())
-            }
-            Dialect::Postgres => format!("{setup}; SET lock_timeout = {busy}"),
-        }
-    }
-}
-
-const POSTGRES_CONNECTIONS: u32 = 16;
 
 fn install_drivers() {
     static ONCE: Once = Once::new();
@@ -76,12 +43,11 @@ fn install_drivers() {
 
 const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
     PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
+const SQLITE_READERS: u32 = 4;
 const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
-/// A process that freezes or is cut off during a transaction loses it, and its row locks, before
-/// waiting transactions time out. Each execution is planned anew: a generic plan from the time when
-/// a table was small would keep scanning an account where an index finds one row.
-const POSTGRES: &str = "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; \
-    SET idle_in_transaction_session_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
+/// Each execution is planned anew: a generic plan from the time when a table was small would keep
+/// scanning an account where an index finds one row.
+const POSTGRES: &str = "SET plan_cache_mode = force_custom_plan";
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +71,12 @@ impl Dialect {
 #[derive(Clone, Debug)]
 pub struct Database {
     dialect: Dialect,
-    writers: AnyPool,
-    readers: AnyPool,
+    writers: Pool,
+    readers: Pool,
     /// Only for the heartbeat, so that a busy server does not look like a dead one.
-    pulse: AnyPool,
+    pulse: Pool,
+    /// The statements that begin a transaction.
+    begin: String,
 }
 
 impl Database {
@@ -119,37 +87,11 @@ impl Database {
     /// version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
-        let refuse = |why: String| Error::Opening(format!("cannot open the database {database}: {why}"));
         let opened = match database {
-            DatabaseUrl::Sqlite(file) => {
-                let url = |mode| url::sqlite_url(file, mode).map_err(|error| refuse(error.to_string()));
-                let (readwrite, readonly) = (url("rwc")?, url("ro")?);
-                make_private(file).map_err(|error| refuse(error.to_string()))?;
-                let writers = pool(&readwrite, 1, limits, Dialect::Sqlite, SQLITE_WRITER);
-                let writers = writers.await.map_err(|error| refuse(error.to_string()))?;
-                migrate(Dialect::Sqlite, &writers).await.map_err(refuse)?;
-                let readers = pool(&readonly, 4, limits, Dialect::Sqlite, SQLITE_READER);
-                Self {
-                    dialect: Dialect::Sqlite,
-                    pulse: writers.clone(),
-                    writers,
-                    readers: readers.await.map_err(|error| refuse(error.to_string()))?,
-                }
-            }
-            DatabaseUrl::Postgres(url) => {
-                let all = pool(url.secret(), POSTGRES_CONNECTIONS, limits, Dialect::Postgres, POSTGRES);
-                let all = all.await.map_err(|error| refuse(error.to_string()))?;
-                migrate(Dialect::Postgres, &all).await.map_err(refuse)?;
-                let pulse = pool(url.secret(), 1, limits, Dialect::Postgres, POSTGRES);
-                Self {
-                    dialect: Dialect::Postgres,
-                    writers: all.clone(),
-                    readers: all,
-                    pulse: pulse.await.map_err(|error| refuse(error.to_string()))?,
-                }
-            }
+            DatabaseUrl::Sqlite(file) => open_sqlite(file, limits).await,
+            DatabaseUrl::Postgres(url) => open_postgres(url, limits).await,
         };
-        Ok(opened)
+        opened.map_err(|why| Error::Opening(format!("cannot open the database {database}: {why}")))
     }
 
     /// Returns which of the two databases this is.
@@ -158,14 +100,25 @@ impl Database {
         self.dialect
     }
 
-    /// The connections for reading. Each statement sees everything committed before it began.
+    /// The connections for reading, with a deadline for each statement. A statement sees everything
+    /// committed before it began.
     #[must_use]
-    pub fn read(&self) -> &AnyPool {
+    pub fn read(&self) -> &Pool {
         &self.readers
     }
 
-    pub(crate) fn pulse(&self) -> &AnyPool {
+    pub(crate) fn pulse(&self) -> &Pool {
         &self.pulse
+    }
+
+    /// The number of transactions that can be open at a time.
+    pub(crate) fn concurrent_writes(&self) -> u32 {
+        self.writers.size()
+    }
+
+    /// How long a statement, the statements of a transaction, or a commit can take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.writers.deadline()
     }
 
     /// Closes every connection; SQLite folds its write-ahead log into the file.
@@ -174,6 +127,43 @@ impl Database {
         self.pulse.close().await;
         self.writers.close().await;
     }
+}
+
+async fn open_sqlite(file: &Path, limits: &Limits) -> Result<Database, String> {
+    let dialect = Dialect::Sqlite;
+    let url = |mode| url::sqlite_url(file, mode).map_err(|error| error.to_string());
+    let (readwrite, readonly) = (url("rwc")?, url("ro")?);
+    make_private(file).map_err(|error| error.to_string())?;
+    let writers = connect(&readwrite, 1, limits, dialect, SQLITE_WRITER).await?;
+    migrate(dialect, &writers).await?;
+    let readers = connect(&readonly, SQLITE_READERS, limits, dialect, SQLITE_READER).await?;
+    Ok(Database {
+        dialect,
+        pulse: writers.clone(),
+        writers,
+        readers,
+        begin: limits.begin(dialect, ""),
+    })
+}
+
+async fn open_postgres(url: &PostgresUrl, limits: &Limits) -> Result<Database, String> {
+    let dialect = Dialect::Postgres;
+    let url = url.secret();
+    let all = connect(url, limits.postgres_connections, limits, dialect, POSTGRES).await?;
+    migrate(dialect, &all).await?;
+    let pulse = connect(url, 1, &limits.for_pulse(), dialect, POSTGRES).await?;
+    Ok(Database {
+        dialect,
+        writers: all.clone(),
+        readers: all,
+        pulse,
+        begin: limits.begin(dialect, "on"),
+    })
+}
+
+async fn connect(url: &str, size: u32, limits: &Limits, dialect: Dialect, setup: &str) -> Result<Pool, String> {
+    let pool = Pool::open(url, size, limits, dialect, setup).await;
+    pool.map_err(|error| error.to_string())
 }
 
 /// Creates the file of a new database, readable by its owner only; SQLite gives the -wal and -shm
@@ -187,34 +177,6 @@ fn make_private(file: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Connects once first, so that a failure surfaces immediately with its original message, then
-/// builds the pool.
-async fn pool(
-    url: &str,
-    connections: u32,
-    limits: &Limits,
-    dialect: Dialect,
-    setup: &'static str,
-) -> Result<AnyPool, sqlx::Error> {
-    let setup = limits.setup(dialect, setup);
-    let mut first = AnyConnection::connect(url).await?;
-    first.execute(AssertSqlSafe(setup.clone())).await?;
-    first.close().await?;
-    let options = AnyPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(limits.busy)
-        .after_connect(move |connection, _| {
-            let setup = AssertSqlSafe(setup.clone());
-            Box::pin(async move { connection.execute(setup).await.map(drop) })
-        });
-    let options = if connections == 1 {
-        options.idle_timeout(None).max_lifetime(None)
-    } else {
-        options
-    };
-    options.connect(url).await
 }
 
 /// The current time, epoch ms.

@@ -1,12 +1,17 @@
 //! Write transactions: begun, retried and committed in one place.
+//!
+//! The statements of a transaction have one deadline, the commit has another. A commit that is not
+//! confirmed in time is [in doubt](Error::InDoubt).
 
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::time::Duration;
 
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::AnyConnection;
+use tokio::time::timeout_at;
 
-use super::errors::is_lost_race;
+use super::errors::{breaks_connection, is_lost_race, is_overdue, overdue};
+use super::pool::{Lent, Pool};
 use super::{Database, Dialect};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -16,7 +21,7 @@ const ATTEMPTS: u32 = 5;
 /// A transaction that can write. Dropped without a commit it changes nothing.
 #[derive(Debug)]
 pub struct WriteTx {
-    transaction: Transaction<'static, Any>,
+    lent: Lent,
     dialect: Dialect,
     rolls_back: bool,
 }
@@ -34,8 +39,21 @@ impl WriteTx {
     }
 
     /// Commits; the changes are on disk when this returns.
-    pub async fn commit(self) -> Result<()> {
-        Ok(self.transaction.commit().await?)
+    ///
+    /// # Errors
+    /// [`Error::InDoubt`] if the database did not say whether it committed.
+    pub async fn commit(mut self) -> Result<()> {
+        match self.lent.commit().await {
+            Ok(()) => {
+                self.lent.give_back();
+                Ok(())
+            }
+            Err(error) if breaks_connection(&error) => {
+                self.lent.discard();
+                Err(Error::in_doubt(error))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -43,13 +61,13 @@ impl Deref for WriteTx {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.transaction
+        &self.lent
     }
 }
 
 impl DerefMut for WriteTx {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+        &mut self.lent
     }
 }
 
@@ -79,11 +97,14 @@ where
 impl Database {
     /// Runs `body` in a write transaction and commits when it returns `Ok`. An error rolls back,
     /// and so does [`WriteTx::roll_back`]. A transaction that loses a race (a serialization failure
-    /// or a deadlock) runs again from its beginning, so `body` must have no effect outside the
-    /// database.
+    /// or a deadlock) or finds its connection cut off runs again from its beginning, so `body` must
+    /// have no effect outside the database.
     ///
     /// `name` is unique in the engine: tests stop a process at the failpoints `NAME.committing` and
     /// `NAME.committed`, and `it::crash` lists every name.
+    ///
+    /// # Errors
+    /// [`Error::InDoubt`] if the database did not say whether it committed.
     pub(crate) async fn transaction<T>(
         &self,
         name: &'static str,
@@ -93,8 +114,8 @@ impl Database {
         loop {
             let result = self.attempt(name, &body).await;
             match result {
-                Err(Error::Database(error)) if is_lost_race(&error) && attempt < ATTEMPTS => {
-                    tracing::warn!(%error, name, attempt, "a transaction lost a race against another one and is retried");
+                Err(Error::Database(error)) if can_retry(&error, attempt) => {
+                    tracing::warn!(%error, name, attempt, "a transaction was interrupted and is retried");
                     tokio::time::sleep(Duration::from_millis(rand::random_range(0..20 << attempt))).await;
                     attempt += 1;
                 }
@@ -104,8 +125,7 @@ impl Database {
     }
 
     async fn attempt<T>(&self, name: &'static str, body: &impl for<'t> Body<'t, T>) -> Result<T> {
-        let mut tx = self.write().await?;
-        let value = body.run(&mut tx).await?;
+        let (tx, value) = self.run(&self.writers, body).await?;
         if !tx.rolls_back {
             failpoint::committing(name).await;
             tx.commit().await?;
@@ -114,14 +134,75 @@ impl Database {
         Ok(value)
     }
 
-    /// Begins a transaction. On SQLite it takes the one write lock immediately, so that it never
-    /// fails halfway for lack of the lock.
-    pub async fn write(&self) -> Result<WriteTx> {
-        let begin = self.dialect.pick("BEGIN IMMEDIATE", "BEGIN");
-        Ok(WriteTx {
-            transaction: self.writers.begin_with(begin).await?,
-            dialect: self.dialect,
-            rolls_back: false,
-        })
+    /// Runs `body` in a transaction on the connection of the heartbeat, and commits.
+    pub(crate) async fn pulse_transaction<T>(
+        &self,
+        body: impl AsyncFn(&mut WriteTx) -> Result<T> + for<'t> Body<'t, T>,
+    ) -> Result<T> {
+        let (tx, value) = self.run(&self.pulse, &body).await?;
+        tx.commit().await?;
+        Ok(value)
     }
+
+    /// Runs the statements of a transaction, up to its commit.
+    async fn run<T>(&self, pool: &Pool, body: &impl for<'t> Body<'t, T>) -> Result<(WriteTx, T)> {
+        let mut tx = self.begin(pool).await?;
+        let ended = timeout_at(tx.lent.deadline, body.run(&mut tx)).await;
+        match ended.unwrap_or_else(|_| Err(overdue().into())) {
+            Ok(value) => Ok((tx, value)),
+            Err(error) => {
+                if matches!(&error, Error::Database(error) if breaks_connection(error)) {
+                    tx.lent.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction. On SQLite it takes the one write lock immediately, so that it never
+    /// fails halfway for lack of the lock. Its statements have no deadline but that of
+    /// [`Self::within`].
+    pub async fn write(&self) -> Result<WriteTx> {
+        self.begin(&self.writers).await
+    }
+
+    async fn begin(&self, pool: &Pool) -> Result<WriteTx> {
+        match self.begin_once(pool).await {
+            // Connections that were cut off while they were idle.
+            Err(error) if breaks_connection(&error) && !is_overdue(&error) => self.begin_once(pool).await,
+            result => result,
+        }
+        .map_err(Error::from)
+    }
+
+    async fn begin_once(&self, pool: &Pool) -> Result<WriteTx, sqlx::Error> {
+        let mut lent = pool.acquire().await?;
+        match lent.begin(self.begin.clone()).await {
+            Ok(()) => Ok(WriteTx {
+                lent,
+                dialect: self.dialect,
+                rolls_back: false,
+            }),
+            Err(error) => {
+                // On PostgreSQL a later statement of the several may have failed.
+                if self.dialect == Dialect::Postgres || breaks_connection(&error) {
+                    lent.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs calls to the database, which together have the deadline of one transaction.
+    pub(crate) async fn within<T>(&self, calls: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let ended = tokio::time::timeout(self.writers.deadline(), calls).await;
+        ended.unwrap_or_else(|_| Err(overdue().into()))
+    }
+}
+
+/// Whether a transaction that failed before its commit can run again: when it lost a race, or once,
+/// when its connection was cut off.
+fn can_retry(error: &sqlx::Error, attempt: u32) -> bool {
+    let was_cut_off = breaks_connection(error) && !is_overdue(error);
+    (was_cut_off && attempt == 1) || (is_lost_race(error) && attempt < ATTEMPTS)
 }

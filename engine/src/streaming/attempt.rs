@@ -134,10 +134,15 @@ async fn put(
 ) -> Result<AttemptOutcome> {
     let began = Instant::now();
     let mut put = pin!(reconcile::put(bucket, upload));
-    let mut tx = engine.database().write().await?;
-    if !rows::lock_shared(&mut tx, row.id, row.epoch).await? {
+    let database = engine.database();
+    let begin = async {
+        let mut tx = database.write().await?;
+        let is_ours = rows::lock_shared(&mut tx, row.id, row.epoch).await?;
+        Ok(is_ours.then_some(tx))
+    };
+    let Some(tx) = database.within(begin).await? else {
         return Ok(AttemptOutcome::LostClaim);
-    }
+    };
     failpoint::reached("put.beginning").await;
     let begun = futures::poll!(&mut put);
     failpoint::reached("put.begun").await;

@@ -142,17 +142,19 @@ impl Replica {
     }
 
     pub(super) async fn register(self, database: &Database) -> Result<()> {
-        let dialect = database.dialect();
-        let mut tx = database.pulse().begin().await?;
-        sqlx::query(dialect.pick(SQLITE_REMOVE_GONE, POSTGRES_REMOVE_GONE))
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(dialect.pick(SQLITE_REGISTER, POSTGRES_REGISTER))
-            .bind(self.id)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
+        database
+            .pulse_transaction(async |tx| {
+                let dialect = tx.dialect();
+                sqlx::query(dialect.pick(SQLITE_REMOVE_GONE, POSTGRES_REMOVE_GONE))
+                    .execute(&mut **tx)
+                    .await?;
+                sqlx::query(dialect.pick(SQLITE_REGISTER, POSTGRES_REGISTER))
+                    .bind(self.id)
+                    .execute(&mut **tx)
+                    .await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Removes this server, which frees its leases.

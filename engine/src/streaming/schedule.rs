@@ -36,6 +36,7 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
 
 async fn schedule(engine: Engine, mut stop: Stop) {
     let replica = Replica::new(&engine);
+    engine.scheduler_watch().looked();
     while let Err(error) = replica.register(engine.database()).await {
         tracing::error!(%error, "cannot register this server in the database; retrying in a second");
         tokio::select! {
@@ -47,7 +48,10 @@ async fn schedule(engine: Engine, mut stop: Stop) {
     let mut runs = Runs::default();
     while !*stop.borrow() {
         match replica.due(engine.database(), &runs.destinations()).await {
-            Ok(due) => due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop)),
+            Ok(due) => {
+                engine.scheduler_watch().looked();
+                due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop));
+            }
             Err(error) => tracing::error!(%error, "cannot look for due destinations; retrying in a second"),
         }
         tokio::select! {
@@ -58,6 +62,7 @@ async fn schedule(engine: Engine, mut stop: Stop) {
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
     }
+    engine.scheduler_watch().stopped();
     while !runs.by_task.is_empty() {
         runs.ended().await;
     }

@@ -2,9 +2,9 @@
 //! every request that waits.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use auditstream_model::{Code, EpochMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -19,8 +19,9 @@ use crate::metrics::Metrics;
 /// Capacity of the queue in bytes of events; beyond it requests are refused with 503.
 const QUEUE_BYTES: usize = 64 << 20;
 const COMMIT_EVENTS: usize = 10_000;
-/// Concurrent commits: half of the connections to PostgreSQL.
-const COMMITS: usize = 8;
+/// The message for requests whose commit the database did not confirm.
+const IN_DOUBT: &str = "The database did not confirm in time that the events were stored. Send them again: those that \
+                        were stored count as duplicates.";
 
 struct Request {
     account_id: i64,
@@ -33,24 +34,51 @@ struct Request {
 pub(crate) struct Writer {
     queue: mpsc::UnboundedSender<Request>,
     room: Arc<Semaphore>,
-    failed_at: Arc<AtomicI64>,
+    progress: Arc<Progress>,
+}
+
+/// How the commits fare.
+#[derive(Debug, Default)]
+struct Progress {
+    /// When the last commit failed, epoch ms; 0 if it succeeded.
+    failed_at: AtomicI64,
+    /// When each commit under way began.
+    under_way: Mutex<HashMap<Id, Instant>>,
+}
+
+impl Progress {
+    fn began(&self, commit: Id) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.insert(commit, Instant::now());
+    }
+
+    fn ended(&self, commit: Id) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&commit);
+    }
 }
 
 impl Writer {
     pub(crate) fn start(database: Database, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
-        let failed_at = Arc::new(AtomicI64::new(0));
-        tokio::spawn(write(database, metrics, Arc::clone(&failed_at), requests));
+        let progress = Arc::<Progress>::default();
+        tokio::spawn(write(database, metrics, Arc::clone(&progress), requests));
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            failed_at,
+            progress,
         }
     }
 
     /// When the last commit failed, epoch ms; 0 if it succeeded.
     pub(crate) fn failed_at(&self) -> EpochMillis {
-        self.failed_at.load(Ordering::Relaxed)
+        self.progress.failed_at.load(Ordering::Relaxed)
+    }
+
+    /// How long the oldest commit has been under way; `None` if there is none.
+    pub(crate) fn oldest_commit(&self) -> Option<Duration> {
+        let under_way = self.progress.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.values().min().map(Instant::elapsed)
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -97,8 +125,9 @@ fn lane(dialect: Dialect, account_id: i64) -> i64 {
     }
 }
 
-#[derive(Default)]
 struct Lanes {
+    /// The largest number of concurrent commits.
+    commits: usize,
     waiting: HashMap<i64, VecDeque<Request>>,
     under_way: HashMap<Id, i64>,
     /// Lanes with requests and no commit in progress; the one that has waited longest is first.
@@ -106,6 +135,17 @@ struct Lanes {
 }
 
 impl Lanes {
+    /// Half of the connections are for other writes.
+    fn new(database: &Database) -> Self {
+        let commits = usize::try_from(database.concurrent_writes() / 2).unwrap_or(1);
+        Self {
+            commits: commits.max(1),
+            waiting: HashMap::new(),
+            under_way: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+
     fn add(&mut self, lane: i64, request: Request) {
         let waiting = self.waiting.entry(lane).or_default();
         if waiting.is_empty() && !self.under_way.values().any(|busy| *busy == lane) {
@@ -115,7 +155,7 @@ impl Lanes {
     }
 
     fn next(&mut self) -> Option<(i64, Vec<Request>)> {
-        if self.under_way.len() >= COMMITS {
+        if self.under_way.len() >= self.commits {
             return None;
         }
         let lane = self.turns.pop_front()?;
@@ -137,11 +177,11 @@ impl Lanes {
 async fn write(
     database: Database,
     metrics: Metrics,
-    failed_at: Arc<AtomicI64>,
+    progress: Arc<Progress>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
     let lane_of = |request: &Request| lane(database.dialect(), request.account_id);
-    let mut lanes = Lanes::default();
+    let mut lanes = Lanes::new(&database);
     let mut commits = JoinSet::new();
     let mut open = true;
     while open || !commits.is_empty() {
@@ -151,7 +191,9 @@ async fn write(
                 None => open = false,
             },
             Some(ended) = commits.join_next_with_id() => {
-                lanes.ended(ended.map_or_else(|panic| panic.id(), |(commit, ())| commit));
+                let commit = ended.map_or_else(|panic| panic.id(), |(commit, ())| commit);
+                progress.ended(commit);
+                lanes.ended(commit);
             }
         }
         while let Ok(request) = requests.try_recv() {
@@ -161,9 +203,10 @@ async fn write(
             let commit = commits.spawn(commit_and_answer(
                 database.clone(),
                 metrics.clone(),
-                Arc::clone(&failed_at),
+                Arc::clone(&progress),
                 group,
             ));
+            progress.began(commit.id());
             lanes.under_way.insert(commit.id(), lane);
         }
     }
@@ -181,11 +224,11 @@ fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
     group
 }
 
-async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<AtomicI64>, group: Vec<Request>) {
+async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<Progress>, group: Vec<Request>) {
     let began = Instant::now();
     match commit(&database, &group).await {
         Ok(results) => {
-            failed_at.store(0, Ordering::Relaxed);
+            progress.failed_at.store(0, Ordering::Relaxed);
             metrics.committed(group.len(), began.elapsed());
             for (request, result) in group.into_iter().zip(results) {
                 // Fails when the client has gone; its events are stored all the same.
@@ -193,13 +236,13 @@ async fn commit_and_answer(database: Database, metrics: Metrics, failed_at: Arc<
             }
         }
         Err(error) => {
-            failed_at.store(now(), Ordering::Relaxed);
+            progress.failed_at.store(now(), Ordering::Relaxed);
             tracing::error!(%error, requests = group.len(), "events were not stored");
             let known = error.problem();
-            let detail = if known.code == Code::Unavailable {
-                known.detail
-            } else {
-                "The events could not be written to the database. Send them again in a few seconds.".to_owned()
+            let detail = match error {
+                Error::InDoubt(_) => IN_DOUBT.to_owned(),
+                _ if known.code == Code::Unavailable => known.detail,
+                _ => "The events could not be written to the database. Send them again in a few seconds.".to_owned(),
             };
             for request in group {
                 let refusal = Error::refused(Code::Unavailable, detail.clone());

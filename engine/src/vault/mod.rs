@@ -53,24 +53,30 @@ impl Vault {
             master: master.clone(),
             data_keys: Arc::default(),
         };
+        database.within(vault.unlock_newest(database)).await?;
+        Ok(vault)
+    }
+
+    async fn unlock_newest(&self, database: &Database) -> Result<()> {
         let mut tx = database.write().await?;
         data_keys::lock(&mut tx).await?;
         match data_keys::newest(&mut tx).await? {
-            Some(id) => {
-                vault.data_key(&mut *tx, id).await.map_err(|error| match error {
+            Some(id) => self
+                .data_key(&mut *tx, id)
+                .await
+                .map(drop)
+                .map_err(|error| match error {
                     Error::Broken(_) => Error::Opening(
                         "the master key does not belong to this database; start the server with the one that does"
                             .into(),
                     ),
                     other => other,
-                })?;
-            }
+                }),
             None => {
-                vault.create_data_key(&mut tx).await?;
-                tx.commit().await?;
+                self.create_data_key(&mut tx).await?;
+                tx.commit().await
             }
         }
-        Ok(vault)
     }
 
     /// Encrypts a secret under the newest data key, bound to the place where `tx` stores it.
@@ -81,7 +87,7 @@ impl Vault {
         let data_key_id = data_keys::newest(tx)
             .await?
             .ok_or_else(|| Error::Broken("the database has no data key".into()))?;
-        let key = self.data_key(&mut **tx, data_key_id).await?;
+        let key = self.data_key_in(tx, data_key_id).await?;
         let bytes = aead::seal(&key, place.as_bytes(), secret)?;
         Ok(Sealed { data_key_id, bytes })
     }
@@ -129,30 +135,42 @@ impl Vault {
     /// Wraps every data key by `new` as well, which is to replace the master key in use.
     pub(crate) async fn add_master_key(&self, tx: &mut WriteTx, new: &MasterKey) -> Result<()> {
         for id in data_keys::all(tx).await? {
-            let key = self.data_key(&mut **tx, id).await?;
+            let key = self.data_key_in(tx, id).await?;
             data_keys::wrap(tx, id, &key, new, true).await?;
         }
         Ok(())
     }
 
-    /// Returns a data key, from memory if it was read before: data keys never change.
+    /// Returns a committed data key, from memory if it was read before: data keys never change.
     async fn data_key(&self, executor: impl AnyExecutor<'_>, id: i64) -> Result<Key> {
-        let known = self
-            .data_keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .copied();
-        if let Some(key) = known {
+        if let Some(key) = self.known_data_key(id) {
             return Ok(key);
         }
-        let key = data_keys::read(executor, id, &self.master).await?.ok_or_else(|| {
-            Error::Broken(format!(
-                "data key {id} is not wrapped by this server's master key; restart it with the current master key"
-            ))
-        })?;
+        let key = self.read_data_key(executor, id).await?;
         let mut keys = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(id, key);
         Ok(key)
+    }
+
+    /// Returns a data key that `tx` may have created. It is not kept: if `tx` rolls back, its id is
+    /// given to another key.
+    async fn data_key_in(&self, tx: &mut WriteTx, id: i64) -> Result<Key> {
+        match self.known_data_key(id) {
+            Some(key) => Ok(key),
+            None => self.read_data_key(&mut **tx, id).await,
+        }
+    }
+
+    fn known_data_key(&self, id: i64) -> Option<Key> {
+        let keys = self.data_keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&id).copied()
+    }
+
+    async fn read_data_key(&self, executor: impl AnyExecutor<'_>, id: i64) -> Result<Key> {
+        data_keys::read(executor, id, &self.master).await?.ok_or_else(|| {
+            Error::Broken(format!(
+                "data key {id} is not wrapped by this server's master key; restart it with the current master key"
+            ))
+        })
     }
 }

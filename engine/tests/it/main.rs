@@ -25,6 +25,7 @@ mod replica;
 mod replicas;
 mod reports;
 mod retention;
+mod silent_database;
 mod streaming;
 mod support;
 mod trail;

@@ -123,6 +123,21 @@ impl House {
             aws,
             ..config(database)
         };
+        Self::open_config(on, folder, config, url).await
+    }
+
+    /// Opens an engine that reaches PostgreSQL at the address `through`, a proxy to `url`.
+    pub async fn open_through(through: &str, url: String, limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = DatabaseUrl::Postgres(PostgresUrl::parse(through).unwrap());
+        let config = Config {
+            limits,
+            ..config(database)
+        };
+        Self::open_config(On::Postgres, folder, config, url).await
+    }
+
+    async fn open_config(on: On, folder: TempDir, config: Config, url: String) -> Self {
         let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await

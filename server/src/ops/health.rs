@@ -30,7 +30,8 @@ async fn alive() -> &'static str {
 
 /// Check whether the server can do its work
 ///
-/// The database responds and the last events were committed.
+/// The database responds, the last events were committed, no commit takes unusually long, and the
+/// scheduler is alive.
 #[utoipa::path(
     get,
     path = "/readyz",

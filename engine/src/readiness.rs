@@ -1,0 +1,74 @@
+//! Whether the server can do its work, for load balancers.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use auditstream_model::Code;
+use tokio::time::timeout;
+
+use crate::Engine;
+use crate::database::now;
+use crate::error::{Error, Result};
+
+/// How long the check itself can take.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+/// How long a server is not ready after a failed commit, ms.
+const UNREADY_AFTER_FAILURE: i64 = 5_000;
+/// How much later than the deadline's third the scheduler can be: it looks once a second.
+const SCHEDULER_PAUSE: Duration = Duration::from_secs(2);
+
+/// When the scheduler last looked for due destinations.
+#[derive(Debug, Default)]
+pub(crate) struct SchedulerWatch(Mutex<Option<Instant>>);
+
+impl SchedulerWatch {
+    /// Called when the scheduler starts, and each time it has looked.
+    pub(crate) fn looked(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Called when the scheduler stops because the server stops.
+    pub(crate) fn stopped(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How long ago the scheduler last looked; `None` while it is not running.
+    fn age(&self) -> Option<Duration> {
+        let looked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.map(|looked| looked.elapsed())
+    }
+}
+
+impl Engine {
+    /// Checks that the database responds, that commits of events end in time and the last one
+    /// succeeded, and that the scheduler is alive. A failed commit counts for some seconds. Takes
+    /// two seconds at most.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] with the reason.
+    pub async fn ready(&self) -> Result<()> {
+        let late = self.database().deadline() / 3;
+        if self.writer().oldest_commit().is_some_and(|age| age > late) {
+            return unready("The database has not confirmed a commit for some seconds.");
+        }
+        if self
+            .scheduler_watch()
+            .age()
+            .is_some_and(|age| age > late + SCHEDULER_PAUSE)
+        {
+            return unready("The scheduler has not looked for destinations to stream for some seconds.");
+        }
+        if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
+            return unready("Events could not be written a moment ago. See the server's log for the reason.");
+        }
+        let look = sqlx::query("SELECT 1").execute(self.database().read());
+        match timeout(CHECK_LIMIT, look).await {
+            Ok(looked) => Ok(looked.map(drop)?),
+            Err(_) => unready("The database does not respond."),
+        }
+    }
+}
+
+fn unready(reason: &str) -> Result<()> {
+    Err(Error::refused(Code::Unavailable, reason))
+}

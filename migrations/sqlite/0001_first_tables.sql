@@ -138,6 +138,8 @@ CREATE TABLE streaming_batch (
     -- Where the last attempt wrote, and the other places at which the object may be, one a line.
     place          TEXT,
     may_be_at      TEXT,
+    -- When its first attempt failed.
+    failing_since  INTEGER,
     PRIMARY KEY (destination_id, number)
 ) STRICT;
 -- At most one batch of a destination is open.

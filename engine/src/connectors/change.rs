@@ -71,9 +71,10 @@ pub async fn replace(
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
     let manual = matches!(connector.spec.credentials, Credentials::Manual { .. });
-    engine
+    let view = engine
         .database()
         .transaction("edit_connector", async |tx| {
+            request_runs(tx, actor.account_id(), identifier).await?;
             let row = lock(tx, actor.account_id(), identifier).await?;
             condition.check(Some(&view(tx, actor.account_id(), &row).await?))?;
             let old = row.connector()?;
@@ -112,7 +113,23 @@ pub async fn replace(
             let row = require(&mut **tx, actor.account_id(), identifier).await?;
             view(tx, actor.account_id(), &row).await
         })
-        .await
+        .await?;
+    engine.wake();
+    Ok(view)
+}
+
+/// Starts a run of every ACTIVE destination that uses a connector: the edit may have removed the
+/// cause of a failure. Locks the destinations before the connector, as an edit of a destination.
+async fn request_runs(tx: &mut WriteTx, account_id: i64, connector: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE streaming_destination SET runs_requested = runs_requested + 1 \
+         WHERE account_id = $1 AND connector = $2 AND status = 'ACTIVE'",
+    )
+    .bind(account_id)
+    .bind(connector)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Forgets the results of bucket checks, which were of another store.

@@ -168,7 +168,7 @@ pub async fn rename_batch(engine: &Engine, actor: &Actor, identifier: &str, numb
                 .await?;
             sqlx::query(
                 "UPDATE streaming_batch \
-                 SET key = $3, status = 'READY', in_doubt = 0, failure = NULL \
+                 SET key = $3, status = 'READY', in_doubt = 0, failure = NULL, failing_since = NULL \
                  WHERE destination_id = $1 AND number = $2",
             )
             .bind(row.id)

@@ -146,6 +146,11 @@ impl Metrics {
         self.takeovers.increment(taken_over.into());
     }
 
+    /// Counts runs that had nothing to send.
+    pub(crate) fn idle_runs(&self, runs: u64) {
+        self.runs.increment(runs);
+    }
+
     /// Counts events that were removed because of their age.
     pub(crate) fn removed(&self, events: u64) {
         self.removed_events.increment(events);

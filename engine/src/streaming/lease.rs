@@ -6,21 +6,31 @@
 //!
 //! A SQLite file has one server, by the file's lock, so replicas found at its start are gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use auditstream_model::Sequence;
 use sqlx::FromRow;
 
 use crate::Engine;
-use crate::database::Database;
+use crate::database::{Database, now};
 use crate::error::Result;
 
 /// The destinations for which replica `$1` may begin a run, with a tick every `$2` ms: ACTIVE, not
 /// leased to another replica that is alive, and one of: interrupted (still leased), requested, its
-/// tick has come, or its last tick is in the future because the clock was set back.
+/// tick has come, or its last tick is in the future because the clock was set back. It is idle if
+/// [`SQLITE_SERVE_IDLE`] can serve it.
 const SQLITE_DUE: &str = "
     SELECT id,
            failure IS NOT NULL AS failing,
            lease_replica IS NOT NULL AND lease_replica <> $1 AS abandoned,
+           coalesce(
+               lease_replica IS NULL
+               AND runs_requested = runs_served
+               AND failure IS NULL
+               AND cursor >= (SELECT last_sequence FROM account WHERE account.id = account_id)
+               AND NOT EXISTS (SELECT 1 FROM streaming_batch
+                               WHERE destination_id = streaming_destination.id AND streaming_batch.status <> 'SUCCESS'),
+               0) AS idle,
            (SELECT count(*) FROM replica) AS replicas
     FROM streaming_destination
     WHERE status = 'ACTIVE'
@@ -38,6 +48,14 @@ const POSTGRES_DUE: &str = "
     SELECT id,
            CAST(failure IS NOT NULL AS INTEGER) AS failing,
            CAST(lease_replica IS NOT NULL AND lease_replica <> $1 AS INTEGER) AS abandoned,
+           CAST(coalesce(
+               lease_replica IS NULL
+               AND runs_requested = runs_served
+               AND failure IS NULL
+               AND cursor >= (SELECT last_sequence FROM account WHERE account.id = account_id)
+               AND NOT EXISTS (SELECT 1 FROM streaming_batch
+                               WHERE destination_id = streaming_destination.id AND streaming_batch.status <> 'SUCCESS'),
+               FALSE) AS INTEGER) AS idle,
            (SELECT count(*) FROM replica
             WHERE heartbeat > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - 5000) AS replicas
     FROM streaming_destination
@@ -52,6 +70,43 @@ const POSTGRES_DUE: &str = "
            OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $2 * $2
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     ORDER BY random()";
+
+/// Serves the tick of every destination that has nothing to send, which needs no run. Those with a
+/// failure are left to a run, which reports the recovery, and so are requested runs: their events
+/// may be newer than the snapshot of this statement.
+const SQLITE_SERVE_IDLE: &str = "
+    UPDATE streaming_destination
+    SET last_tick = CAST(unixepoch('subsec') * 1000 AS INTEGER) / $1 * $1,
+        last_streamed_at = $2
+    WHERE status = 'ACTIVE'
+      AND lease_replica IS NULL
+      AND runs_requested = runs_served
+      AND failure IS NULL
+      AND (last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER) / $1 * $1
+           OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
+      AND cursor >= (SELECT last_sequence FROM account WHERE account.id = account_id)
+      AND NOT EXISTS (SELECT 1 FROM streaming_batch
+                      WHERE destination_id = streaming_destination.id AND streaming_batch.status <> 'SUCCESS')";
+
+/// Skips rows that another transaction has locked, so that servers never wait for each other here;
+/// they stay due.
+const POSTGRES_SERVE_IDLE: &str = "
+    UPDATE streaming_destination
+    SET last_tick = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $1 * $1,
+        last_streamed_at = $2
+    WHERE id IN (
+        SELECT id
+        FROM streaming_destination d
+        WHERE status = 'ACTIVE'
+          AND lease_replica IS NULL
+          AND runs_requested = runs_served
+          AND failure IS NULL
+          AND (last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $1 * $1
+               OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
+          AND cursor >= (SELECT last_sequence FROM account WHERE account.id = d.account_id)
+          AND NOT EXISTS (SELECT 1 FROM streaming_batch b WHERE b.destination_id = d.id AND b.status <> 'SUCCESS')
+        ORDER BY id
+        FOR NO KEY UPDATE SKIP LOCKED)";
 
 const SQLITE_CLAIM: &str = "
     UPDATE streaming_destination
@@ -120,7 +175,33 @@ struct DueRow {
     id: i64,
     failing: i64,
     abandoned: i64,
+    idle: i64,
     replicas: i64,
+}
+
+/// The runs that should begin.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// This server's share, in random order.
+    pub(super) due: Vec<Due>,
+    /// Whether other destinations are due that have nothing to send.
+    pub(super) has_idle: bool,
+}
+
+#[derive(FromRow)]
+struct Claimed {
+    epoch: i64,
+    runs_requested: i64,
+}
+
+/// The part of a destination's row that a run compares while it waits for its next attempt.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub(super) struct Observed {
+    id: i64,
+    pub(super) epoch: i64,
+    /// 1 or 0.
+    pub(super) active: i64,
+    pub(super) runs_requested: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +210,9 @@ pub(super) struct Lease {
     /// The run writes only while the destination has this epoch.
     pub(super) epoch: i64,
     /// The number of runs that had been requested when this one began.
-    runs_requested: i64,
+    pub(super) runs_requested: i64,
+    /// The last event of the run: the newest one when it began.
+    pub(super) up_to: Sequence,
 }
 
 impl Replica {
@@ -166,13 +249,14 @@ impl Replica {
 
     /// Returns this server's share of the runs that should begin, in random order, without those in
     /// `running`. The rest is for the other servers, which ask as often.
-    pub(super) async fn due(self, database: &Database, running: &HashSet<i64>) -> Result<Vec<Due>> {
+    pub(super) async fn look(self, database: &Database, running: &HashSet<i64>) -> Result<Look> {
         let mut rows: Vec<DueRow> = sqlx::query_as(database.dialect().pick(SQLITE_DUE, POSTGRES_DUE))
             .bind(self.id)
             .bind(self.interval)
             .fetch_all(database.read())
             .await?;
-        rows.retain(|row| !running.contains(&row.id));
+        let has_idle = rows.iter().any(|row| row.idle != 0);
+        rows.retain(|row| row.idle == 0 && !running.contains(&row.id));
         let replicas = rows
             .first()
             .map_or(1, |row| usize::try_from(row.replicas).unwrap_or(1).max(1));
@@ -182,12 +266,44 @@ impl Replica {
             failing: row.failing != 0,
             abandoned: row.abandoned != 0,
         });
-        Ok(due.collect())
+        Ok(Look {
+            due: due.collect(),
+            has_idle,
+        })
+    }
+
+    /// Serves the tick of every destination that has nothing to send, in one statement. Returns
+    /// their number.
+    pub(super) async fn serve_idle(self, database: &Database) -> Result<u64> {
+        database
+            .transaction("serve_idle", async |tx| {
+                let served = sqlx::query(tx.dialect().pick(SQLITE_SERVE_IDLE, POSTGRES_SERVE_IDLE))
+                    .bind(self.interval)
+                    .bind(now())
+                    .execute(&mut **tx)
+                    .await?;
+                Ok(served.rows_affected())
+            })
+            .await
+    }
+
+    /// Reads the destinations that this server has leased, by their ids.
+    pub(super) async fn observe(self, database: &Database) -> Result<HashMap<i64, Observed>> {
+        let rows: Vec<Observed> = sqlx::query_as(
+            "SELECT id, epoch, CAST(CASE WHEN status = 'ACTIVE' THEN 1 ELSE 0 END AS BIGINT) AS active, \
+             runs_requested \
+             FROM streaming_destination \
+             WHERE lease_replica = $1",
+        )
+        .bind(self.id)
+        .fetch_all(database.read())
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     /// Claims a run; `None` if another server was first.
     pub(super) async fn claim(self, database: &Database, destination_id: i64) -> Result<Option<Lease>> {
-        let claimed: Option<(i64, i64)> = database
+        let claimed: Option<Claimed> = database
             .transaction("claim", async |tx| {
                 let claim = sqlx::query_as(tx.dialect().pick(SQLITE_CLAIM, POSTGRES_CLAIM))
                     .bind(self.id)
@@ -196,14 +312,15 @@ impl Replica {
                 Ok(claim.fetch_optional(&mut **tx).await?)
             })
             .await?;
-        Ok(claimed.map(|(epoch, runs_requested)| Lease {
+        Ok(claimed.map(|claimed| Lease {
             destination_id,
-            epoch,
-            runs_requested,
+            epoch: claimed.epoch,
+            runs_requested: claimed.runs_requested,
+            up_to: Sequence::MAX,
         }))
     }
 
-    /// Ends a run. If the epoch has changed meanwhile, the requested runs are not counted as
+    /// Ends a run that its last transaction has not ended. If the epoch has changed meanwhile, the requested runs are not counted as
     /// served.
     pub(super) async fn release(self, database: &Database, lease: Lease) -> Result<()> {
         database

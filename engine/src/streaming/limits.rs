@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auditstream_model::limits::{STREAMING_BYTES, STREAMING_RUNS};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::wait::Observations;
 use crate::error::{Error, Result};
 
 const MAX_GRANT: usize = STREAMING_BYTES / 2;
@@ -88,6 +89,7 @@ impl MemoryGrant {
 pub(super) struct RunSlots {
     slots: FairSemaphore,
     memory: MemoryBudget,
+    observations: Observations,
 }
 
 impl Default for RunSlots {
@@ -95,11 +97,17 @@ impl Default for RunSlots {
         Self {
             slots: FairSemaphore::new(STREAMING_RUNS),
             memory: MemoryBudget::default(),
+            observations: Observations::default(),
         }
     }
 }
 
 impl RunSlots {
+    /// Returns the news for the runs that wait without a slot.
+    pub(super) fn observations(&self) -> &Observations {
+        &self.observations
+    }
+
     pub(super) fn try_acquire(&self, failing: bool) -> Option<RunSlot> {
         let permits = self.slots.try_acquire(failing)?;
         Some(RunSlot {
@@ -120,11 +128,15 @@ impl RunSlot {
         &self.limits.memory
     }
 
+    pub(super) fn observations(&self) -> Observations {
+        self.limits.observations.clone()
+    }
+
     /// Frees the slot while `wait` lasts, and then waits for one of the slots that failing
     /// destinations can have.
-    pub(super) async fn lend(&mut self, wait: impl Future<Output = ()>) -> Result<()> {
+    pub(super) async fn lend(&mut self, wait: impl Future<Output = Result<()>>) -> Result<()> {
         self.permits.clear();
-        wait.await;
+        wait.await?;
         self.permits = self.limits.slots.acquire(1, true).await?;
         Ok(())
     }

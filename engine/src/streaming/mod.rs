@@ -16,5 +16,6 @@ mod outcome;
 mod reconcile;
 mod run;
 pub(crate) mod schedule;
+mod wait;
 
 pub use schedule::next_tick;

@@ -1,11 +1,16 @@
 //! Moves the cursor, or records the failure. A destination that begins to fail or recovers gets its
 //! audit event in the same transaction.
+//!
+//! A failed attempt that is retried is recorded on its batch only. The destination begins to fail
+//! when the run ends without a delivery, or when its batch has failed for five minutes. So a failure
+//! that a retry cures is neither an event nor a message, and no event causes another one.
 
-use auditstream_model::Failure;
+use auditstream_model::{EpochMillis, Failure};
 use serde_json::json;
 
 use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
+use super::lease::Lease;
 use super::reconcile::Delivered;
 use crate::alerts::outbox::{self, EventKind};
 use crate::database::{Json, WriteTx, column, now};
@@ -14,21 +19,41 @@ use crate::error::Result;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
-/// Records that a batch is in the bucket, and moves the cursor over it. Returns `false`, and
-/// changes nothing, if the cursor is no longer directly before the batch or the run no longer owns
-/// the destination.
+/// How long a batch can fail before its destination fails, even if retries are left, ms.
+pub(super) const FAILS_AFTER: EpochMillis = 5 * 60 * 1000;
+
+/// The effect of a delivered batch on its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// The cursor moved; further events wait.
+    Further,
+    /// The cursor moved to the end of the run, which released its lease.
+    Ended,
+    /// Nothing changed: the cursor is no longer directly before the batch, or the run no longer owns
+    /// the destination.
+    No,
+}
+
+/// Records that a batch is in the bucket, and moves the cursor over it. The last batch of a run also
+/// ends the run.
 pub(super) async fn delivered(
     engine: &Engine,
+    lease: Lease,
     row: &DestinationRow,
     batch: &OpenBatch,
     delivered: &Delivered,
     note: Option<&str>,
-) -> Result<bool> {
+) -> Result<Moved> {
+    let ends = batch.last_sequence >= lease.up_to;
     let moved = engine
         .database()
         .transaction("confirm", async |tx| {
             let moved = sqlx::query(
-                "UPDATE streaming_destination SET cursor = $4, last_streamed_at = $5 \
+                "UPDATE streaming_destination \
+                 SET cursor = $4, \
+                     last_streamed_at = $5, \
+                     lease_replica = CASE WHEN $6 = 1 THEN NULL ELSE lease_replica END, \
+                     runs_served = CASE WHEN $6 = 1 THEN $7 ELSE runs_served END \
                  WHERE id = $1 AND epoch = $2 AND cursor = $3",
             )
             .bind(row.id)
@@ -36,10 +61,12 @@ pub(super) async fn delivered(
             .bind(batch.first_sequence - 1)
             .bind(batch.last_sequence)
             .bind(now())
+            .bind(i64::from(ends))
+            .bind(lease.runs_requested)
             .execute(&mut **tx)
             .await?;
             if moved.rows_affected() != 1 {
-                return tx.roll_back(false);
+                return tx.roll_back(Moved::No);
             }
             sqlx::query(
                 "UPDATE streaming_batch \
@@ -56,32 +83,36 @@ pub(super) async fn delivered(
             .execute(&mut **tx)
             .await?;
             recovered(tx, row).await?;
-            Ok(true)
+            Ok(if ends { Moved::Ended } else { Moved::Further })
         })
         .await?;
-    if moved {
+    if moved != Moved::No {
         let events = batch.last_sequence - batch.first_sequence + 1;
         engine.metrics().delivered(events, batch.bytes);
     }
     Ok(moved)
 }
 
-pub(super) async fn caught_up(engine: &Engine, row: &DestinationRow) -> Result<()> {
+/// Ends a run that has nothing to send. Returns `false` if the run no longer owns the destination.
+pub(super) async fn caught_up(engine: &Engine, lease: Lease, row: &DestinationRow) -> Result<bool> {
     engine
         .database()
         .transaction("caught_up", async |tx| {
-            let query =
-                sqlx::query("UPDATE streaming_destination SET last_streamed_at = $3 WHERE id = $1 AND epoch = $2");
-            let recorded = query
-                .bind(row.id)
-                .bind(row.epoch)
-                .bind(now())
-                .execute(&mut **tx)
-                .await?;
-            if recorded.rows_affected() == 1 {
-                recovered(tx, row).await?;
+            let recorded = sqlx::query(
+                "UPDATE streaming_destination SET last_streamed_at = $3, lease_replica = NULL, runs_served = $4 \
+                 WHERE id = $1 AND epoch = $2",
+            )
+            .bind(row.id)
+            .bind(row.epoch)
+            .bind(now())
+            .bind(lease.runs_requested)
+            .execute(&mut **tx)
+            .await?;
+            if recorded.rows_affected() != 1 {
+                return tx.roll_back(false);
             }
-            Ok(())
+            recovered(tx, row).await?;
+            Ok(true)
         })
         .await
 }
@@ -103,12 +134,34 @@ async fn recovered(tx: &mut WriteTx, row: &DestinationRow) -> Result<()> {
     Ok(())
 }
 
+/// Records that a run ends without a delivery: the destination fails.
 pub(super) async fn failed(
     engine: &Engine,
     row: &DestinationRow,
     batch: Option<&OpenBatch>,
     failure: &DeliveryFailure,
 ) -> Result<()> {
+    record_failure(engine, row, batch, failure, true).await.map(drop)
+}
+
+/// Records a failed attempt of which a retry follows. Returns when the batch began to fail, and
+/// `None` if the destination fails already.
+pub(super) async fn attempt_failed(
+    engine: &Engine,
+    row: &DestinationRow,
+    batch: &OpenBatch,
+    failure: &DeliveryFailure,
+) -> Result<Option<EpochMillis>> {
+    record_failure(engine, row, Some(batch), failure, false).await
+}
+
+async fn record_failure(
+    engine: &Engine,
+    row: &DestinationRow,
+    batch: Option<&OpenBatch>,
+    failure: &DeliveryFailure,
+    run_ends: bool,
+) -> Result<Option<EpochMillis>> {
     let json = column::to_json(&failure.failure)?;
     engine
         .database()
@@ -118,43 +171,69 @@ pub(super) async fn failed(
                 "SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE",
             ));
             let before = query.bind(row.id).bind(row.epoch).fetch_optional(&mut **tx).await?;
-            let Some(before) = before else { return tx.roll_back(()) };
+            let Some(before) = before else {
+                return tx.roll_back(None);
+            };
+            let since = match batch {
+                Some(batch) => save_on_batch(tx, row, batch, failure, &json).await?,
+                None => None,
+            };
+            let fails = before.is_some() || run_ends || since.is_some_and(|since| since <= now() - FAILS_AFTER);
+            if !fails {
+                return Ok(since);
+            }
             sqlx::query("UPDATE streaming_destination SET failure = $2 WHERE id = $1")
                 .bind(row.id)
                 .bind(&json)
                 .execute(&mut **tx)
                 .await?;
-            if let Some(batch) = batch {
-                sqlx::query(
-                    "UPDATE streaming_batch \
-                     SET status = 'FAILED', failure = $3, in_doubt = $4, request_id = $5 \
-                     WHERE destination_id = $1 AND number = $2",
-                )
-                .bind(row.id)
-                .bind(batch.number)
-                .bind(&json)
-                .bind(i64::from(batch.is_in_doubt() || failure.in_doubt))
-                .bind(failure.failure.request_id.as_deref())
-                .execute(&mut **tx)
-                .await?;
-            }
             if before.is_none() {
-                let data = json!({"failure": failure.failure});
-                outbox::enqueue(
-                    tx,
-                    row.account_id,
-                    &row.account,
-                    &row.identifier,
-                    EventKind::Failing,
-                    data,
-                )
-                .await?;
-                let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), &failure.failure);
-                record(tx, &system(row), change).await?;
+                report_failing(tx, row, &failure.failure).await?;
             }
-            Ok(())
+            Ok(None)
         })
         .await
+}
+
+/// Returns when the batch began to fail; `None` if it has been discarded.
+async fn save_on_batch(
+    tx: &mut WriteTx,
+    row: &DestinationRow,
+    batch: &OpenBatch,
+    failure: &DeliveryFailure,
+    json: &str,
+) -> Result<Option<EpochMillis>> {
+    let query = sqlx::query_scalar(
+        "UPDATE streaming_batch \
+         SET status = 'FAILED', failure = $3, in_doubt = $4, request_id = $5, \
+             failing_since = COALESCE(failing_since, $6) \
+         WHERE destination_id = $1 AND number = $2 \
+         RETURNING failing_since",
+    );
+    Ok(query
+        .bind(row.id)
+        .bind(batch.number)
+        .bind(json)
+        .bind(i64::from(batch.is_in_doubt() || failure.in_doubt))
+        .bind(failure.failure.request_id.as_deref())
+        .bind(now())
+        .fetch_optional(&mut **tx)
+        .await?)
+}
+
+async fn report_failing(tx: &mut WriteTx, row: &DestinationRow, failure: &Failure) -> Result<()> {
+    let data = json!({"failure": failure});
+    outbox::enqueue(
+        tx,
+        row.account_id,
+        &row.account,
+        &row.identifier,
+        EventKind::Failing,
+        data,
+    )
+    .await?;
+    let change = Change::of(KIND, &row.identifier, "STREAMING_FAILED", (), failure);
+    record(tx, &system(row), change).await.map(drop)
 }
 
 fn system(row: &DestinationRow) -> Actor {

@@ -14,7 +14,8 @@ use super::failure::DeliveryFailure;
 use super::freeze::{self, OpenBatch};
 use super::lease::{Due, Lease, Replica};
 use super::limits::RunSlot;
-use super::outcome;
+use super::outcome::{self, Moved};
+use super::wait::Retry;
 use crate::Engine;
 use crate::aws::{AwsProfile, UplinkPlace};
 use crate::connectors;
@@ -23,9 +24,19 @@ use crate::error::{Error, Result};
 
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Batch,
     Stop,
+    /// The run has ended, and its last transaction released the lease.
+    Ended,
+}
+
+/// Whether the lease is still to be released.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Leased,
+    Released,
 }
 
 /// Does nothing if another server claims the destination first.
@@ -60,14 +71,18 @@ async fn claim_and_pass(
         .await
     {
         Ok(passed) => passed,
-        Err(panic) => panicked(engine, lease, &panic_message(panic)).await,
+        Err(panic) => panicked(engine, lease, &panic_message(panic))
+            .await
+            .map(|()| Ended::Leased),
     };
     // A run that was interrupted by the database or by a stop keeps its lease, which makes it due
     // again immediately: here once the database responds, elsewhere once this server is gone.
-    if !matches!(passed, Err(Error::Database(_))) && !*stopped.borrow() {
-        replica.release(engine.database(), lease).await?;
+    match passed {
+        Ok(Ended::Released) | Err(Error::Database(_)) => {}
+        _ if *stopped.borrow() => {}
+        _ => replica.release(engine.database(), lease).await?,
     }
-    passed
+    passed.map(drop)
 }
 
 fn panic_message(panic: Box<dyn Any + Send>) -> String {
@@ -101,39 +116,47 @@ async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationR
     Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
 }
 
-async fn pass(engine: &Engine, lease: Lease, slot: &mut RunSlot, mut stopping: watch::Receiver<bool>) -> Result<()> {
+async fn pass(
+    engine: &Engine,
+    mut lease: Lease,
+    slot: &mut RunSlot,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<Ended> {
     let Some(first) = still_ours(engine, lease).await? else {
-        return Ok(());
+        return Ok(Ended::Leased);
     };
-    let up_to: i64 = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+    lease.up_to = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
         .bind(first.account_id)
         .fetch_one(engine.database().read())
         .await?;
     loop {
         let Some(row) = still_ours(engine, lease).await? else {
-            return Ok(());
+            return Ok(Ended::Leased);
         };
-        if *stopping.borrow() {
-            return Ok(());
-        }
-        let Some(cursor) = row.cursor else { return Ok(()) };
+        let Some(cursor) = row.cursor.filter(|_| !*stopping.borrow()) else {
+            return Ok(Ended::Leased);
+        };
         let next = match freeze::open_batch(engine, row.id).await? {
             Some(batch) => deliver(engine, lease, batch, slot, &mut stopping).await,
-            None if cursor >= up_to => return outcome::caught_up(engine, &row).await,
-            None => freeze::freeze(engine, slot.memory(), &row, cursor, up_to)
+            None if cursor >= lease.up_to => outcome::caught_up(engine, lease, &row)
+                .await
+                .map(|ended| if ended { Next::Ended } else { Next::Stop }),
+            None => freeze::freeze(engine, slot.memory(), &row, cursor, lease.up_to)
                 .await
                 .map(|frozen| if frozen { Next::Batch } else { Next::Stop }),
         };
         match next {
             Ok(Next::Batch) => {}
-            Ok(Next::Stop) => return Ok(()),
+            Ok(Next::Stop) => return Ok(Ended::Leased),
+            Ok(Next::Ended) => return Ok(Ended::Released),
             Err(error @ (Error::Broken(_) | Error::Stored(_))) => {
                 let failure = DeliveryFailure::blocked(
                     FailureCode::CannotBuild,
                     error.to_string(),
                     "See the server's log; if data is missing, restore the database from a backup.",
                 );
-                return outcome::failed(engine, &row, None, &failure).await;
+                outcome::failed(engine, &row, None, &failure).await?;
+                return Ok(Ended::Leased);
             }
             Err(error) => return Err(error),
         }
@@ -149,6 +172,7 @@ async fn deliver(
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<Next> {
     let mut retries = 0;
+    let mut requests = lease.runs_requested;
     let mut followed_region = false;
     let mut renewed = false;
     loop {
@@ -167,8 +191,12 @@ async fn deliver(
             AttemptOutcome::LostClaim => return Ok(Next::Stop),
             AttemptOutcome::Delivered(delivered, note) => {
                 uplink.delivered();
-                let moved = outcome::delivered(engine, &row, &batch, &delivered, note.as_deref()).await?;
-                return Ok(if moved { Next::Batch } else { Next::Stop });
+                let moved = outcome::delivered(engine, lease, &row, &batch, &delivered, note.as_deref()).await?;
+                return Ok(match moved {
+                    Moved::Further => Next::Batch,
+                    Moved::Ended => Next::Ended,
+                    Moved::No => Next::Stop,
+                });
             }
             AttemptOutcome::Failed(failure) => failure,
         };
@@ -188,15 +216,25 @@ async fn deliver(
             followed_region = true;
             continue;
         }
-        record_failure(engine, &row, &batch, &connector.profile, &failure).await?;
+        before_failure(engine, &row, &batch, &connector.profile, &failure).await;
         retries += 1;
         let backoff = connector.connector.spec.backoff;
         if !failure.transient || retries > backoff.retry_count() {
+            outcome::failed(engine, &row, Some(&batch), &failure).await?;
             return Ok(Next::Stop);
         }
-        let wait = Duration::from_millis(backoff.delay(retries, rand::random()));
+        let since = outcome::attempt_failed(engine, &row, &batch, &failure).await?;
+        let delay = Duration::from_millis(backoff.delay(retries, rand::random()));
+        let retry = Retry {
+            engine,
+            observations: &slot.observations(),
+            lease,
+            row: &row,
+            batch: &batch,
+            failure: &failure,
+        };
         tokio::select! {
-            returned = slot.lend(tokio::time::sleep(wait)) => returned?,
+            returned = slot.lend(retry.wait(delay, &mut requests, since)) => returned?,
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
@@ -246,13 +284,14 @@ fn follow_region(
     }
 }
 
-async fn record_failure(
+/// Logs a failure, and discards credentials that were refused.
+async fn before_failure(
     engine: &Engine,
     row: &DestinationRow,
     batch: &OpenBatch,
     profile: &AwsProfile,
     failure: &DeliveryFailure,
-) -> Result<()> {
+) {
     if failure.failure.code == FailureCode::Credentials {
         engine.aws().sign_out(profile).await;
     }
@@ -263,5 +302,4 @@ async fn record_failure(
         message = failure.failure.message,
         "a batch was not delivered"
     );
-    outcome::failed(engine, row, Some(batch), failure).await
 }

@@ -1,20 +1,28 @@
 //! When runs begin: at ticks aligned to the clock, and on request. Every server looks for due
-//! destinations once a second, and claims its share of them.
+//! destinations at each tick and once a second, and claims its share of those that have something
+//! to send. The others are served by one statement for all.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 
-use super::lease::{Due, Replica};
+use super::lease::{Due, Look, Replica};
 use super::limits::RunSlots;
 use super::run::run;
 use crate::Engine;
 use crate::database::{Dialect, now};
+use crate::error::Result;
 use crate::task::{Stop, Task};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two looks for due destinations, unless a run is requested.
+const REST: Duration = Duration::from_millis(200);
+/// How many runs begin at one look. The runs of a tick that many destinations share are spread over
+/// some seconds.
+const RUNS_PER_LOOK: usize = 32;
 
 /// Once stopped, begins no further runs, and ends after those in flight.
 pub(crate) fn start(engine: Engine) -> Task {
@@ -46,20 +54,22 @@ async fn schedule(engine: Engine, mut stop: Stop) {
     }
     let heartbeat = tokio::spawn(renew_heartbeat(engine.clone(), replica));
     let mut runs = Runs::default();
+    let mut next_look = Instant::now();
     while !*stop.borrow() {
-        match replica.due(engine.database(), &runs.destinations()).await {
-            Ok(due) => {
-                engine.scheduler_watch().looked();
-                due.into_iter().for_each(|due| runs.begin(&engine, replica, due, &stop));
-            }
-            Err(error) => tracing::error!(%error, "cannot look for due destinations; retrying in a second"),
+        if Instant::now() >= next_look {
+            let found_more = runs.look(&engine, replica, &stop).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot look for due destinations; retrying in a second");
+                false
+            });
+            let pause = if found_more { REST } else { until_tick(&engine) };
+            next_look = Instant::now() + pause;
         }
         tokio::select! {
             _ = stop.changed() => {}
-            () = engine.woken() => {}
+            () = engine.woken() => next_look = Instant::now(),
             // Another run may have been requested meanwhile.
-            () = runs.ended() => {}
-            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+            () = runs.ended() => next_look = next_look.min(Instant::now() + REST),
+            () = tokio::time::sleep_until(next_look) => {}
         }
     }
     engine.scheduler_watch().stopped();
@@ -71,6 +81,12 @@ async fn schedule(engine: Engine, mut stop: Stop) {
         tracing::warn!(%error, "cannot remove this server from the database; the other servers notice in a few \
          seconds that it is gone");
     }
+}
+
+/// Returns how long to wait for the next tick, at most [`HEARTBEAT_INTERVAL`].
+fn until_tick(engine: &Engine) -> Duration {
+    let left = next_tick(engine).saturating_sub(now());
+    Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(HEARTBEAT_INTERVAL)
 }
 
 async fn renew_heartbeat(engine: Engine, replica: Replica) {
@@ -94,19 +110,44 @@ struct Runs {
 }
 
 impl Runs {
+    /// Begins the runs that are due, serves the destinations that have nothing to send, and gives
+    /// the runs that wait the news of theirs. Returns whether it left runs for the next look.
+    async fn look(&mut self, engine: &Engine, replica: Replica, stop: &Stop) -> Result<bool> {
+        let database = engine.database();
+        let Look { due, has_idle } = replica.look(database, &self.destinations()).await?;
+        engine.scheduler_watch().looked();
+        let mut begun = 0;
+        let mut waiting = due.into_iter();
+        for due in waiting.by_ref() {
+            begun += usize::from(self.begin(engine, replica, due, stop));
+            if begun == RUNS_PER_LOOK {
+                break;
+            }
+        }
+        if has_idle {
+            engine.metrics().idle_runs(replica.serve_idle(database).await?);
+        }
+        if self.slots.observations().wanted() {
+            self.slots.observations().publish(replica.observe(database).await?);
+        }
+        Ok(waiting.len() > 0)
+    }
+
     fn destinations(&self) -> HashSet<i64> {
         self.by_task.values().map(|run| run.destination_id).collect()
     }
 
-    fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &Stop) {
+    /// Returns `false` if there is no slot for this run.
+    fn begin(&mut self, engine: &Engine, replica: Replica, due: Due, stop: &Stop) -> bool {
         let Some(slot) = self.slots.try_acquire(due.failing) else {
-            return;
+            return false;
         };
         let (engine, stop) = (engine.clone(), stop.clone());
         let task = self
             .tasks
             .spawn(async move { run(&engine, replica, due, slot, stop).await });
         self.by_task.insert(task.id(), due);
+        true
     }
 
     /// Waits until a run ends; forever if there is none.

@@ -64,8 +64,8 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("failure.committed", &[Lost, Refused, Taken]),
     ("caught_up.committing", &[Well]),
     ("caught_up.committed", &[Well]),
-    ("release.committing", &[Well, Taken]),
-    ("release.committed", &[Well, Taken]),
+    ("release.committing", &[Taken]),
+    ("release.committed", &[Taken]),
     ("cursor.committing", &[Well]),
     ("cursor.committed", &[Well]),
     ("rename.committing", &[Taken]),
@@ -114,6 +114,7 @@ const SINGLE_CHANGES: &[&str] = &[
     "retire_keys",
     "delete_unused_data_keys",
     "remove_events",
+    "serve_idle",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.

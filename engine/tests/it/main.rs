@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod begins_to_fail;
 mod bucket;
 mod child;
 mod connectors;

@@ -453,9 +453,13 @@ async fn an_interrupted_run_resumes_at_the_next_start(house: House) {
     store.next(&[Fault::Refuse]);
     house.send(&events()).await;
     house.toggle(Status::Active).await;
-    house.settled(|item| item.streaming_details.failure.is_some()).await;
+    house
+        .settled(|item| item.streaming_details.status == Some(BatchStatus::Failed))
+        .await;
     let house = house.restart().await;
-    house.settled(|item| item.streaming_details.failure.is_none()).await;
+    house
+        .settled(|item| item.streaming_details.status == Some(BatchStatus::Success))
+        .await;
     assert!(dense(&store.sequences(BUCKET)));
 }
 

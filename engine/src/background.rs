@@ -1,13 +1,14 @@
 //! The tasks that run in the background while the server runs.
 
-use crate::streaming::schedule;
+use crate::streaming::{history, schedule};
 use crate::task::Task;
 use crate::{Engine, alerts, retention};
 
-/// The scheduler, the removal of old events, and the notifications by webhook.
+/// The scheduler, the removal of old batches and events, and the notifications by webhook.
 #[derive(Debug)]
 pub struct Background {
     scheduler: Task,
+    history: Task,
     retention: Task,
     webhooks: Task,
 }
@@ -18,6 +19,7 @@ impl Engine {
     pub fn start(&self) -> Background {
         Background {
             scheduler: schedule::start(self.clone()),
+            history: history::start(self.clone()),
             retention: retention::start(self.clone()),
             webhooks: alerts::start(self.clone()),
         }
@@ -28,6 +30,7 @@ impl Background {
     /// Begins no further PUT, and returns once those in flight have ended.
     pub async fn stop(self) {
         self.scheduler.stop().await;
+        self.history.stop().await;
         self.retention.stop().await;
         self.webhooks.stop().await;
     }

@@ -107,11 +107,17 @@ CREATE TABLE streaming_destination (
     created                    BIGINT  NOT NULL,
     updated                    BIGINT  NOT NULL,
     status_updated             BIGINT  NOT NULL,
+    -- The position of the newest batch; that of the last one removed with its events; and the one up
+    -- to which the details of deliveries have been removed.
+    batches_frozen             BIGINT  NOT NULL DEFAULT 0,
+    batches_removed            BIGINT  NOT NULL DEFAULT 0,
+    batches_reduced            BIGINT  NOT NULL DEFAULT 0,
     UNIQUE (account_id, identifier)
 );
 
 CREATE TABLE streaming_batch (
-    destination_id BIGINT  NOT NULL REFERENCES streaming_destination (id) ON DELETE CASCADE,
+    -- No foreign key: the batches of a deleted destination are removed in steps.
+    destination_id BIGINT  NOT NULL,
     number         BIGINT  NOT NULL,
     account_id     BIGINT  NOT NULL,
     status         TEXT    NOT NULL CHECK (status IN ('READY', 'IN_PROGRESS', 'SUCCESS', 'FAILED')),
@@ -140,10 +146,13 @@ CREATE TABLE streaming_batch (
     may_be_at      TEXT,
     -- When its first attempt failed.
     failing_since  BIGINT,
+    -- 1 for the first batch of the destination. Without gaps, unlike the number.
+    position       BIGINT  NOT NULL DEFAULT 0,
     PRIMARY KEY (destination_id, number)
 );
 -- At most one batch of a destination is open.
 CREATE UNIQUE INDEX streaming_batch_open ON streaming_batch (destination_id) WHERE status <> 'SUCCESS';
+CREATE UNIQUE INDEX streaming_batch_position ON streaming_batch (destination_id, position);
 
 -- The webhook that is notified of failing, lagging and recovered destinations.
 CREATE TABLE webhook (
@@ -236,4 +245,9 @@ CREATE TABLE known_address (
     address TEXT    NOT NULL,
     seen    BIGINT  NOT NULL,
     PRIMARY KEY (user_id, address)
+);
+
+-- Deleted destinations whose batches are still to be removed.
+CREATE TABLE deleted_destination (
+    id BIGINT PRIMARY KEY
 );

@@ -107,11 +107,17 @@ CREATE TABLE streaming_destination (
     created                    INTEGER NOT NULL,
     updated                    INTEGER NOT NULL,
     status_updated             INTEGER NOT NULL,
+    -- The position of the newest batch; that of the last one removed with its events; and the one up
+    -- to which the details of deliveries have been removed.
+    batches_frozen             INTEGER NOT NULL DEFAULT 0,
+    batches_removed            INTEGER NOT NULL DEFAULT 0,
+    batches_reduced            INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account_id, identifier)
 ) STRICT;
 
 CREATE TABLE streaming_batch (
-    destination_id INTEGER NOT NULL REFERENCES streaming_destination (id) ON DELETE CASCADE,
+    -- No foreign key: the batches of a deleted destination are removed in steps.
+    destination_id INTEGER NOT NULL,
     number         INTEGER NOT NULL,
     account_id     INTEGER NOT NULL,
     status         TEXT    NOT NULL CHECK (status IN ('READY', 'IN_PROGRESS', 'SUCCESS', 'FAILED')),
@@ -140,10 +146,13 @@ CREATE TABLE streaming_batch (
     may_be_at      TEXT,
     -- When its first attempt failed.
     failing_since  INTEGER,
+    -- 1 for the first batch of the destination. Without gaps, unlike the number.
+    position       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (destination_id, number)
 ) STRICT;
 -- At most one batch of a destination is open.
 CREATE UNIQUE INDEX streaming_batch_open ON streaming_batch (destination_id) WHERE status <> 'SUCCESS';
+CREATE UNIQUE INDEX streaming_batch_position ON streaming_batch (destination_id, position);
 
 -- The webhook that is notified of failing, lagging and recovered destinations.
 CREATE TABLE webhook (
@@ -236,4 +245,9 @@ CREATE TABLE known_address (
     address TEXT    NOT NULL,
     seen    INTEGER NOT NULL,
     PRIMARY KEY (user_id, address)
+) STRICT;
+
+-- Deleted destinations whose batches are still to be removed.
+CREATE TABLE deleted_destination (
+    id INTEGER PRIMARY KEY
 ) STRICT;

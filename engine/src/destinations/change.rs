@@ -166,7 +166,8 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
         .view()
 }
 
-/// Deletes an INACTIVE destination with its batches; [`Code::Conflict`] if it is ACTIVE.
+/// Deletes an INACTIVE destination; [`Code::Conflict`] if it is ACTIVE. Its batches are removed in the
+/// background.
 ///
 /// # Errors
 /// [`Code::Conflict`] if it is ACTIVE; no such destination; no permission;
@@ -190,6 +191,11 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition:
                 .fetch_one(&mut **tx)
                 .await?;
             sqlx::query("DELETE FROM streaming_destination WHERE id = $1")
+                .bind(row.id)
+                .execute(&mut **tx)
+                .await?;
+            // Its batches may be many: they are removed in steps, so that writers do not wait.
+            sqlx::query("INSERT INTO deleted_destination (id) VALUES ($1)")
                 .bind(row.id)
                 .execute(&mut **tx)
                 .await?;

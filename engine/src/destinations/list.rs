@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use super::authorize::authorize;
 use super::rows::{self, DestinationRow};
 use crate::database::Json;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{Actor, Engine, paginate};
 
 /// Returns a page of the destinations of the actor's account.
@@ -27,24 +27,43 @@ pub(super) async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> R
     Ok(paginate::page(rows, &query))
 }
 
+#[derive(FromRow)]
+struct CardFigures {
+    active: i64,
+    inactive: i64,
+    failing: i64,
+    last_streamed_at: Option<EpochMillis>,
+}
+
 /// Returns the four cards.
 pub async fn cards(engine: &Engine, actor: &Actor) -> Result<Cards> {
     authorize(engine, actor, Permission::ViewDestination)?;
-    let rows = rows::all(engine, actor.account_id()).await?;
-    let count = |wanted: &dyn Fn(&DestinationRow) -> bool| {
-        u32::try_from(rows.iter().filter(|row| wanted(row)).count()).unwrap_or(u32::MAX)
-    };
-    let of_status = |status: Status| StatusCount {
+    let figures: CardFigures = sqlx::query_as(
+        "SELECT count(CASE WHEN status = 'ACTIVE' THEN 1 END) AS active,
+                count(CASE WHEN status = 'INACTIVE' THEN 1 END) AS inactive,
+                count(CASE WHEN status = 'ACTIVE' AND failure IS NOT NULL THEN 1 END) AS failing,
+                max(last_streamed_at) AS last_streamed_at
+         FROM streaming_destination
+         WHERE account_id = $1",
+    )
+    .bind(actor.account_id())
+    .fetch_one(engine.database().read())
+    .await?;
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let of_status = |status, figure| StatusCount {
         status,
-        count: count(&|row| row.status == status),
+        count: count(figure),
     };
     Ok(Cards {
-        count_by_status_card: vec![of_status(Status::Active), of_status(Status::Inactive)],
+        count_by_status_card: vec![
+            of_status(Status::Active, figures.active),
+            of_status(Status::Inactive, figures.inactive),
+        ],
         last_streamed_card: LastStreamedCard {
-            last_streamed_at: rows.iter().filter_map(|row| row.last_streamed_at).max(),
+            last_streamed_at: figures.last_streamed_at,
         },
         failure_info_card: FailureInfoCard {
-            count: count(&|row| row.failure.is_some() && row.is_active()),
+            count: count(figures.failing),
         },
     })
 }
@@ -120,32 +139,45 @@ impl BatchRow {
     }
 }
 
-/// Returns a page of the objects of a destination, newest first.
+#[derive(FromRow)]
+struct BatchPositions {
+    id: i64,
+    batches_frozen: i64,
+    batches_removed: i64,
+}
+
+/// Returns a page of the objects of a destination, newest first. The positions of the batches have
+/// no gaps, so that each page is one range of them, wherever it is.
 pub async fn batches(engine: &Engine, actor: &Actor, identifier: &str, query: &ListQuery) -> Result<Listing<Batch>> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let query = query.clone().validated()?;
     let database = engine.database().read();
-    let id = rows::require(database, actor.account_id(), identifier).await?.id;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM streaming_batch WHERE destination_id = $1")
-        .bind(id)
-        .fetch_one(database)
-        .await?;
+    let positions: Option<BatchPositions> = sqlx::query_as(
+        "SELECT id, batches_frozen, batches_removed \
+         FROM streaming_destination \
+         WHERE account_id = $1 AND identifier = $2",
+    )
+    .bind(actor.account_id())
+    .bind(identifier)
+    .fetch_optional(database)
+    .await?;
+    let positions = positions.ok_or_else(|| Error::not_found("streaming destination", identifier))?;
+    let newest = positions.batches_frozen - i64::from(query.page) * i64::from(query.limit);
     let rows: Vec<BatchRow> = sqlx::query_as(
         "SELECT number, status, first_sequence, last_sequence, events, bytes, key, attempts, \
          created, finished, verified, failure, request_id, note, in_doubt, place, may_be_at \
          FROM streaming_batch \
-         WHERE destination_id = $1 \
-         ORDER BY number DESC \
-         LIMIT $2 OFFSET $3",
+         WHERE destination_id = $1 AND position <= $2 AND position > $3 \
+         ORDER BY position DESC",
     )
-    .bind(id)
-    .bind(i64::from(query.limit))
-    .bind(i64::from(query.page) * i64::from(query.limit))
+    .bind(positions.id)
+    .bind(newest)
+    .bind(newest - i64::from(query.limit))
     .fetch_all(database)
     .await?;
     Ok(Listing {
         items: rows.into_iter().map(BatchRow::into_batch).collect::<Result<_>>()?,
-        total: u32::try_from(total).unwrap_or(u32::MAX),
+        total: u32::try_from((positions.batches_frozen - positions.batches_removed).max(0)).unwrap_or(u32::MAX),
         page: query.page,
         limit: query.limit,
     })

@@ -72,19 +72,19 @@ pub async fn move_cursor(
                 ));
             }
             check_range(tx, row.account_id, sequence).await?;
-            sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'")
-                .bind(row.id)
-                .execute(&mut **tx)
-                .await?;
+            // It is the newest one, so that the positions stay without gaps.
+            let discard = sqlx::query("DELETE FROM streaming_batch WHERE destination_id = $1 AND status <> 'SUCCESS'");
+            let discarded = discard.bind(row.id).execute(&mut **tx).await?.rows_affected();
             sqlx::query(
                 "UPDATE streaming_destination \
-                 SET cursor = $2, uid = $3, epoch = epoch + 1, updated = $4 \
+                 SET cursor = $2, uid = $3, epoch = epoch + 1, updated = $4, batches_frozen = batches_frozen - $5 \
                  WHERE id = $1",
             )
             .bind(row.id)
             .bind(sequence)
             .bind(new_uid())
             .bind(changed_after(row.updated))
+            .bind(i64::from(discarded > 0))
             .execute(&mut **tx)
             .await?;
             let (old, new) = (json!({"cursor": row.cursor}), json!({"cursor": sequence}));

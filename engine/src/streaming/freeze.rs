@@ -1,10 +1,9 @@
 //! Freezes the next batch: from then on its number, range and content never change.
 
-use auditstream_model::limits::{BATCH_BYTES, EVENT_BYTES};
 use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use sqlx::FromRow;
 
-use super::content::{CLOSING_BYTES, Content, working_bytes};
+use super::content::Content;
 use super::doubt::Doubt;
 use super::limits::MemoryBudget;
 use crate::Engine;
@@ -60,11 +59,9 @@ pub(super) async fn freeze(
     cursor: Sequence,
     up_to: Sequence,
 ) -> Result<bool> {
-    let waiting = usize::try_from(up_to - cursor).unwrap_or(0);
-    let most = waiting.saturating_mul(EVENT_BYTES + CLOSING_BYTES).min(BATCH_BYTES);
-    let grant = memory.acquire(working_bytes(most), row.failure.is_some()).await?;
     let format = row.spec.get()?.format;
-    let content = Content::build(engine, row.account_id, cursor, up_to, format).await?;
+    let memory = (memory, row.failure.is_some());
+    let (content, grant) = Content::build_within(engine, memory, row.account_id, (cursor, up_to), format).await?;
     let frozen = Frozen {
         first_sequence: content.first_sequence,
         last_sequence: content.last_sequence,
@@ -75,23 +72,31 @@ pub(super) async fn freeze(
     engine
         .database()
         .transaction("freeze", async |tx| {
-            let number: Option<i64> = sqlx::query_scalar(
-                "UPDATE streaming_destination SET last_batch = last_batch + 1 \
+            let place: Option<Place> = sqlx::query_as(
+                "UPDATE streaming_destination \
+                 SET last_batch = last_batch + 1, batches_frozen = batches_frozen + 1 \
                  WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE' \
-                 RETURNING last_batch",
+                 RETURNING last_batch AS number, batches_frozen AS position",
             )
             .bind(row.id)
             .bind(row.epoch)
             .bind(cursor)
             .fetch_optional(&mut **tx)
             .await?;
-            let Some(number) = number else {
+            let Some(place) = place else {
                 return tx.roll_back(false);
             };
-            insert(tx, row, number, &frozen).await?;
+            insert(tx, row, place, &frozen).await?;
             Ok(true)
         })
         .await
+}
+
+/// The place of a batch among those of its destination.
+#[derive(Clone, Copy, FromRow)]
+struct Place {
+    number: i64,
+    position: i64,
 }
 
 struct Frozen {
@@ -101,18 +106,19 @@ struct Frozen {
     sha256: [u8; 32],
 }
 
-async fn insert(tx: &mut WriteTx, row: &DestinationRow, number: i64, frozen: &Frozen) -> Result<()> {
+async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &Frozen) -> Result<()> {
     let spec = row.spec.get()?;
-    let previous: Option<EpochMillis> =
-        sqlx::query_scalar("SELECT max(created) FROM streaming_batch WHERE destination_id = $1")
-            .bind(row.id)
-            .fetch_one(&mut **tx)
-            .await?;
+    let previous: Option<EpochMillis> = sqlx::query_scalar(
+        "SELECT created FROM streaming_batch WHERE destination_id = $1 ORDER BY position DESC LIMIT 1",
+    )
+    .bind(row.id)
+    .fetch_optional(&mut **tx)
+    .await?;
     let created = now().max(previous.unwrap_or(0));
     let key = ObjectKey {
         account: row.account.as_str(),
         frozen: created,
-        number,
+        number: place.number,
         first_sequence: frozen.first_sequence,
         last_sequence: frozen.last_sequence,
         uid: &row.uid,
@@ -122,11 +128,11 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, number: i64, frozen: &Fr
     sqlx::query(
         "INSERT INTO streaming_batch \
          (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
-         format, compression, sha256, key, created) \
-         VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         format, compression, sha256, key, created, position) \
+         VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(row.id)
-    .bind(number)
+    .bind(place.number)
     .bind(row.account_id)
     .bind(frozen.first_sequence)
     .bind(frozen.last_sequence)
@@ -137,6 +143,7 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, number: i64, frozen: &Fr
     .bind(frozen.sha256.to_vec())
     .bind(key.render()?)
     .bind(created)
+    .bind(place.position)
     .execute(&mut **tx)
     .await?;
     Ok(())

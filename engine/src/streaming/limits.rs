@@ -75,6 +75,27 @@ pub(super) struct MemoryGrant {
 }
 
 impl MemoryGrant {
+    /// Grows to at least `bytes`, in few steps, without waiting. Returns `false` if less is available.
+    /// It never needs more than `most`.
+    pub(super) fn try_grow(&mut self, bytes: usize, most: usize) -> bool {
+        if bytes <= self.bytes {
+            return true;
+        }
+        let wanted = bytes.max(2 * self.bytes).min(most).clamp(1, MAX_GRANT);
+        let missing = u32::try_from(wanted.saturating_sub(self.bytes)).unwrap_or(u32::MAX);
+        let more: Result<Vec<_>, _> = self
+            .permits
+            .iter()
+            .map(|permit| Arc::clone(permit.semaphore()).try_acquire_many_owned(missing))
+            .collect();
+        let Ok(more) = more else { return false };
+        for (permit, more) in self.permits.iter_mut().zip(more) {
+            permit.merge(more);
+        }
+        self.bytes = self.bytes.max(wanted);
+        self.bytes >= bytes.min(most).min(MAX_GRANT)
+    }
+
     /// Returns everything but `bytes` to the budget.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let surplus = self.bytes.saturating_sub(bytes);
@@ -134,11 +155,11 @@ impl RunSlot {
 
     /// Frees the slot while `wait` lasts, and then waits for one of the slots that failing
     /// destinations can have.
-    pub(super) async fn lend(&mut self, wait: impl Future<Output = Result<()>>) -> Result<()> {
+    pub(super) async fn lend<T>(&mut self, wait: impl Future<Output = T>) -> Result<T> {
         self.permits.clear();
-        wait.await?;
+        let waited = wait.await;
         self.permits = self.limits.slots.acquire(1, true).await?;
-        Ok(())
+        Ok(waited)
     }
 }
 
@@ -164,6 +185,13 @@ mod tests {
         );
         assert!(budget.acquire(11, false).now_or_never().is_none());
         drop((failing, healthy));
+        let mut small = budget.acquire(1_000, true).await.unwrap();
+        assert!(small.try_grow(1_500, MAX_GRANT), "it doubles");
+        assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2 - 2_000);
+        let other = budget.acquire(MAX_GRANT - 2_500, true).await.unwrap();
+        assert!(!small.try_grow(3_000, MAX_GRANT), "it does not wait");
+        assert!(small.try_grow(2_500, 2_500));
+        drop((small, other));
         assert_eq!(budget.0.all.available_permits(), STREAMING_BYTES);
         assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2);
     }

@@ -10,6 +10,7 @@ mod doubt;
 pub mod encode;
 mod failure;
 mod freeze;
+pub(crate) mod history;
 mod lease;
 mod limits;
 mod outcome;

@@ -115,6 +115,8 @@ const SINGLE_CHANGES: &[&str] = &[
     "delete_unused_data_keys",
     "remove_events",
     "serve_idle",
+    "expire_batches",
+    "remove_batches",
 ];
 
 /// The number of events that the process sends before it moves the cursor, and after.
@@ -330,6 +332,7 @@ async fn the_process() {
         activate(&inside).await;
         destinations::stream_now(engine, admin, "siem").await.unwrap();
         settled(&inside, false).await;
+        run_without_events(&inside).await;
         let mut edited = destination(BUCKET, json!({}));
         edited.description = "edited".into();
         edited.status = Some(Status::Active);
@@ -355,6 +358,24 @@ async fn activate(inside: &Inside) {
     destinations::set_status(&inside.engine, &inside.admin, "siem", Status::Active)
         .await
         .unwrap();
+}
+
+/// Waits for a run that finds nothing to send.
+async fn run_without_events(inside: &Inside) {
+    let (engine, admin) = (&inside.engine, &inside.admin);
+    let streamed_at = async || {
+        let item = destinations::overview(engine, admin, "siem").await.unwrap();
+        item.streaming_details.last_streamed_at
+    };
+    let before = streamed_at().await;
+    for _ in 0..1200 {
+        destinations::stream_now(engine, admin, "siem").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        if streamed_at().await > before {
+            return;
+        }
+    }
+    panic!("there was no run");
 }
 
 /// Waits until everything is delivered, requesting runs, and a new name where that is needed.

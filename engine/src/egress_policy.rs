@@ -10,19 +10,38 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use auditstream_model::AccountName;
 use http::Uri;
 
 /// The policy of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EgressPolicy {
     /// Whether private addresses are permitted: this host, its networks and carrier-grade NAT.
-    pub private: bool,
+    /// `None` permits them to the account `default` only: the admins of further accounts need not
+    /// be those of the network.
+    pub private: Option<bool>,
 }
 
 impl Default for EgressPolicy {
     fn default() -> Self {
-        Self { private: true }
+        Self { private: Some(true) }
     }
+}
+
+impl EgressPolicy {
+    /// Returns the policy for the endpoints and the webhook of an account.
+    pub(crate) fn of(self, account: &str) -> AddressPolicy {
+        let is_default = account == AccountName::default_account().as_str();
+        AddressPolicy {
+            private: self.private.unwrap_or(is_default),
+        }
+    }
+}
+
+/// The policy for one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressPolicy {
+    pub(crate) private: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +64,7 @@ impl fmt::Display for AddressNotAllowed {
         match self.why {
             Kind::Private => write!(
                 f,
-                "{ip} is a private address, and this server is configured not to connect to private addresses \
+                "{ip} is a private address, and this server does not connect to private addresses for this account \
                  (AUDITSTREAM_ENDPOINTS_PRIVATE)."
             ),
             _ => write!(
@@ -58,7 +77,7 @@ impl fmt::Display for AddressNotAllowed {
 
 impl std::error::Error for AddressNotAllowed {}
 
-impl EgressPolicy {
+impl AddressPolicy {
     pub(crate) fn check(self, ip: IpAddr) -> Result<(), AddressNotAllowed> {
         match kind(ip) {
             Kind::Never => Err(AddressNotAllowed { ip, why: Kind::Never }),
@@ -163,13 +182,13 @@ fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const OPEN: EgressPolicy = EgressPolicy { private: true };
-    const CLOSED: EgressPolicy = EgressPolicy { private: false };
+    const OPEN: AddressPolicy = AddressPolicy { private: true };
+    const CLOSED: AddressPolicy = AddressPolicy { private: false };
 
-    fn refused(egress_policy: EgressPolicy, url: &str) -> bool {
+    fn refused(address_policy: AddressPolicy, url: &str) -> bool {
         let url: Uri = url.parse().unwrap();
         assert!(literal(&url).is_some(), "{url} has an address");
-        egress_policy.check_url(&url).is_err()
+        address_policy.check_url(&url).is_err()
     }
 
     #[test]
@@ -236,6 +255,22 @@ mod tests {
             assert!(!refused(OPEN, url) && !refused(CLOSED, url), "{url}");
         }
         assert_eq!(literal(&Uri::from_static("https://hooks.example.com/x")), None);
+    }
+
+    #[test]
+    fn private_addresses_are_for_the_default_account_unless_the_operator_decides() {
+        for (private, default, other) in [
+            (None, OPEN, CLOSED),
+            (Some(true), OPEN, OPEN),
+            (Some(false), CLOSED, CLOSED),
+        ] {
+            let policy = EgressPolicy { private };
+            assert_eq!(
+                (policy.of("default"), policy.of("other")),
+                (default, other),
+                "{private:?}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -151,12 +151,8 @@ impl Engine {
         &self.0.pacing
     }
 
-    pub(crate) fn webhook_client(&self) -> Result<&Client> {
-        if let Some(client) = self.0.webhook_client.get() {
-            return Ok(client);
-        }
-        let client = Client::new(self.egress_policy())?;
-        Ok(self.0.webhook_client.get_or_init(|| client))
+    pub(crate) fn webhook_client(&self) -> &Client {
+        self.0.webhook_client.get_or_init(|| Client::new(self.egress_policy(), self.pacing().timeout))
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

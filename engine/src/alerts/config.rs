@@ -45,6 +45,7 @@ pub async fn put(engine: &Engine, actor: &Actor, input: WebhookInput, condition:
     let url = parse_url(&input.url)?;
     engine
         .egress_policy()
+        .of(actor.account().as_str())
         .check_url(&url)
         .map_err(|refusal| FieldErrors::one("url", refusal.to_string()))?;
     let limit = parse_lag_limit(input.lag_limit_seconds)?;
@@ -139,7 +140,7 @@ pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
     let stored = Stored::find(engine, actor.account_id()).await?;
     let receiver = stored.ok_or_else(not_found)?.receiver()?;
     let message = Message::new(EventKind::Test, actor.account().as_str(), json!({}));
-    let (status, detail) = match engine.webhook_client()?.post(&receiver, &message).await {
+    let (status, detail) = match engine.webhook_client().post(&receiver, &message).await {
         Ok(()) => (Outcome::Success, "The receiver accepted the message.".to_owned()),
         Err(why) => (Outcome::Failure, why),
     };

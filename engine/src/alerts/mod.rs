@@ -28,6 +28,8 @@ pub struct Pacing {
     pub watch: Duration,
     /// Time between the first attempt and the second; later intervals grow.
     pub first_delay: Duration,
+    /// How long a receiver can take: to connect, to read a message, and to begin its response.
+    pub timeout: Duration,
 }
 
 impl Default for Pacing {
@@ -36,6 +38,7 @@ impl Default for Pacing {
             every: Duration::from_secs(1),
             watch: Duration::from_secs(10),
             first_delay: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
         }
     }
 }

@@ -9,6 +9,8 @@ const MAX_URL_BYTES: usize = 2048;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 pub(crate) struct Receiver {
+    /// The name of the account.
+    pub(super) account: String,
     pub(super) url: Uri,
     pub(super) secret: Vec<u8>,
 }

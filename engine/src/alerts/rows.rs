@@ -14,6 +14,7 @@ use crate::vault::Sealed;
 
 #[derive(FromRow)]
 struct Row {
+    account: String,
     data_key_id: i64,
     sealed: Vec<u8>,
     lag_limit_seconds: i64,
@@ -41,7 +42,10 @@ fn place(account_id: i64) -> String {
 impl Stored {
     pub(super) async fn find(engine: &Engine, account_id: i64) -> Result<Option<Self>> {
         let query = sqlx::query_as(
-            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
+            "SELECT a.name AS account, w.data_key_id, w.sealed, w.lag_limit_seconds, w.created, w.updated \
+             FROM webhook w \
+             JOIN account a ON a.id = w.account_id \
+             WHERE w.account_id = $1",
         );
         let database = engine.database().read();
         match query.bind(account_id).fetch_optional(database).await? {
@@ -52,8 +56,15 @@ impl Stored {
 
     pub(super) async fn lock(engine: &Engine, tx: &mut WriteTx, account_id: i64) -> Result<Option<Self>> {
         let query = sqlx::query_as(tx.dialect().pick(
-            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1",
-            "SELECT data_key_id, sealed, lag_limit_seconds, created, updated FROM webhook WHERE account_id = $1 FOR UPDATE",
+            "SELECT a.name AS account, w.data_key_id, w.sealed, w.lag_limit_seconds, w.created, w.updated \
+             FROM webhook w \
+             JOIN account a ON a.id = w.account_id \
+             WHERE w.account_id = $1",
+            "SELECT a.name AS account, w.data_key_id, w.sealed, w.lag_limit_seconds, w.created, w.updated \
+             FROM webhook w \
+             JOIN account a ON a.id = w.account_id \
+             WHERE w.account_id = $1 \
+             FOR UPDATE OF w",
         ));
         match query.bind(account_id).fetch_optional(&mut **tx).await? {
             Some(row) => Ok(Some(Self::open(engine, &mut **tx, account_id, row).await?)),
@@ -93,6 +104,7 @@ impl Stored {
 
     pub(super) fn receiver(&self) -> Result<Receiver> {
         Ok(Receiver {
+            account: self.row.account.clone(),
             url: parse_url(&self.target.url)?,
             secret: parse_secret(&self.target.secret)?,
         })

@@ -1,41 +1,33 @@
-//! One signed POST. Redirects are not followed, and the addresses that [`EgressPolicy`] forbids are
-//! not contacted under any name.
+//! One signed POST, through the same proxies and with the same certificates as the requests to custom
+//! endpoints. Redirects are not followed, and the addresses that [`EgressPolicy`] forbids are not
+//! contacted under any name.
 
 use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
-use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioExecutor;
 use sha2::Sha256;
-use tower::Service;
 
 use super::outbox::Message;
 use super::receiver::Receiver;
+use crate::aws::restricted_connector;
 use crate::database::now;
-use crate::egress_policy::{EgressPolicy, Unresolved};
-use crate::error::{Error, Result};
+use crate::egress_policy::{AddressPolicy, EgressPolicy};
 
-/// How long the receiver may take to connect, and to respond.
-const TIMEOUT: Duration = Duration::from_secs(10);
 const SIGNATURE_VERSION: &str = "v1";
 
 #[derive(Clone)]
 pub(crate) struct Client {
     egress_policy: EgressPolicy,
-    http: legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    /// For accounts that can reach private addresses, and for the others.
+    private_connector: SharedHttpConnector,
+    public_connector: SharedHttpConnector,
+    timeout: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -45,35 +37,17 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(crate) fn new(egress_policy: EgressPolicy) -> Result<Self> {
-        let mut http = HttpConnector::new_with_resolver(Resolver(egress_policy));
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(TIMEOUT));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Broken(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        // Messages are rare, so connections are not reused.
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .build(connector);
-        Ok(Self { egress_policy, http })
+    pub(crate) fn new(egress_policy: EgressPolicy, timeout: Duration) -> Self {
+        Self {
+            egress_policy,
+            private_connector: restricted_connector(AddressPolicy { private: true }),
+            public_connector: restricted_connector(AddressPolicy { private: false }),
+            timeout,
+        }
     }
 
     /// Sends a message. The error contains no more of the response than its status code.
     pub(crate) async fn post(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
-        self.egress_policy
-            .check_url(&receiver.url)
-            .map_err(|refusal| refusal.to_string())?;
         let timestamp = (now() / 1000).to_string();
         let request = Request::post(&receiver.url)
             .header("content-type", "application/json")
@@ -81,12 +55,18 @@ impl Client {
             .header("webhook-id", &message.id)
             .header("webhook-timestamp", &timestamp)
             .header("webhook-signature", sign(&receiver.secret, message, &timestamp)?)
-            .body(Full::new(Bytes::from(message.body.clone())))
+            .body(SdkBody::from(message.body.as_str()))
             .map_err(|error| error.to_string())?;
-        match tokio::time::timeout(TIMEOUT, self.http.request(request)).await {
+        let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
+        let connector = if self.egress_policy.of(&receiver.account).private {
+            &self.private_connector
+        } else {
+            &self.public_connector
+        };
+        match tokio::time::timeout(self.timeout, connector.call(request)).await {
             Err(_) => Err(format!(
                 "The receiver did not respond within {} seconds.",
-                TIMEOUT.as_secs()
+                self.timeout.as_secs_f64()
             )),
             Ok(Err(error)) => Err(root_cause(&error)),
             Ok(Ok(response)) if response.status().is_success() => Ok(()),
@@ -115,30 +95,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-/// The system's resolver, restricted by the policy. Used for every connection, since the addresses
-/// of a name may change.
-#[derive(Clone, Copy, Debug)]
-struct Resolver(EgressPolicy);
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Unresolved;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let egress_policy = self.0;
-        Box::pin(async move {
-            let found = egress_policy.resolve(name.as_str()).await?;
-            let found: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(found.into_iter())
-        })
-    }
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ async fn attempt(engine: &Engine, due: DueMessage) -> Result<()> {
         body: due.body,
     };
     let sent = if due.attempts < MAX_ATTEMPTS {
-        engine.webhook_client()?.post(&stored.receiver()?, &message).await
+        engine.webhook_client().post(&stored.receiver()?, &message).await
     } else {
         Err("The server stopped during the last attempt.".to_owned())
     };

@@ -19,13 +19,15 @@ use super::session::{Session, SignedIn};
 use super::settings::{AwsSettings, Timeouts};
 use super::sts::without_expiry;
 use super::uplink::Uplink;
-use crate::egress_policy::EgressPolicy;
+use crate::egress_policy::{AddressPolicy, EgressPolicy};
 
 #[derive(Debug)]
 pub(crate) struct Aws {
     context: AwsContext,
-    /// For custom endpoints.
-    restricted_client: SharedHttpClient,
+    egress_policy: EgressPolicy,
+    /// For the custom endpoints of accounts that can reach private addresses, and of the others.
+    private_client: SharedHttpClient,
+    public_client: SharedHttpClient,
     /// By account id and the profile's identifier.
     sessions: Mutex<HashMap<(i64, String), Arc<Session>>>,
     /// By endpoint; `None` is AWS itself.
@@ -55,13 +57,16 @@ impl S3 {
 
 impl Aws {
     pub(crate) fn new(settings: AwsSettings, egress_policy: EgressPolicy) -> Self {
-        let restricted_client = restricted_client(egress_policy, settings.timeouts);
+        let timeouts = settings.timeouts;
+        let restricted = |private| restricted_client(AddressPolicy { private }, timeouts);
         Self {
             context: AwsContext {
                 http_client: unrestricted_client(settings.timeouts),
                 settings,
             },
-            restricted_client,
+            egress_policy,
+            private_client: restricted(true),
+            public_client: restricted(false),
             sessions: Mutex::default(),
             uplinks: Mutex::default(),
         }
@@ -107,9 +112,17 @@ impl Aws {
         if let Some(endpoint) = &profile.endpoint {
             config = config
                 .endpoint_url(with_final_slash(endpoint))
-                .http_client(self.restricted_client.clone());
+                .http_client(self.restricted_client(&profile.account));
         }
         Client::from_conf(config.build())
+    }
+
+    fn restricted_client(&self, account: &str) -> SharedHttpClient {
+        if self.egress_policy.of(account).private {
+            self.private_client.clone()
+        } else {
+            self.public_client.clone()
+        }
     }
 
     /// Discards the credentials that AWS refused, so that the next attempt signs in again.

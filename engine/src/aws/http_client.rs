@@ -1,5 +1,5 @@
 //! The HTTP clients of the SDK: one for AWS itself, and one for custom endpoints, restricted by the
-//! [`EgressPolicy`]. The SDK follows no redirects, so each connection is to the endpoint itself.
+//! [`AddressPolicy`] of their account. The SDK follows no redirects, so each connection is to the endpoint itself.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use http::Uri;
 
 use super::settings::Timeouts;
 use super::transfer::TimedClient;
-use crate::egress_policy::EgressPolicy;
+use crate::egress_policy::AddressPolicy;
 
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
@@ -31,14 +31,26 @@ pub(super) fn unrestricted_client(timeouts: Timeouts) -> SharedHttpClient {
 
 /// Creates the client for custom endpoints. The policy does not apply to the connections that a
 /// proxy opens.
-pub(super) fn restricted_client(egress_policy: EgressPolicy, timeouts: Timeouts) -> SharedHttpClient {
+pub(super) fn restricted_client(address_policy: AddressPolicy, timeouts: Timeouts) -> SharedHttpClient {
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
         connector(settings, components)
             .tls_provider(TLS)
-            .build_with_resolver(Resolver(egress_policy))
+            .build_with_resolver(Resolver(address_policy))
     });
     let client = SharedHttpClient::new(TimedClient { timeouts, client });
-    SharedHttpClient::new(RestrictedClient { egress_policy, client })
+    SharedHttpClient::new(RestrictedClient { address_policy, client })
+}
+
+/// Creates what [`restricted_client`] uses, for requests other than those of the SDK. The caller sets
+/// a deadline for each.
+pub(crate) fn restricted_connector(address_policy: AddressPolicy) -> SharedHttpConnector {
+    let connector = connector(None, None)
+        .tls_provider(TLS)
+        .build_with_resolver(Resolver(address_policy));
+    SharedHttpConnector::new(RestrictedConnector {
+        address_policy,
+        connector: SharedHttpConnector::new(connector),
+    })
 }
 
 /// Uses the proxies of the environment, as the SDK's default client does.
@@ -53,7 +65,7 @@ fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&Runti
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Resolver(EgressPolicy);
+struct Resolver(AddressPolicy);
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
@@ -68,14 +80,14 @@ impl ResolveDns for Resolver {
 /// have put the bucket's name in front of the endpoint's, and the two together can form an address.
 #[derive(Debug)]
 struct RestrictedClient {
-    egress_policy: EgressPolicy,
+    address_policy: AddressPolicy,
     client: SharedHttpClient,
 }
 
 impl HttpClient for RestrictedClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(RestrictedConnector {
-            egress_policy: self.egress_policy,
+            address_policy: self.address_policy,
             connector: self.client.http_connector(settings, components),
         })
     }
@@ -83,7 +95,7 @@ impl HttpClient for RestrictedClient {
 
 #[derive(Debug)]
 struct RestrictedConnector {
-    egress_policy: EgressPolicy,
+    address_policy: AddressPolicy,
     connector: SharedHttpConnector,
 }
 
@@ -91,7 +103,7 @@ impl HttpConnector for RestrictedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let checked = match request.uri().parse::<Uri>() {
             Ok(url) => self
-                .egress_policy
+                .address_policy
                 .check_url(&url)
                 .map_err(|refusal| ConnectorError::user(refusal.into())),
             Err(error) => Err(ConnectorError::user(error.into())),

@@ -20,6 +20,7 @@ mod uplink;
 
 pub(crate) use clients::{Aws, S3};
 pub(crate) use failure::AwsFailure;
+pub(crate) use http_client::restricted_connector;
 pub(crate) use profile::AwsProfile;
 pub use settings::{AwsSettings, Timeouts, WebIdentity};
 pub(crate) use uplink::UplinkPlace;

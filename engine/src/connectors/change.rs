@@ -21,7 +21,7 @@ pub async fn create(engine: &Engine, actor: &Actor, input: ConnectorInput) -> Re
         return Err(FieldErrors::one("spec.credentials.secret_key", "A secret key is required.").into());
     }
     check_host(engine, actor, &connector)?;
-    check_endpoint(engine, &connector)?;
+    check_endpoint(engine, actor, &connector)?;
     let identifier = connector.identifier.as_str();
     engine
         .database()
@@ -66,7 +66,7 @@ pub async fn replace(
     actor.require(Permission::EditConnector)?;
     let (connector, secrets) = input.parse()?;
     check_host(engine, actor, &connector)?;
-    check_endpoint(engine, &connector)?;
+    check_endpoint(engine, actor, &connector)?;
     if connector.identifier.as_str() != identifier {
         return Err(FieldErrors::one("identifier", "The id cannot be changed.").into());
     }
@@ -205,7 +205,7 @@ fn check_host(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<(
 
 /// Checks an endpoint that is an IP address against the egress policy. Names are checked when they
 /// are resolved.
-fn check_endpoint(engine: &Engine, connector: &Connector) -> Result<()> {
+fn check_endpoint(engine: &Engine, actor: &Actor, connector: &Connector) -> Result<()> {
     let Some(endpoint) = &connector.spec.endpoint else {
         return Ok(());
     };
@@ -215,6 +215,7 @@ fn check_endpoint(engine: &Engine, connector: &Connector) -> Result<()> {
         .map_err(|_| invalid("An endpoint is an address such as https://s3.example.com:9000.".into()))?;
     Ok(engine
         .egress_policy()
+        .of(actor.account().as_str())
         .check_url(&url)
         .map_err(|refusal| invalid(refusal.to_string()))?)
 }

@@ -108,7 +108,7 @@ async fn private_endpoints_can_be_forbidden_even_through_dns(mut house: House) {
     .unwrap();
     let test = connectors::test(&house.engine, &house.admin, "aws").await.unwrap();
     assert_eq!(test.status, Outcome::Success, "{test:?}");
-    house.config.egress_policy = EgressPolicy { private: false };
+    house.config.egress_policy = EgressPolicy { private: Some(false) };
     let closed = Engine::open(house.config.clone()).await.unwrap();
     let said = refused_in_use(&closed, &house, &by_name).await;
     assert!(said.contains("AUDITSTREAM_ENDPOINTS_PRIVATE"), "{said}");

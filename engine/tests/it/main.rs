@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod batch_history;
 mod begins_to_fail;
 mod bucket;
 mod child;

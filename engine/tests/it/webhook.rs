@@ -30,6 +30,7 @@ on_both![
     a_message_is_dropped_after_its_last_attempt,
     the_webhook_secret_is_never_shown_and_its_changes_are_audited,
     a_redirect_is_not_followed_and_metadata_addresses_are_refused,
+    a_receiver_that_goes_silent_delays_neither_the_test_nor_other_messages,
 ];
 
 /// A received request: headers and body.
@@ -142,6 +143,7 @@ async fn quick(mut house: House) -> House {
         every: Duration::from_millis(20),
         watch: Duration::from_millis(20),
         first_delay: Duration::from_millis(50),
+        ..Pacing::default()
     };
     house.reopen().await
 }
@@ -342,4 +344,34 @@ async fn a_redirect_is_not_followed_and_metadata_addresses_are_refused(house: Ho
     let test = alerts::test(&house.engine, &house.admin).await.unwrap();
     assert_eq!(test.status, Outcome::Failure);
     assert!(test.detail.contains("metadata"), "{test:?}");
+}
+
+/// Rule 16.
+async fn a_receiver_that_goes_silent_delays_neither_the_test_nor_other_messages(house: House) {
+    let mut house = quick(house).await;
+    house.config.pacing.timeout = Duration::from_millis(200);
+    let house = house.reopen().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}/hook", listener.local_addr().unwrap());
+    let accepted = tokio::spawn(async move {
+        let mut sockets = Vec::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            sockets.push(socket);
+        }
+    });
+    alerts::put(&house.engine, &house.admin, input(&silent, None), &Precondition::None)
+        .await
+        .unwrap();
+    let test = alerts::test(&house.engine, &house.admin).await.unwrap();
+    assert_eq!(test.status, Outcome::Failure, "{test:?}");
+    assert!(test.detail.contains("did not respond within 0.2 seconds"), "{test:?}");
+    let _store = failing(&house).await;
+    let receiver = Receiver::start().await;
+    put_webhook(&house, &receiver, None).await;
+    assert_eq!(
+        receiver.gets(1).await,
+        ["failing"],
+        "it is sent again, to the new receiver"
+    );
+    accepted.abort();
 }

@@ -77,7 +77,8 @@ pub struct Settings {
     )]
     pub host_credentials_accounts: String,
     /// Whether connectors and webhooks may use private endpoints: this host, private networks
-    /// (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7) and carrier-grade NAT. Link-local and
+    /// (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7) and carrier-grade NAT. Unless it is
+    /// set, those of the account `default` may, and those of other accounts may not. Link-local and
     /// metadata addresses are never allowed. The demo ignores this setting.
     #[arg(
         long,
@@ -85,10 +86,9 @@ pub struct Settings {
         value_name = "BOOLEAN",
         value_parser = BoolishValueParser::new(),
         action = ArgAction::Set,
-        default_value = "true",
         global = true
     )]
-    pub endpoints_private: bool,
+    pub endpoints_private: Option<bool>,
     /// Endpoint of AWS STS, instead of the regional ones of AWS.
     #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
     pub sts_endpoint: Option<String>,
@@ -124,7 +124,7 @@ impl Settings {
             master_key: None,
             streaming_enabled: self.streaming_enabled,
             host_credentials_accounts: self.host_credentials_accounts,
-            endpoints_private: true,
+            endpoints_private: Some(true),
             sts_endpoint: self.sts_endpoint,
             web_identity_token_file: self.web_identity_token_file,
             web_identity_role: self.web_identity_role,

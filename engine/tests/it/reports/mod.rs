@@ -4,3 +4,4 @@ mod host_identity;
 mod names;
 mod not_s3;
 mod unconditional;
+mod webhook_behind_proxy;

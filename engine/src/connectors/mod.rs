@@ -12,4 +12,4 @@ pub use change::{create, delete, replace};
 pub use connection_test::{test, watch_test};
 pub use list::{external_id, get, list};
 pub(crate) use rows::{KIND, lock_shared};
-pub(crate) use secrets::{seal_again, unlock};
+pub(crate) use secrets::{ConnectorWithSecrets, seal_again, unlock};

@@ -18,7 +18,7 @@ use super::outcome::{self, Moved};
 use super::wait::Retry;
 use crate::Engine;
 use crate::aws::{AwsProfile, UplinkPlace};
-use crate::connectors;
+use crate::connectors::{self, ConnectorWithSecrets};
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
 
@@ -78,7 +78,7 @@ async fn claim_and_pass(
     // A run that was interrupted by the database or by a stop keeps its lease, which makes it due
     // again immediately: here once the database responds, elsewhere once this server is gone.
     match passed {
-        Ok(Ended::Released) | Err(Error::Database(_)) => {}
+        Ok(Ended::Released) | Err(Error::Database(_) | Error::InDoubt(_)) => {}
         _ if *stopped.borrow() => {}
         _ => replica.release(engine.database(), lease).await?,
     }
@@ -180,9 +180,12 @@ async fn deliver(
         let Some(row) = still_ours(engine, lease).await? else {
             return Ok(Next::Stop);
         };
-        let Some(connector) = connectors::unlock(engine, row.account_id, &row.connector).await? else {
-            outcome::failed(engine, &row, Some(&batch), &no_connector(&row)).await?;
-            return Ok(Next::Stop);
+        let connector = match unlock(engine, &row).await? {
+            Ok(connector) => connector,
+            Err(failure) => {
+                outcome::failed(engine, &row, Some(&batch), &failure).await?;
+                return Ok(Next::Stop);
+            }
         };
         let Some(uplink) = enter_uplink(engine, slot, &connector.profile, stopping).await? else {
             return Ok(Next::Stop);
@@ -234,7 +237,7 @@ async fn deliver(
             failure: &failure,
         };
         tokio::select! {
-            returned = slot.lend(retry.wait(delay, &mut requests, since)) => returned?,
+            returned = slot.lend(retry.wait(delay, &mut requests, since)) => returned??,
             _ = stopping.changed() => return Ok(Next::Stop),
         }
     }
@@ -260,12 +263,23 @@ async fn enter_uplink(
     Ok(place)
 }
 
-fn no_connector(row: &DestinationRow) -> DeliveryFailure {
-    DeliveryFailure::blocked(
-        FailureCode::Connector,
-        format!("The AWS connector “{}” does not exist.", row.connector),
-        "Edit the destination and select another connector.",
-    )
+async fn unlock(engine: &Engine, row: &DestinationRow) -> Result<Result<ConnectorWithSecrets, DeliveryFailure>> {
+    match connectors::unlock(engine, row.account_id, &row.connector).await {
+        Ok(Some(connector)) => Ok(Ok(connector)),
+        Ok(None) => Ok(Err(DeliveryFailure::blocked(
+            FailureCode::Connector,
+            format!("The AWS connector “{}” does not exist.", row.connector),
+            "Edit the destination and select another connector.",
+        ))),
+        // The events are intact: this is not a batch that cannot be built.
+        Err(Error::Broken(why)) => Ok(Err(DeliveryFailure::new(
+            FailureCode::Connector,
+            format!("The secrets of the AWS connector “{}” cannot be decrypted: {why}.", row.connector),
+            "Start every server with the current AUDITSTREAM_MASTER_KEY, not with one that was retired. If the key is \
+             lost, enter the connector's secrets again.",
+        ))),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns whether the region is new, so that an immediate retry can succeed.

@@ -1,11 +1,12 @@
 //! Key rotation while servers run.
 
 use auditstream_engine::{Config, Engine, MasterKey, Precondition, alerts, connectors, key_rotation};
-use auditstream_model::{Code, Outcome, WebhookInput};
+use auditstream_model::{Code, Outcome, Status, WebhookInput};
+use serde_json::json;
 
 use crate::on_both;
 use crate::support::{House, connector};
-use auditstream_testkit::s3::Store;
+use auditstream_testkit::s3::{BUCKET, Store};
 
 const NEW_KEY: &str = "ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk4OTg5ODk=";
 
@@ -79,6 +80,19 @@ async fn keys_are_rotated_while_servers_run(house: House) {
     let refused = Engine::open(house.config.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("master key"), "{refused}");
     assert!(works(&renewed, &house).await);
+
+    // The server with the retired key cannot stream, and says why.
+    key_rotation::rotate(&renewed, &house.admin, None).await.unwrap();
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    let item = house.settled(|item| item.streaming_details.failure.is_some()).await;
+    let failure = item.streaming_details.failure.unwrap();
+    assert_eq!(
+        (failure.code.as_str(), failure.blocked),
+        ("connector", false),
+        "{failure:?}"
+    );
+    assert!(failure.hint.contains("AUDITSTREAM_MASTER_KEY"), "{failure:?}");
     other.close().await;
     renewed.close().await;
 }

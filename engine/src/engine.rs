@@ -152,7 +152,9 @@ impl Engine {
     }
 
     pub(crate) fn webhook_client(&self) -> &Client {
-        self.0.webhook_client.get_or_init(|| Client::new(self.egress_policy(), self.pacing().timeout))
+        self.0
+            .webhook_client
+            .get_or_init(|| Client::new(self.egress_policy(), self.pacing().timeout))
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -274,7 +274,10 @@ async fn unlock(engine: &Engine, row: &DestinationRow) -> Result<Result<Connecto
         // The events are intact: this is not a batch that cannot be built.
         Err(Error::Broken(why)) => Ok(Err(DeliveryFailure::new(
             FailureCode::Connector,
-            format!("The secrets of the AWS connector “{}” cannot be decrypted: {why}.", row.connector),
+            format!(
+                "The secrets of the AWS connector “{}” cannot be decrypted: {why}.",
+                row.connector
+            ),
             "Start every server with the current AUDITSTREAM_MASTER_KEY, not with one that was retired. If the key is \
              lost, enter the connector's secrets again.",
         ))),

@@ -56,7 +56,7 @@ impl FromServerFnError for ConsoleError {
 impl From<auditstream_engine::Error> for ConsoleError {
     /// Sets the status of the response, or of the page being rendered, to that of the problem.
     fn from(error: auditstream_engine::Error) -> Self {
-        refuse(error.problem())
+        refuse(error.into_problem())
     }
 }
 

@@ -70,46 +70,68 @@ impl Error {
         ))
     }
 
-    /// The refusal of a request body beyond its limit in bytes, a multiple of 1 MiB.
+    /// The refusal of a request body beyond its limit in bytes, a multiple of 1 KiB.
     #[must_use]
     pub fn request_too_large(limit: usize) -> Self {
-        let message = format!(
-            "A request body can have at most {} MiB. Send smaller requests.",
-            limit >> 20
-        );
+        let limit = match limit >> 20 {
+            0 => format!("{} KiB", limit >> 10),
+            mebibytes => format!("{mebibytes} MiB"),
+        };
+        let message = format!("A request body can have at most {limit}. Send smaller requests.");
         Self::refused(Code::TooLarge, message)
     }
 
-    /// The problem that is sent to the caller. Internal errors reveal no details.
+    /// The code of [`problem`](Self::problem).
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(problem) => problem.code,
+            Self::Database(error) if is_full(error) || is_disk_failure(error) || is_busy(error) => Code::Unavailable,
+            Self::Database(error) if is_unstorable_text(error) => Code::InvalidFields,
+            Self::InDoubt(_) => Code::Unavailable,
+            Self::Database(_) | Self::Opening(_) | Self::Stored(_) | Self::Broken(_) => Code::Internal,
+        }
+    }
+
+    /// A copy of the problem that is sent to the caller. Internal errors reveal no details.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
             Self::Refused(problem) => (**problem).clone(),
-            Self::Database(error) if is_full(error) => Problem::new(
-                Code::Unavailable,
-                "The disk of the database is full. Stored data is safe. Try again after the operator has freed space.",
-            ),
-            Self::Database(error) if is_disk_failure(error) => Problem::new(
-                Code::Unavailable,
-                "The disk of the database failed. Try again after the operator has looked at the server's log.",
-            ),
-            Self::Database(error) if is_busy(error) => Problem::new(
-                Code::Unavailable,
-                "The database did not answer in time. Try again in a few seconds.",
-            ),
-            Self::Database(error) if is_unstorable_text(error) => Problem::new(
-                Code::InvalidFields,
-                "A text contains the character U+0000, which cannot be stored. Remove it.",
-            ),
-            Self::InDoubt(_) => Problem::new(
-                Code::Unavailable,
-                "The database did not confirm the change in time. Look whether it was made before you try again.",
-            ),
-            Self::Database(_) | Self::Opening(_) | Self::Stored(_) | Self::Broken(_) => Problem::new(
-                Code::Internal,
-                "Something went wrong on the server. See its log for details.",
-            ),
+            other => other.problem_of_server(),
         }
+    }
+
+    /// The problem that is sent to the caller, without a copy of its errors.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Refused(problem) => *problem,
+            other => other.problem_of_server(),
+        }
+    }
+
+    /// The problem of an error that is no refusal.
+    fn problem_of_server(&self) -> Problem {
+        let detail = match self {
+            Self::Database(error) if is_full(error) => {
+                "The disk of the database is full. Stored data is safe. Try again after the operator has freed space."
+            }
+            Self::Database(error) if is_disk_failure(error) => {
+                "The disk of the database failed. Try again after the operator has looked at the server's log."
+            }
+            Self::Database(error) if is_busy(error) => {
+                "The database did not answer in time. Try again in a few seconds."
+            }
+            Self::Database(error) if is_unstorable_text(error) => {
+                "A text contains the character U+0000, which cannot be stored. Remove it."
+            }
+            Self::InDoubt(_) => {
+                "The database did not confirm the change in time. Look whether it was made before you try again."
+            }
+            _ => "Something went wrong on the server. See its log for details.",
+        };
+        Problem::new(self.code(), detail)
     }
 }
 

@@ -26,6 +26,7 @@
 //! - [`destinations`]: where to stream, and what an admin does with it
 //! - [`paginate`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that a resource has not changed meanwhile
+//! - [`shared_budget`]: memory of which one account gets at most a part
 //! - [`egress_policy`]: the addresses that the server may connect to for a user
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
@@ -140,6 +141,7 @@ mod paginate;
 pub mod precondition;
 mod readiness;
 pub mod retention;
+pub mod shared_budget;
 pub mod streaming;
 mod task;
 pub mod trail;

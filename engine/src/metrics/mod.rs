@@ -117,7 +117,7 @@ impl Metrics {
                 self.ingest_events.increment(outcome.accepted.into());
                 self.ingest_duplicates.increment(outcome.duplicates.into());
             }
-            Err(error) => self.count(INGEST_REFUSED, "code", error.problem().code.as_str()),
+            Err(error) => self.count(INGEST_REFUSED, "code", error.code().as_str()),
         }
     }
 

@@ -39,6 +39,9 @@ CREATE TABLE audit_event (
     sequence       INTEGER NOT NULL,
     -- The first 16 bytes of the SHA-256 of auditEventId.
     id_digest      BLOB    NOT NULL,
+    -- The first 16 bytes of the SHA-256 of the content's canonical form, by which events with one
+    -- id are compared. Before the payload, so that SQLite does not read that to find it.
+    content_digest BLOB    NOT NULL,
     time           INTEGER NOT NULL,
     received       INTEGER NOT NULL,
     principal_type TEXT    NOT NULL,

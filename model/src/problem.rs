@@ -94,7 +94,7 @@ pub struct Problem {
     pub code: Code,
     /// The cause and the remedy, for people.
     pub detail: String,
-    /// The invalid fields; for events, those of the first 100.
+    /// The invalid fields; for events, those of the first 100, at most 20 each and 1,000 together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The number of invalid events, including those that `errors` does not name.

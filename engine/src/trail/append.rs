@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use auditstream_model::limits::NAMED_INVALID_EVENTS;
 use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::AssertSqlSafe;
 
-use super::stored_form::{Prepared, same_content};
+use super::canonical::ContentDigest;
+use super::stored_form::Prepared;
 use crate::database::{Dialect, WriteTx, now};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Enough that round trips to the database do not matter; far from its limit on parameters.
 const ROWS_PER_STATEMENT: usize = 200;
@@ -16,7 +18,11 @@ const ROWS_PER_STATEMENT: usize = 200;
 pub(crate) enum Appended {
     Stored(IngestOutcome),
     /// Ids that are stored with other content; nothing was stored.
-    Conflicts(Vec<FieldError>),
+    Conflicts {
+        total: usize,
+        /// The errors of the first of them.
+        named: Vec<FieldError>,
+    },
 }
 
 /// Appends events to an account's trail. Locks the account's row first, so that the lock orders
@@ -29,27 +35,27 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     );
     let (last, last_received): (Sequence, EpochMillis) =
         sqlx::query_as(take).bind(account_id).fetch_one(&mut **tx).await?;
-    let mut known = stored_payloads(tx, account_id, events).await?;
+    let mut known = stored_digests(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
-    let mut conflicts = Vec::new();
-    let mut duplicates = 0;
+    let mut named = Vec::new();
+    let (mut total, mut duplicates) = (0, 0);
     for (index, event) in events.iter().enumerate() {
         match known.get(&event.id_digest) {
             None => {
-                known.insert(event.id_digest, event.payload.clone());
+                known.insert(event.id_digest, event.content_digest);
                 fresh.push(event);
             }
-            Some(payload) if same_content(payload, &event.payload) => duplicates += 1,
-            Some(_) => conflicts.push(FieldError {
-                field: "auditEventId".to_owned(),
-                message: "There is already an event with this id and other content.".to_owned(),
-                code: Some("event_id_conflict".to_owned()),
-                index: u32::try_from(index).ok(),
-            }),
+            Some(content) if *content == event.content_digest => duplicates += 1,
+            Some(_) => {
+                total += 1;
+                if total <= NAMED_INVALID_EVENTS {
+                    named.push(conflict(index));
+                }
+            }
         }
     }
-    if !conflicts.is_empty() {
-        return Ok(Appended::Conflicts(conflicts));
+    if total > 0 {
+        return Ok(Appended::Conflicts { total, named });
     }
     // Never earlier than the previous event: retention removes events in order of sequence.
     let received = now().max(last_received);
@@ -71,6 +77,15 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     }))
 }
 
+fn conflict(index: usize) -> FieldError {
+    FieldError {
+        field: "auditEventId".to_owned(),
+        message: "There is already an event with this id and other content.".to_owned(),
+        code: Some("event_id_conflict".to_owned()),
+        index: u32::try_from(index).ok(),
+    }
+}
+
 /// SQLite is much faster with `?` than with `$1`, and does not accept both.
 fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
     let group = |row: usize| {
@@ -88,19 +103,24 @@ fn is_cached(rows: usize) -> bool {
     rows == ROWS_PER_STATEMENT || rows == 1
 }
 
-async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<HashMap<[u8; 16], String>> {
+/// The content digests of the stored events among these, by their id digests.
+async fn stored_digests(
+    tx: &mut WriteTx,
+    account_id: i64,
+    events: &[Prepared],
+) -> Result<HashMap<[u8; 16], ContentDigest>> {
     let mut known = HashMap::with_capacity(events.len());
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
         // The lateral join makes PostgreSQL look up each id: without statistics it would scan the
         // account.
         let (select, end) = match tx.dialect() {
             Dialect::Sqlite => (
-                "SELECT id_digest, payload FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
+                "SELECT id_digest, content_digest FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
                 ")",
             ),
             Dialect::Postgres => (
-                "SELECT known.id_digest, known.payload FROM (VALUES ",
-                ") AS wanted (id_digest) CROSS JOIN LATERAL (SELECT id_digest, payload FROM audit_event \
+                "SELECT known.id_digest, known.content_digest FROM (VALUES ",
+                ") AS wanted (id_digest) CROSS JOIN LATERAL (SELECT id_digest, content_digest FROM audit_event \
                  WHERE account_id = $1 AND id_digest = wanted.id_digest OFFSET 0) AS known",
             ),
         };
@@ -111,11 +131,16 @@ async fn stored_payloads(tx: &mut WriteTx, account_id: i64, events: &[Prepared])
         for event in chunk {
             query = query.bind(event.id_digest.as_slice());
         }
-        let rows: Vec<(Vec<u8>, String)> = query.fetch_all(&mut **tx).await?;
-        known.extend(
-            rows.into_iter()
-                .filter_map(|(digest, payload)| Some((<[u8; 16]>::try_from(digest).ok()?, payload))),
-        );
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = query.fetch_all(&mut **tx).await?;
+        for (id, content) in rows {
+            let digest = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes);
+            let (Ok(id), Ok(content)) = (digest(id), digest(content)) else {
+                return Err(Error::Broken(
+                    "a stored event has a digest that is not 16 bytes".to_owned(),
+                ));
+            };
+            known.insert(id, content);
+        }
     }
     Ok(known)
 }
@@ -127,12 +152,12 @@ async fn insert(
     received: EpochMillis,
     fresh: &[&Prepared],
 ) -> Result<()> {
-    const COLUMNS: usize = 14;
+    const COLUMNS: usize = 15;
     let mut sequence = last;
     for chunk in fresh.chunks(ROWS_PER_STATEMENT) {
         let mut sql = String::from(
             "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
-             resource_type, resource, org, project, payload) VALUES ",
+             resource_type, resource, org, project, payload, content_digest) VALUES ",
         );
         sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
@@ -152,7 +177,8 @@ async fn insert(
                 .bind(event.resource.as_str())
                 .bind(event.org.as_deref())
                 .bind(event.project.as_deref())
-                .bind(event.payload.as_str());
+                .bind(event.payload.as_str())
+                .bind(event.content_digest.as_slice());
         }
         query.execute(&mut **tx).await?;
     }

@@ -1,28 +1,45 @@
 //! Checks events against the payload schema.
 
-use std::collections::HashSet;
-
 use auditstream_model::{EpochMillis, FieldErrors};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::canonical::{Canonical, ContentDigest};
 use super::compact::compact;
 use super::members::Members;
-use super::stored_form::{Prepared, open_payload};
+use super::null_members;
+use super::stored_form::{Prepared, RESERVED, open_payload};
 
 /// The last moment of the year 9999; later times have no date that readers agree on.
 const LATEST_MILLIS: EpochMillis = 253_402_300_799_999;
+const TIME_DIGITS: usize = 15;
 const ID_CHARS: usize = 512;
+
+/// Errors that are named of one event, including the last one, which says if there are more.
+pub(super) const EVENT_ERRORS: usize = 20;
+/// Characters of a path in an error; the end of a longer one is cut off.
+const PATH_CHARS: usize = 256;
 
 pub(super) fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
     let text = compact(json.get()).map_err(|why| FieldErrors::one("", why))?;
+    let text = null_members::leave_out(&text);
     let Some(event) = Members::parse(&text) else {
         return Err(FieldErrors::one("", "An event is a JSON object."));
     };
     let mut check = Check::default();
-    check.unique_keys("", &event);
     let prepared = check.event(&event, account);
-    prepared.filter(|_| check.errors.is_empty()).ok_or(check.errors)
+    // Of a valid event the payload is examined anyway, which has everything but reserved members.
+    let canonical = Canonical::of(prepared.as_ref().map_or(&*text, |event| &event.payload));
+    for path in &canonical.duplicates {
+        check.duplicate(path.clone());
+    }
+    match prepared {
+        Some(event) if check.errors.is_empty() => Ok(Prepared {
+            content_digest: canonical.digest(),
+            ..event
+        }),
+        _ => Err(check.errors),
+    }
 }
 
 #[derive(Default)]
@@ -31,6 +48,26 @@ struct Check {
 }
 
 impl Check {
+    fn add(&mut self, path: String, message: impl Into<String>) {
+        match self.errors.0.len() {
+            named if named + 1 < EVENT_ERRORS => self.errors.add(shorten(path), message),
+            named if named + 1 == EVENT_ERRORS => self.errors.add("", "This event has more errors."),
+            _ => {}
+        }
+    }
+
+    fn duplicate(&mut self, path: String) {
+        const MESSAGE: &str = "Duplicate key.";
+        if !self
+            .errors
+            .0
+            .iter()
+            .any(|error| error.field == path && error.message == MESSAGE)
+        {
+            self.add(path, MESSAGE);
+        }
+    }
+
     /// `None` if a required member is missing or of the wrong type; other errors are recorded.
     fn event(&mut self, event: &Members<'_>, account: &str) -> Option<Prepared> {
         let id = self.id(event);
@@ -45,6 +82,9 @@ impl Check {
             None => Some(Members::default()),
             Some(_) => self.object("", event, "auditEventMetadata"),
         };
+        if let Some(metadata) = &metadata {
+            self.unique_outside_payload(event, metadata);
+        }
         let (principal_type, principal) = principal?;
         let (resource_type, resource) = resource?;
         let (org, project) = scope?;
@@ -63,14 +103,17 @@ impl Check {
             org,
             project,
             payload: open_payload(event, &metadata?),
+            content_digest: ContentDigest::default(),
         })
     }
 
     fn id(&mut self, event: &Members<'_>) -> Option<String> {
         let id = self.string("", event, "auditEventId")?;
         if !(1..=ID_CHARS).contains(&id.chars().count()) {
-            self.errors
-                .add("auditEventId", format!("An id has 1 to {ID_CHARS} characters."));
+            self.add(
+                "auditEventId".to_owned(),
+                format!("An id has 1 to {ID_CHARS} characters."),
+            );
         }
         Some(id)
     }
@@ -100,8 +143,8 @@ impl Check {
         let scope = self.object("", event, path)?;
         let named = self.string(path, &scope, "accountIdentifier");
         if named.is_some_and(|named| named != account) {
-            self.errors.add(
-                "auditResourceScope.accountIdentifier",
+            self.add(
+                "auditResourceScope.accountIdentifier".to_owned(),
                 format!("The account must be “{account}”, the account of the token."),
             );
         }
@@ -121,43 +164,42 @@ impl Check {
 
     fn time(&mut self, event: &Members<'_>) -> Option<EpochMillis> {
         let text = self.string("", event, "auditEventTime")?;
-        let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
-        let millis = text.parse().ok().filter(|_| is_decimal);
-        let millis = millis.filter(|millis| (0..=LATEST_MILLIS).contains(millis));
-        if millis.is_none() {
-            self.errors.add(
-                "auditEventTime",
-                "The time must be a string of decimal milliseconds since 1970, such as \"1688989356000\".",
-            );
-        }
-        millis
-    }
-
-    fn unique_keys(&mut self, path: &str, object: &Members<'_>) {
-        let mut seen = HashSet::new();
-        for (key, _) in &object.0 {
-            if !seen.insert(key.as_ref()) {
-                self.errors.add(join(path, key), "Duplicate key.");
+        match parse_time(&text) {
+            Ok(millis) => Some(millis),
+            Err(why) => {
+                self.add("auditEventTime".to_owned(), why);
+                None
             }
         }
     }
 
+    /// Names what the payload, in which other duplicates are found, does not have twice.
+    fn unique_outside_payload(&mut self, event: &Members<'_>, metadata: &Members<'_>) {
+        const METADATA: &str = "auditEventMetadata";
+        if !event.has_at_most_once(METADATA) {
+            self.duplicate(METADATA.to_owned());
+        }
+        for key in RESERVED.into_iter().filter(|key| !metadata.has_at_most_once(key)) {
+            self.duplicate(join(METADATA, key));
+        }
+    }
+
     fn object<'a>(&mut self, path: &str, parent: &Members<'a>, key: &str) -> Option<Members<'a>> {
-        let Some(value) = parent.find(key) else {
-            self.errors.add(join(path, key), "This member is required.");
+        let Some(value) = parent.find(key).filter(|value| value.get() != "null") else {
+            self.add(join(path, key), "This member is required.");
             return None;
         };
         let object = Members::parse(value.get());
-        match &object {
-            Some(object) => self.unique_keys(&join(path, key), object),
-            None => self.errors.add(join(path, key), "This must be an object."),
+        if object.is_none() {
+            self.add(join(path, key), "This must be an object.");
         }
         object
     }
 
     fn string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
-        if parent.find(key).is_none() {
-            self.errors.add(join(path, key), "This member is required.");
+        if parent.find(key).is_none_or(|value| value.get() == "null") {
+            self.add(join(path, key), "This member is required.");
+            return None;
         }
         self.optional_string(path, parent, key)
     }
@@ -165,10 +207,35 @@ impl Check {
     fn optional_string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
         let text = serde_json::from_str::<String>(parent.find(key)?.get()).ok();
         if text.is_none() {
-            self.errors.add(join(path, key), "This must be a string.");
+            self.add(join(path, key), "This must be a string.");
         }
         text
     }
+}
+
+/// The time in epoch milliseconds, or the reason why it is none.
+fn parse_time(text: &str) -> Result<EpochMillis, &'static str> {
+    let (digits, is_negative) = text.strip_prefix('-').map_or((text, false), |digits| (digits, true));
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("The time must be a string of decimal milliseconds since 1970, such as \"1688989356000\".");
+    }
+    if is_negative {
+        return Err("The time is before 1970. Send milliseconds since 1970, such as \"1688989356000\".");
+    }
+    let millis = digits.parse().ok().filter(|millis| *millis <= LATEST_MILLIS);
+    millis.filter(|_| digits.len() <= TIME_DIGITS).ok_or(
+        "The time is after the year 9999. Send milliseconds since 1970, such as \"1688989356000\", \
+         not microseconds or nanoseconds.",
+    )
+}
+
+/// The beginning of a path, which is as long as the keys that a client chose.
+pub(super) fn shorten(mut path: String) -> String {
+    if let Some((end, _)) = path.char_indices().nth(PATH_CHARS) {
+        path.truncate(end);
+        path.push('…');
+    }
+    path
 }
 
 fn join(path: &str, key: &str) -> String {

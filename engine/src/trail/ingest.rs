@@ -1,26 +1,18 @@
 //! Ingest: from a request's body to its result.
 
-use std::collections::BTreeSet;
-
-use auditstream_model::limits::{EVENT_BYTES, NAMED_INVALID_EVENTS, REQUEST_BYTES, REQUEST_EVENTS};
-use auditstream_model::{Code, FieldError, IngestOutcome, Permission, Problem};
+use auditstream_model::limits::{EVENT_BYTES, NAMED_INVALID_EVENTS, REQUEST_BYTES};
+use auditstream_model::{Code, FieldError, FieldErrors, IngestOutcome, Permission, Problem};
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::append::Appended;
 use super::check::prepare;
+use super::split::{BodyFormat, decode, split};
 use super::stored_form::Prepared;
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-/// How the events of a body are delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// One event, or an array of them.
-    Json,
-    /// One event per line.
-    Ndjson,
-}
+/// Errors that a response names, of all events together.
+const REQUEST_ERRORS: usize = 1000;
 
 /// Stores the events of a request, all or none. They are on disk when this returns.
 ///
@@ -43,7 +35,7 @@ async fn store(engine: &Engine, actor: &Actor, format: BodyFormat, body: Bytes) 
     }
     match engine.writer().append(actor.account_id(), events).await? {
         Appended::Stored(outcome) => Ok(outcome),
-        Appended::Conflicts(errors) => Err(invalid_events(errors.len(), errors)),
+        Appended::Conflicts { total, named } => Err(invalid_events(total, named)),
     }
 }
 
@@ -52,28 +44,9 @@ pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepa
     if body.len() > REQUEST_BYTES {
         return Err(Error::request_too_large(REQUEST_BYTES));
     }
-    let text = std::str::from_utf8(body).map_err(|error| {
-        Error::refused(
-            Code::MalformedBody,
-            format!("The body is not UTF-8 at byte {}.", error.valid_up_to()),
-        )
-    })?;
-    let raw = match format {
-        BodyFormat::Ndjson => lines(text)?,
-        BodyFormat::Json => one_or_many(text)?,
-    };
-    if raw.len() > REQUEST_EVENTS {
-        return Err(Error::refused(
-            Code::TooLarge,
-            format!(
-                "A request has at most {REQUEST_EVENTS} events; this one has {}.",
-                raw.len()
-            ),
-        ));
-    }
+    let raw = split(format, decode(body)?)?;
     let mut events = Vec::with_capacity(raw.len());
-    let mut errors: Vec<FieldError> = Vec::new();
-    let mut invalid = 0;
+    let mut errors = RequestErrors::default();
     for (index, json) in raw.into_iter().enumerate() {
         if json.get().len() > EVENT_BYTES {
             return Err(Error::refused(
@@ -85,66 +58,52 @@ pub fn parse(format: BodyFormat, body: &[u8], account: &str) -> Result<Vec<Prepa
             ));
         }
         match prepare(json, account) {
-            Ok(event) => events.push(event),
+            Ok(event) if errors.invalid == 0 => events.push(event),
+            Ok(_) => {}
             Err(fields) => {
-                invalid += 1;
-                let index = u32::try_from(index).ok();
-                if invalid <= NAMED_INVALID_EVENTS {
-                    errors.extend(fields.0.into_iter().map(|error| FieldError { index, ..error }));
-                }
+                // They are not stored.
+                events = Vec::new();
+                errors.add(index, fields);
             }
         }
     }
-    if invalid > 0 {
-        Err(invalid_events(invalid, errors))
+    if errors.invalid > 0 {
+        Err(invalid_events(errors.invalid, errors.named))
     } else {
         Ok(events)
     }
 }
 
-fn invalid_events(total: usize, mut errors: Vec<FieldError>) -> Error {
-    let mut named = BTreeSet::new();
-    errors.retain(|error| {
-        named.insert(error.index);
-        named.len() <= NAMED_INVALID_EVENTS
-    });
+/// The errors of a request's events, in bounded memory.
+#[derive(Default)]
+struct RequestErrors {
+    invalid: usize,
+    named: Vec<FieldError>,
+}
+
+impl RequestErrors {
+    fn add(&mut self, index: usize, fields: FieldErrors) {
+        self.invalid += 1;
+        if self.invalid > NAMED_INVALID_EVENTS || self.named.len() >= REQUEST_ERRORS {
+            return;
+        }
+        let index = u32::try_from(index).ok();
+        let room = REQUEST_ERRORS - self.named.len();
+        let is_cut_off = fields.0.len() > room;
+        let errors = fields.0.into_iter().take(room);
+        self.named.extend(errors.map(|error| FieldError { index, ..error }));
+        if is_cut_off && let Some(last) = self.named.last_mut() {
+            last.field = String::new();
+            last.message = "There are more errors in this event and in others.".to_owned();
+        }
+    }
+}
+
+fn invalid_events(total: usize, errors: Vec<FieldError>) -> Error {
     let detail = format!(
         "Invalid events: {total}. No event of the request was stored. Correct or remove them and send the request again."
     );
     let mut problem = Problem::new(Code::InvalidEvents, detail).with_errors(errors);
     problem.invalid_events = u32::try_from(total).ok();
     Error::Refused(Box::new(problem))
-}
-
-fn malformed(place: &str, error: &serde_json::Error) -> Error {
-    Error::refused(Code::MalformedBody, format!("The body is not JSON{place}: {error}."))
-}
-
-fn one_or_many(text: &str) -> Result<Vec<&RawValue>> {
-    let trimmed = text.trim_ascii_start();
-    if trimmed.is_empty() {
-        return Err(Error::refused(
-            Code::MalformedBody,
-            "The body is empty: send one event, an array of events, or NDJSON.",
-        ));
-    }
-    if trimmed.starts_with('[') {
-        return serde_json::from_str(text).map_err(|error| malformed("", &error));
-    }
-    serde_json::from_str::<&RawValue>(text)
-        .map(|event| vec![event])
-        .map_err(|error| malformed("", &error))
-}
-
-fn lines(text: &str) -> Result<Vec<&RawValue>> {
-    let mut events = Vec::new();
-    for (number, line) in text
-        .split('\n')
-        .enumerate()
-        .filter(|(_, line)| !line.trim_ascii().is_empty())
-    {
-        events
-            .push(serde_json::from_str(line).map_err(|error| malformed(&format!(" in line {}", number + 1), &error))?);
-    }
-    Ok(events)
 }

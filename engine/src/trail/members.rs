@@ -34,7 +34,19 @@ impl<'a> Members<'a> {
         serde_json::from_str(json).ok()
     }
 
+    pub(super) fn has_at_most_once(&self, key: &str) -> bool {
+        self.0.iter().filter(|(name, _)| name == key).nth(1).is_none()
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
+}
+
+/// Appends a member and a comma.
+pub(super) fn push_member(out: &mut String, key: &str, json: &str) {
+    out.push_str(&serde_json::Value::from(key).to_string());
+    out.push(':');
+    out.push_str(json);
+    out.push(',');
 }

@@ -1,17 +1,22 @@
 //! Audit events in and out.
 
 pub(crate) mod append;
+mod canonical;
 mod check;
 mod compact;
 mod ingest;
 mod members;
+mod null_members;
 mod search;
 pub(crate) mod self_audit;
 mod sign_ins;
+mod split;
 mod stored_form;
 pub(crate) mod writer;
 
-pub use ingest::{BodyFormat, ingest, parse};
+pub use canonical::ContentDigest;
+pub use ingest::{ingest, parse};
 pub use search::{newer, parse_cursor, search};
 pub use sign_ins::sign_ins;
-pub use stored_form::{Prepared, close, same_content};
+pub use split::BodyFormat;
+pub use stored_form::{Prepared, close, content_digest};

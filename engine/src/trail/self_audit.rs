@@ -63,6 +63,6 @@ pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) 
         Appended::Stored(outcome) => outcome
             .first_sequence
             .ok_or_else(|| Error::refused(Code::Internal, "the audit event of a change was not numbered")),
-        Appended::Conflicts(_) => Err(Error::Broken("two audit events got the same random id".into())),
+        Appended::Conflicts { .. } => Err(Error::Broken("two audit events got the same random id".into())),
     }
 }

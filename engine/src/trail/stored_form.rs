@@ -13,14 +13,16 @@
 //! This server sets three members of `auditEventMetadata` itself and drops them from events that it
 //! receives: `sequence`, `batchId`, and `recordedBy`, which marks the server's own events.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use auditstream_model::{EpochMillis, Sequence};
 use serde_json::value::RawValue;
 
-use super::members::Members;
+use super::canonical::{Canonical, ContentDigest};
+use super::members::{Members, push_member};
 
-const RESERVED: [&str; 3] = ["sequence", "batchId", "recordedBy"];
+pub(super) const RESERVED: [&str; 3] = ["sequence", "batchId", "recordedBy"];
 pub(super) const RECORDED_HERE: &str = r#""recordedBy":"auditstream","#;
 
 /// A valid event, ready to be stored.
@@ -48,9 +50,27 @@ pub struct Prepared {
     pub project: Option<String>,
     /// The event, open at its end.
     pub payload: String,
+    /// [`content_digest`] of the payload.
+    pub content_digest: ContentDigest,
 }
 
 impl Prepared {
+    /// The memory that the event occupies, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [
+            Some(&self.principal_type),
+            Some(&self.principal),
+            Some(&self.action),
+            Some(&self.module),
+            Some(&self.resource_type),
+            Some(&self.resource),
+            self.org.as_ref(),
+            self.project.as_ref(),
+            Some(&self.payload),
+        ];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::capacity).sum::<usize>()
+    }
+
     #[must_use]
     pub(crate) fn mark_as_self_recorded(mut self) -> Self {
         self.payload.push_str(RECORDED_HERE);
@@ -68,31 +88,25 @@ pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Opti
     };
 }
 
-/// Whether two stored payloads have the same content, apart from member order and `recordedBy`.
+/// The digest of a stored payload's canonical form, without `recordedBy`. Two events with one digest
+/// have the same content.
 #[must_use]
-pub fn same_content(one: &str, other: &str) -> bool {
-    let [one, other] = [one, other].map(|payload| payload.strip_suffix(RECORDED_HERE).unwrap_or(payload));
-    let parse = |payload: &str| {
-        serde_json::from_str::<serde_json::Value>(&format!("{}}}}}", payload.trim_end_matches(','))).ok()
-    };
-    one == other || parse(one).is_some_and(|value| Some(value) == parse(other))
+pub fn content_digest(payload: &str) -> ContentDigest {
+    let payload = payload.strip_suffix(RECORDED_HERE).unwrap_or(payload);
+    Canonical::of(payload).digest()
 }
 
 pub(super) fn open_payload(event: &Members<'_>, metadata: &Members<'_>) -> String {
-    let mut out = String::with_capacity(1024);
+    let length = |(key, value): &(Cow<'_, str>, &RawValue)| key.len() + value.get().len() + 8;
+    let members = event.0.iter().chain(&metadata.0);
+    let mut out = String::with_capacity(members.map(length).sum::<usize>() + 32);
     out.push('{');
-    let push = |out: &mut String, key: &str, value: &RawValue| {
-        out.push_str(&serde_json::Value::from(key).to_string());
-        out.push(':');
-        out.push_str(value.get());
-        out.push(',');
-    };
     for (key, value) in event.0.iter().filter(|(key, _)| key != "auditEventMetadata") {
-        push(&mut out, key, value);
+        push_member(&mut out, key, value.get());
     }
     out.push_str(r#""auditEventMetadata":{"#);
     for (key, value) in metadata.0.iter().filter(|(key, _)| !RESERVED.contains(&key.as_ref())) {
-        push(&mut out, key, value);
+        push_member(&mut out, key, value.get());
     }
     out
 }
@@ -102,14 +116,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_members_does_not_change_the_content() {
-        assert!(same_content(
-            r#"{"a":1,"b":2,"auditEventMetadata":{"#,
-            r#"{"b":2,"a":1,"auditEventMetadata":{"#
-        ));
-        assert!(!same_content(
-            r#"{"a":1,"auditEventMetadata":{"#,
-            r#"{"a":2,"auditEventMetadata":{"#
-        ));
+    fn order_escapes_and_the_recorded_mark_do_not_change_the_content_and_digits_do() {
+        let digest = |members: &str| content_digest(&format!(r#"{{{members}"auditEventMetadata":{{"#));
+        let one = digest(r#""a":1,"b":"é/","#);
+        assert_eq!(one, digest(r#""b":"\u00e9\/","a":1,"#));
+        assert_ne!(one, digest(r#""a":1.0,"b":"é/","#));
+        assert_ne!(
+            digest(r#""a":18446744073709551617,"#),
+            digest(r#""a":18446744073709551616,"#)
+        );
+        let payload = r#"{"a":1,"auditEventMetadata":{"x":2,"#;
+        assert_eq!(
+            content_digest(payload),
+            content_digest(&format!("{payload}{RECORDED_HERE}"))
+        );
     }
 }

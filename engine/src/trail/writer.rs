@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use auditstream_model::{Code, EpochMillis};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
@@ -15,9 +15,11 @@ use super::stored_form::Prepared;
 use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::shared_budget::{Exhausted, Share, SharedBudget};
 
-/// Capacity of the queue in bytes of events; beyond it requests are refused with 503.
-const QUEUE_BYTES: usize = 64 << 20;
+/// Capacity of the queue in bytes of events, of which one account gets at most half; beyond it
+/// requests are refused with 503.
+const QUEUE_BYTES: usize = 128 << 20;
 const COMMIT_EVENTS: usize = 10_000;
 /// The message for requests whose commit the database did not confirm.
 const IN_DOUBT: &str = "The database did not confirm in time that the events were stored. Send them again: those that \
@@ -27,13 +29,13 @@ struct Request {
     account_id: i64,
     events: Vec<Prepared>,
     answer: oneshot::Sender<Result<Appended>>,
-    _room: OwnedSemaphorePermit,
+    _room: Share<i64>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     queue: mpsc::UnboundedSender<Request>,
-    room: Arc<Semaphore>,
+    room: SharedBudget<i64>,
     progress: Arc<Progress>,
 }
 
@@ -65,7 +67,7 @@ impl Writer {
         tokio::spawn(write(database, metrics, Arc::clone(&progress), requests));
         Self {
             queue,
-            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            room: SharedBudget::halved(QUEUE_BYTES),
             progress,
         }
     }
@@ -82,27 +84,23 @@ impl Writer {
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
-        QUEUE_BYTES.saturating_sub(self.room.available_permits())
+        self.room.taken()
     }
 
     /// The events are on disk when this returns. [`Code::Unavailable`] if too much waits already,
     /// or if the commit failed.
     pub(crate) async fn append(&self, account_id: i64, events: Vec<Prepared>) -> Result<Appended> {
-        let bytes = events
-            .iter()
-            .map(|event| event.payload.len())
-            .sum::<usize>()
-            .clamp(1, QUEUE_BYTES);
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let busy = || {
-            Error::refused(
-                Code::Unavailable,
-                "Too many events are waiting to be written. Send them again in a second.",
-            )
+        let busy = |whose: &str| {
+            let message =
+                format!("Too many events{whose} are waiting to be written. Send them again in a few seconds.");
+            Error::refused(Code::Unavailable, message)
         };
-        let room = Arc::clone(&self.room)
-            .try_acquire_many_owned(permits)
-            .map_err(|_| busy())?;
+        let mut room = self.room.share(account_id);
+        let bytes = events.iter().map(Prepared::bytes).sum();
+        room.grow(bytes).map_err(|exhausted| match exhausted {
+            Exhausted::Party => busy(" of this account"),
+            Exhausted::Total => busy(""),
+        })?;
         let (answer, answered) = oneshot::channel();
         self.queue
             .send(Request {
@@ -111,8 +109,8 @@ impl Writer {
                 answer,
                 _room: room,
             })
-            .map_err(|_| busy())?;
-        answered.await.map_err(|_| busy())?
+            .map_err(|_| busy(""))?;
+        answered.await.map_err(|_| busy(""))?
     }
 }
 
@@ -238,10 +236,9 @@ async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<P
         Err(error) => {
             progress.failed_at.store(now(), Ordering::Relaxed);
             tracing::error!(%error, requests = group.len(), "events were not stored");
-            let known = error.problem();
             let detail = match error {
                 Error::InDoubt(_) => IN_DOUBT.to_owned(),
-                _ if known.code == Code::Unavailable => known.detail,
+                _ if error.code() == Code::Unavailable => error.into_problem().detail,
                 _ => "The events could not be written to the database. Send them again in a few seconds.".to_owned(),
             };
             for request in group {

@@ -273,7 +273,7 @@ async fn an_unreadable_body_is_refused_with_its_position(house: House) {
             Code::InvalidEvents,
             "No event of the request",
         ),
-        (BodyFormat::Json, many.as_bytes(), Code::TooLarge, "10001"),
+        (BodyFormat::Json, many.as_bytes(), Code::TooLarge, "10000"),
         (BodyFormat::Json, large.as_bytes(), Code::TooLarge, "event 0"),
     ] {
         let problem = ingest(&house.engine, &house.ingester, format, body.to_vec().into())

@@ -1,6 +1,7 @@
 //! Troubles that people reported about similar systems. Each test bears the name of its kind.
 
 mod host_identity;
+mod ingest;
 mod names;
 mod not_s3;
 mod unconditional;

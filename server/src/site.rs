@@ -1,9 +1,14 @@
 //! The files that pages load, embedded in the binary: scripts, WebAssembly, styles, icons.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
+use axum::extract::Request;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY,
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -17,6 +22,15 @@ struct Site;
 #[must_use]
 pub fn is_embedded() -> bool {
     Site::get("pkg/auditstream.wasm").is_some()
+}
+
+/// Responds with the file at the request's path, or passes the request on if there is none.
+pub async fn serve(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match file(request.uri().path(), request.headers()).filter(|_| is_read) {
+        Some(file) => file,
+        None => next.run(request).await,
+    }
 }
 
 /// The response with the file at a path; `None` if no embedded file has this name.
@@ -67,7 +81,7 @@ fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, heade
     let mut response = if is_unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let mut response = file.data.into_owned().into_response();
+        let mut response = content(file.data).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
         if let Some(encoding) = encoding {
@@ -83,6 +97,15 @@ fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, heade
         headers.insert(ETAG, etag);
     }
     response
+}
+
+/// The content of a file. That of an embedded file is not copied.
+fn content(data: Cow<'static, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+        // Only debug builds, which read the files from disk.
+        Cow::Owned(read) => read.into(),
+    }
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -132,6 +155,12 @@ mod tests {
         ] {
             assert!(file(path, &HeaderMap::new()).is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn an_embedded_file_is_sent_without_a_copy() {
+        const FILE: &[u8] = b"embedded";
+        assert_eq!(content(Cow::Borrowed(FILE)).as_ptr(), FILE.as_ptr());
     }
 
     #[test]

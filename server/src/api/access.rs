@@ -108,7 +108,7 @@ async fn remove_user(
     Id(email): Id,
 ) -> Result<StatusCode, Refusal> {
     match access::remove_user(&state.engine, &actor, &email).await {
-        Err(error) if error.problem().code == Code::NotFound => {
+        Err(error) if error.code() == Code::NotFound => {
             access::withdraw_invitation(&state.engine, &actor, &email).await?;
         }
         removed => removed?,

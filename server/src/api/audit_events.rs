@@ -2,7 +2,7 @@
 
 use auditstream_engine::trail::{self, BodyFormat};
 use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
-use auditstream_model::{Code, EventFilter, IngestOutcome};
+use auditstream_model::{Code, EventFilter, IngestOutcome, Permission};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -15,7 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::{Caller, read_body};
-use crate::http::body_limit::Encoding;
+use crate::http::body_encoding::Encoding;
+use crate::http::body_limit::{BufferedBody, Sender};
 use crate::http::extract::Parameters;
 use crate::http::json::media_type;
 use crate::http::problem::Refusal;
@@ -60,15 +61,17 @@ impl ToSchema for Events {
 /// The response is sent once the events are on disk. A request is atomic: one invalid event refuses
 /// the whole request, and nothing is stored. An event with the same `auditEventId` and the same
 /// content as a stored one counts as a duplicate, so a request whose response was lost can be sent
-/// again. The body may be compressed (`Content-Encoding: gzip`). Limits: 10,000 events, 16 MiB
-/// after decompression, 1 MiB per event.
+/// again: member order and escapes make no difference, and numbers are compared digit by digit. The
+/// body may be compressed (`Content-Encoding: gzip` or `zstd`). Limits: 10,000 events, 16 MiB after
+/// decompression, 1 MiB per event. Of the server's memory one account gets at most half; beyond
+/// that, the response is 503 with `Retry-After`.
 #[utoipa::path(
     post,
     path = "/audit-events",
     operation_id = "sendAuditEvents",
     tag = tag::AUDIT_EVENTS,
     request_body(
-        description = "One event, an array of events, or one event per line.",
+        description = "One event, an array of events, or several of either, one after another. A byte order mark is ignored.",
         content(
             (Events = "application/json", example = json!({
                 "auditEventId": "8b1d4c1e-6d1c-4f0a-9f57-0c2b9f6f1a11",
@@ -84,27 +87,38 @@ impl ToSchema for Events {
     ),
     responses(
         (status = OK, description = "All events are stored.", body = IngestOutcome),
-        (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some events violate the payload schema or reuse the id of a different event (`event_id_conflict`). `errors` lists the first 100."),
+        (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some events violate the payload schema or reuse the id of a different event (`event_id_conflict`). `errors` lists the first 100 of them, with at most 20 errors each and 1,000 together."),
     )
 )]
 async fn ingest(
     State(state): State<AppState>,
-    Caller(_): Caller,
+    Caller(actor): Caller,
     request: Request,
 ) -> Result<Json<IngestOutcome>, Refusal> {
+    actor.require(Permission::IngestAudit)?;
     let format = format(request.headers())?;
     let encoding = Encoding::of(request.headers())?;
-    let (body, actor) = read_body(request, &state, REQUEST_BYTES, encoding).await?;
-    // Keeps the body's share of the memory budget until the events, which are about as large, are
-    // stored.
-    let outcome = trail::ingest(&state.engine, &actor, format, body.bytes.clone()).await?;
+    let sender = Sender::Ingest(actor.account());
+    let (body, actor) = read_body(request, &state, sender, REQUEST_BYTES, encoding).await?;
+    // The body itself is dropped as soon as it is parsed. Its share of the memory budget is kept
+    // until the events, which are about as large, are stored.
+    let BufferedBody { bytes, memory } = body;
+    let outcome = trail::ingest(&state.engine, &actor, format, bytes).await?;
+    drop(memory);
     Ok(Json(outcome))
 }
 
 fn format(headers: &HeaderMap) -> Result<BodyFormat, Refusal> {
     match media_type(headers).as_str() {
         "application/json" => Ok(BodyFormat::Json),
-        "application/x-ndjson" => Ok(BodyFormat::Ndjson),
+        // JSON Lines is the same under another name, of which none is registered.
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonl"
+        | "application/jsonlines"
+        | "application/x-jsonlines"
+        | "application/json-lines" => Ok(BodyFormat::Ndjson),
         other => {
             let message = format!("Send Content-Type: application/json or application/x-ndjson, not “{other}”.");
             Err(Refusal::new(Code::UnsupportedMedia, message))

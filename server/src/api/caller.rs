@@ -1,13 +1,17 @@
 //! The caller of an API request, identified by an API token.
 
 use auditstream_engine::{Actor, access};
-use auditstream_model::Code;
+use auditstream_model::{
+    ApiTokenInput, BucketCheckInput, Code, ConnectorInput, DestinationInput, Invitation, Permission, RoleInput,
+    WebhookInput,
+};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::http::body_limit::{BufferedBody, Encoding};
+use crate::http::body_encoding::Encoding;
+use crate::http::body_limit::{BufferedBody, Sender};
 use crate::http::client_address::client_ip;
 use crate::http::json;
 use crate::http::problem::Refusal;
@@ -21,10 +25,17 @@ const JSON_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Caller(pub Actor);
 
+/// The owner of the token, for later extractors of the same request.
+#[derive(Clone)]
+struct Identified(Actor);
+
 impl FromRequestParts<AppState> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        if let Some(Identified(actor)) = parts.extensions.get() {
+            return Ok(Self(actor.clone()));
+        }
         let Some(token) = token(parts) else {
             let message = "Send an API token: “Authorization: Bearer …” or “x-api-key: …”.";
             return Err(Refusal::new(Code::Unauthenticated, message));
@@ -40,6 +51,7 @@ impl FromRequestParts<AppState> for Caller {
             return Err(Refusal::new(Code::Forbidden, message));
         }
         let actor = actor.with_request(parts.method.as_str(), &client_ip(&parts.extensions));
+        parts.extensions.insert(Identified(actor.clone()));
         Ok(Self(actor))
     }
 }
@@ -54,32 +66,61 @@ fn token(parts: &Parts) -> Option<&str> {
     bearer.or_else(key).filter(|token| !token.is_empty())
 }
 
-/// A JSON body of at most 1 MiB, read by [`read_body`]. Put [`Caller`] before it, so that the body
-/// of an unauthenticated request is not read at all.
+/// The JSON body of a change, with the permission that the change needs.
+pub trait Input: DeserializeOwned {
+    /// The permission; the engine's function requires it again.
+    const PERMISSION: Permission;
+}
+
+macro_rules! inputs {
+    ($($input:ty: $permission:ident,)*) => {
+        $(impl Input for $input { const PERMISSION: Permission = Permission::$permission; })*
+    };
+}
+
+inputs! {
+    ApiTokenInput: EditAccess,
+    BucketCheckInput: EditDestination,
+    ConnectorInput: EditConnector,
+    DestinationInput: EditDestination,
+    Invitation: EditAccess,
+    RoleInput: EditAccess,
+    WebhookInput: EditDestination,
+}
+
+/// A JSON body of at most 1 MiB, read by [`read_body`]. Put [`Caller`] before it. The body of a
+/// caller without the permission is not read at all.
 #[derive(Debug)]
 pub struct AuthenticatedBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for AuthenticatedBody<T> {
+impl<T: Input> FromRequest<AppState> for AuthenticatedBody<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Refusal> {
-        json::require(request.headers())?;
-        let (body, _) = read_body(request, state, JSON_BYTES, Encoding::Identity).await?;
+        let (mut parts, body) = request.into_parts();
+        let Caller(actor) = Caller::from_request_parts(&mut parts, state).await?;
+        actor.require(T::PERMISSION)?;
+        json::require(&parts.headers)?;
+        let encoding = Encoding::of(&parts.headers)?;
+        let request = Request::from_parts(parts, body);
+        let (body, _) = read_body(request, state, Sender::Account(actor.account()), JSON_BYTES, encoding).await?;
         json::parse(&body.bytes).map(Self)
     }
 }
 
-/// Reads the body of a request and authenticates the caller after its last byte: a token that was
-/// revoked while the body was arriving no longer has any effect.
+/// Reads the body of a request and authenticates the caller again after its last byte: a token that
+/// was revoked while the body was arriving no longer has any effect.
 pub(super) async fn read_body(
     request: Request,
     state: &AppState,
+    sender: Sender<'_>,
     limit: usize,
     encoding: Encoding,
 ) -> Result<(BufferedBody, Actor), Refusal> {
     let (mut parts, body) = request.into_parts();
-    let body = state.body_reader.read(body, limit).await?;
-    let body = body.decode(encoding, limit).await?;
+    let body = state.body_reader.read(body, sender, limit).await?;
+    let body = state.body_reader.decode(body, encoding, limit).await?;
+    parts.extensions.remove::<Identified>();
     let Caller(actor) = Caller::from_request_parts(&mut parts, state).await?;
     Ok((body, actor))
 }

@@ -10,9 +10,11 @@ pub mod webhook;
 use auditstream_model::Code;
 use axum::Router;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::http::body_encoding;
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
@@ -27,7 +29,8 @@ pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {
         .split_for_parts();
     let router = router
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed);
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(body_encoding::name_accepted));
     (router, description)
 }
 

@@ -74,7 +74,10 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     let state = AppState {
         metrics_token: metrics_token.map(Into::into),
         origins,
-        proxies: options.trusted_proxies.unwrap_or_default(),
+        proxies: options
+            .trusted_proxies
+            .unwrap_or_default()
+            .writing(options.forwarded_header),
         ..state(engine.clone(), &public_url)
     };
     serve(Listener::new(listener, tls), state, stop).await;
@@ -102,6 +105,10 @@ fn warn_about_untrusted_proxy(options: &Serve, public_url: &str, address: Socket
 pub async fn serve(listener: impl Into<Listener>, state: AppState, stop: impl Future<Output = ()> + Send + 'static) {
     let listener = listener.into();
     let renewal = listener.renewal();
+    let limits = connections::Limits {
+        proxies: state.proxies.clone(),
+        ..connections::Limits::default()
+    };
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let stop = async move {
         stop.await;
@@ -117,7 +124,7 @@ pub async fn serve(listener: impl Into<Listener>, state: AppState, stop: impl Fu
         }
     };
     tokio::select! {
-        () = connections::serve(listener, crate::router(state), connections::HEADER_TIMEOUT, stop) => {}
+        () = connections::serve(listener, crate::router(state), limits, stop) => {}
         () = renewal => {}
         () = shutdown_timeout => tracing::warn!("some requests did not finish in time"),
     }
@@ -195,7 +202,7 @@ async fn create_first_admin(engine: &Engine, options: &Serve, public_url: &str) 
         let actor = Actor::command_line(engine, &AccountName::default_account()).await?;
         return match access::create_user(engine, &actor, email, Role::Admin, password).await {
             // Another server with the same database was faster.
-            Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
+            Err(error) if error.code() == Code::DuplicateField => Ok(()),
             result => Ok(result?),
         };
     }

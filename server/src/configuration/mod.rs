@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
-use crate::http::client_address::Proxies;
+use crate::http::client_address::{ForwardingHeader, Proxies};
 pub use settings::Settings;
 use values::{account_name, public_url, role, scope};
 
@@ -74,10 +74,14 @@ pub struct Serve {
     /// Private key of the certificate, as PEM without a password.
     #[arg(long, env = "AUDITSTREAM_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For (or, if absent, Forwarded) header is trusted: addresses and
+    /// Proxies that are trusted to name the client, in X-Forwarded-For or Forwarded: addresses and
     /// blocks such as 10.0.0.0/8, separated by commas. [default: none]
     #[arg(long, env = "AUDITSTREAM_TRUSTED_PROXIES", value_name = "ADDRESSES", value_parser = Proxies::parse)]
     pub trusted_proxies: Option<Proxies>,
+    /// Header in which the trusted proxies name the client. [default: whichever a request has; if
+    /// it has both and they name different clients, neither is believed]
+    #[arg(long, env = "AUDITSTREAM_FORWARDED_HEADER", value_name = "HEADER")]
+    pub forwarded_header: Option<ForwardingHeader>,
     /// Bearer token that Prometheus sends to read /metrics. [default: none; /metrics is then
     /// available from this host only, and not through a proxy]
     #[arg(

@@ -73,7 +73,7 @@ async fn page(
     filter: EventFilter,
 ) -> Result<(Bytes, Option<EventFilter>), std::io::Error> {
     let found = trail::search(engine, actor, &filter).await.map_err(|error| {
-        if error.problem().code == Code::Internal {
+        if error.code() == Code::Internal {
             tracing::error!(%error, "an export was aborted");
         }
         std::io::Error::other(error)

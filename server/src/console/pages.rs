@@ -1,4 +1,4 @@
-//! Pages, the server functions that they call, and files.
+//! Pages and the server functions that they call.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -22,7 +22,6 @@ use super::redirects::to_sign_in;
 use super::session_layer::Visitor;
 use crate::http::problem::Refusal;
 use crate::http::security_headers::page_policy;
-use crate::site;
 use crate::state::AppState;
 
 /// Returns the pages of the console's router. The first call must run within a Tokio runtime.
@@ -41,14 +40,14 @@ pub fn list() -> Arc<Vec<AxumRouteListing>> {
     Arc::clone(&PAGES)
 }
 
-/// The routes of pages and server functions; everything else is a file or the page for 404. Server
+/// The routes of pages and server functions; everything else is the page for 404. Server
 /// functions accept POST only, even for reads, because GET is exempt from the CSRF check.
 pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(async || Redirect::to(paths::SETTINGS)))
         .route("/api/{*function}", post(server_function))
         .leptos_routes_with_handler(state.pages.to_vec(), get(page))
-        .fallback(file_or_not_found)
+        .fallback(not_found)
 }
 
 /// A database that does not respond is reported sooner.
@@ -106,7 +105,7 @@ async fn within(limit: Duration, path: &str, rendering: impl Future<Output = Res
     })
 }
 
-async fn file_or_not_found(
+async fn not_found(
     State(state): State<AppState>,
     Extension(visitor): Extension<Visitor>,
     request: Request,
@@ -117,9 +116,6 @@ async fn file_or_not_found(
             format!("There is nothing at “{}”.", request.uri().path()),
         )
         .into_response();
-    }
-    if let Some(file) = site::file(request.uri().path(), request.headers()) {
-        return file;
     }
     let options = state.leptos.clone();
     let render = leptos_axum::render_app_async_with_context(context(&state, &visitor), move || shell(options.clone()));

@@ -1,16 +1,18 @@
-//! The visitor of each request to the console.
+//! The visitor of each request to the console, and the body of the request.
 
 use auditstream_app::{Flash, POLL_HEADER};
 use auditstream_engine::access::UsedBy;
 use auditstream_engine::{Actor, access};
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::cookies;
-use crate::http::client_address::client_ip;
+use crate::http::body_limit::{BufferedBody, Sender};
+use crate::http::client_address::{client_ip, client_network};
 use crate::http::problem::Refusal;
 use crate::state::AppState;
 
@@ -38,39 +40,64 @@ fn used_by(headers: &HeaderMap) -> UsedBy {
     }
 }
 
-/// Adds the [`Visitor`] to every request of the console. Reads the body first, as
-/// [`BodyReader::read`](crate::http::body_limit::BodyReader::read) demands.
+impl Visitor {
+    async fn of(state: &AppState, parts: &Parts) -> Result<Self, Refusal> {
+        let is_https = state.is_https();
+        let session = cookies::read(&parts.headers, cookies::SESSION, is_https).map(str::to_owned);
+        let client_ip = client_ip(&parts.extensions);
+        let actor = match &session {
+            Some(token) => access::session(&state.engine, token, used_by(&parts.headers)).await?,
+            None => None,
+        };
+        Ok(Self {
+            actor: actor.map(|actor| actor.with_request(parts.method.as_str(), &client_ip)),
+            session,
+            flash: cookies::read_flash(&parts.headers, is_https),
+            client_ip,
+        })
+    }
+}
+
+/// Adds the [`Visitor`] to every request of the console.
 pub async fn identify(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = match state.body_reader.read(body, BODY_BYTES).await {
-        Ok(body) => body,
+    let (mut parts, body) = request.into_parts();
+    match Visitor::of(&state, &parts).await {
+        Ok(visitor) => parts.extensions.insert(visitor),
         Err(refusal) => return refusal.into_response(),
     };
-    let mut request = Request::from_parts(parts, Body::from(body.bytes.clone()));
-    let is_https = state.is_https();
-    let session = cookies::read(request.headers(), cookies::SESSION, is_https).map(str::to_owned);
-    let flash = cookies::read_flash(request.headers(), is_https);
-    let client_ip = client_ip(request.extensions());
-    let actor = match &session {
-        Some(token) => {
-            let used_by = used_by(request.headers());
-            match access::session(&state.engine, token, used_by).await {
-                Ok(actor) => actor.map(|actor| actor.with_request(request.method().as_str(), &client_ip)),
-                Err(error) => return Refusal::from(error).into_response(),
-            }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Reads the body of a form or of a server function. Every other body is dropped unread.
+pub async fn read_body(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if parts.method != Method::POST || parts.extensions.get::<MatchedPath>().is_none() {
+        return next.run(Request::from_parts(parts, Body::empty())).await;
+    }
+    match read(&state, &mut parts, body).await {
+        Ok(body) => {
+            let response = next.run(Request::from_parts(parts, Body::from(body.bytes))).await;
+            // Only now is its share of the memory budget free.
+            drop(body.memory);
+            response
         }
-        None => None,
-    };
-    request.extensions_mut().insert(Visitor {
-        actor,
-        session,
-        flash,
-        client_ip,
-    });
-    let response = next.run(request).await;
-    // Only now is its share of the memory budget free.
-    drop(body);
-    response
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Reads a body within the limits of its visitor, who is then identified again, as
+/// [`BodyReader::read`](crate::http::body_limit::BodyReader::read) demands.
+async fn read(state: &AppState, parts: &mut Parts, body: Body) -> Result<BufferedBody, Refusal> {
+    let visitor = parts.extensions.get::<Visitor>();
+    let account = visitor.and_then(|visitor| visitor.actor.as_ref()).map(Actor::account);
+    let network = client_network(&parts.extensions);
+    let sender = account.map_or(Sender::Stranger(&network), Sender::Account);
+    let body = state.body_reader.read(body, sender, BODY_BYTES).await?;
+    if account.is_some() {
+        let visitor = Visitor::of(state, parts).await?;
+        parts.extensions.insert(visitor);
+    }
+    Ok(body)
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ async fn save_connector(engine: &Engine, actor: &Actor, store: &Store) -> Result
         Ok(_) => {
             connectors::replace(engine, actor, CONNECTOR, input, &Precondition::None).await?;
         }
-        Err(error) if error.problem().code == Code::NotFound => {
+        Err(error) if error.code() == Code::NotFound => {
             connectors::create(engine, actor, input).await?;
         }
         Err(error) => return Err(error.into()),
@@ -125,7 +125,7 @@ async fn create_destination(engine: &Engine, actor: &Actor) -> Result<(), Fatal>
     };
     match destinations::create(engine, actor, input).await {
         Ok(_) => Ok(()),
-        Err(error) if error.problem().code == Code::DuplicateField => Ok(()),
+        Err(error) if error.code() == Code::DuplicateField => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

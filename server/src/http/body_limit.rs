@@ -1,112 +1,124 @@
-//! Reads request bodies within a shared memory budget and a deadline. Bytes are counted as they
-//! arrive, and again as they are decompressed, so that many or slow requests cannot exhaust memory.
+//! Reads request bodies within memory budgets and deadlines. Bytes are counted as they arrive, and
+//! again as they are decompressed, so that many or slow requests cannot exhaust memory.
+//!
+//! Ingest, accounts and strangers have separate budgets, so that none of them takes the memory of
+//! another. Of each budget one account, or one address of strangers, gets only a part.
 
-use std::io::{self, Read};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auditstream_engine::Error;
-use auditstream_model::Code;
-use axum::body::{Body, Bytes};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
+use auditstream_engine::shared_budget::{Exhausted, Share, SharedBudget};
+use auditstream_model::{AccountName, Code};
+use axum::body::{Body, Bytes, HttpBody as _};
 use futures::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::problem::Refusal;
 
-/// Bytes of all bodies in memory at once: eight of the largest.
-const MEMORY_BUDGET: usize = 128 << 20;
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-const GUNZIP_STEP: u64 = 64 << 10;
+/// Bytes of the bodies with events in memory at once: eight of the largest, four of one account.
+const INGEST_BYTES: usize = 128 << 20;
+/// Bytes of all other bodies that accounts send, from the console and to the API.
+const ACCOUNT_BYTES: usize = 16 << 20;
+/// Bytes of the bodies of clients that have not signed in.
+const STRANGER_BYTES: usize = 4 << 20;
+/// Bytes of them from one address.
+const STRANGER_ADDRESS_BYTES: usize = 512 << 10;
+/// Bytes of one of them. Signing in and following a link need less than 4 KiB.
+const STRANGER_BODY_BYTES: usize = 64 << 10;
+const TIMEOUT: Duration = Duration::from_secs(60);
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads request bodies; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BodyReader {
-    memory: Arc<Semaphore>,
+    ingest: Budget,
+    accounts: Budget,
+    strangers: Budget,
+    /// One for each body that may be decompressed at the same time.
+    pub(super) decoders: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+struct Budget {
+    memory: SharedBudget<String>,
     timeout: Duration,
 }
 
-impl Default for BodyReader {
-    fn default() -> Self {
-        Self::new(MEMORY_BUDGET, BODY_TIMEOUT)
-    }
+/// The sender of a body, which decides about its limits.
+#[derive(Clone, Copy, Debug)]
+pub enum Sender<'a> {
+    /// An account that sends events.
+    Ingest(&'a AccountName),
+    /// A signed-in user of an account, or one of its tokens.
+    Account(&'a AccountName),
+    /// A client without a session or token, at this address.
+    Stranger(&'a str),
 }
 
-/// A complete body, with the memory that it occupies; returned to the budget when dropped.
+/// A complete body.
 #[derive(Debug)]
 pub struct BufferedBody {
     /// The body.
     pub bytes: Bytes,
-    permit: MemoryPermit,
+    /// The memory that it occupies.
+    pub memory: BodyMemory,
 }
 
-/// The `Content-Encoding` of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Not encoded.
-    Identity,
-    /// gzip.
-    Gzip,
-}
-
-impl Encoding {
-    /// The encoding that a request declares.
-    ///
-    /// # Errors
-    /// [`Code::UnsupportedMedia`] if it is neither gzip nor identity.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let mut values = headers.get_all(CONTENT_ENCODING).iter();
-        let (first, second) = (values.next(), values.next());
-        let name = first.map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-        match (name.as_deref(), second) {
-            (None | Some("" | "identity"), None) => Ok(Self::Identity),
-            (Some("gzip" | "x-gzip"), None) => Ok(Self::Gzip),
-            _ => Err(Refusal::new(
-                Code::UnsupportedMedia,
-                "Send the header Content-Encoding: gzip, or leave it out.",
-            )),
-        }
-    }
-}
-
+/// Part of a memory budget, returned when dropped.
 #[derive(Debug)]
-struct MemoryPermit {
-    budget: Arc<Semaphore>,
-    taken: Option<OwnedSemaphorePermit>,
-}
+pub struct BodyMemory(Share<String>);
 
-impl MemoryPermit {
-    fn new(budget: &Arc<Semaphore>) -> Self {
-        Self {
-            budget: Arc::clone(budget),
-            taken: None,
-        }
+impl BodyMemory {
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.0.grow(bytes).map_err(|exhausted| {
+            let whose = match exhausted {
+                Exhausted::Party => "from you ",
+                Exhausted::Total => "",
+            };
+            let message = format!(
+                "The server is reading too many requests {whose}at once. Send this one again in a few seconds."
+            );
+            Refusal::new(Code::Unavailable, message)
+        })
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| {
-            Refusal::new(
-                Code::Unavailable,
-                "The server is reading too many requests at once. Send this one again in a few seconds.",
-            )
-        })?;
-        match &mut self.taken {
-            Some(taken) => taken.merge(more),
-            None => self.taken = Some(more),
+    /// An empty part for the same sender.
+    pub(super) fn another(&self) -> Self {
+        Self(self.0.another())
+    }
+}
+
+impl Default for BodyReader {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            ingest: Budget::new(SharedBudget::halved(INGEST_BYTES), TIMEOUT),
+            accounts: Budget::new(SharedBudget::halved(ACCOUNT_BYTES), TIMEOUT),
+            strangers: Budget::new(
+                SharedBudget::new(STRANGER_BYTES, STRANGER_ADDRESS_BYTES),
+                STRANGER_TIMEOUT,
+            ),
+            decoders: Arc::new(Semaphore::new(processors.max(2))),
         }
-        Ok(())
+    }
+}
+
+impl Budget {
+    fn new(memory: SharedBudget<String>, timeout: Duration) -> Self {
+        Self { memory, timeout }
     }
 }
 
 impl BodyReader {
-    /// A reader with a memory budget in bytes for all bodies together, and a deadline for each.
+    /// A reader with another budget for ingest: bytes of all bodies together, of which one account
+    /// gets at most half, and a deadline for each.
     #[must_use]
-    pub fn new(memory: usize, timeout: Duration) -> Self {
+    pub fn with_ingest(self, memory: usize, timeout: Duration) -> Self {
         Self {
-            memory: Arc::new(Semaphore::new(memory)),
-            timeout,
+            ingest: Budget::new(SharedBudget::halved(memory), timeout),
+            ..self
         }
     }
 
@@ -114,77 +126,106 @@ impl BodyReader {
     /// have been revoked in the meantime.
     ///
     /// # Errors
-    /// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] if it ends early;
-    /// [`Code::Unavailable`] if the memory budget is spent; [`Code::RequestTimeout`] after the
-    /// deadline.
-    pub async fn read(&self, body: Body, limit: usize) -> Result<BufferedBody, Refusal> {
-        match tokio::time::timeout(self.timeout, self.collect(body, limit)).await {
+    /// [`Code::TooLarge`] beyond `limit` bytes, and beyond 64 KiB from a stranger;
+    /// [`Code::MalformedBody`] if it ends early; [`Code::Unavailable`] if the memory budget is
+    /// spent; [`Code::RequestTimeout`] after the deadline.
+    pub async fn read(&self, body: Body, sender: Sender<'_>, limit: usize) -> Result<BufferedBody, Refusal> {
+        let (budget, party, limit) = match sender {
+            Sender::Ingest(account) => (&self.ingest, account.as_str(), limit),
+            Sender::Account(account) => (&self.accounts, account.as_str(), limit),
+            Sender::Stranger(address) => (&self.strangers, address, limit.min(STRANGER_BODY_BYTES)),
+        };
+        let memory = BodyMemory(budget.memory.share(party.to_owned()));
+        match tokio::time::timeout(budget.timeout, collect(body, memory, limit)).await {
             Ok(read) => read,
             Err(_) => {
-                let seconds = self.timeout.as_secs();
+                let seconds = budget.timeout.as_secs();
                 let message = format!("The body did not arrive within {seconds} seconds.");
                 Err(Refusal::new(Code::RequestTimeout, message))
             }
         }
     }
-
-    async fn collect(&self, body: Body, limit: usize) -> Result<BufferedBody, Refusal> {
-        let mut permit = MemoryPermit::new(&self.memory);
-        let mut bytes = Vec::new();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk =
-                chunk.map_err(|_| Refusal::new(Code::MalformedBody, "The body ended before it was complete."))?;
-            if bytes.len() + chunk.len() > limit {
-                return Err(Error::request_too_large(limit).into());
-            }
-            permit.grow(chunk.len())?;
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(BufferedBody {
-            bytes: bytes.into(),
-            permit,
-        })
-    }
 }
 
-impl BufferedBody {
-    /// Decompresses the body, on a blocking thread, and drops the compressed one.
+async fn collect(body: Body, memory: BodyMemory, limit: usize) -> Result<BufferedBody, Refusal> {
+    let announced = body.size_hint();
+    if announced.lower() > limit as u64 {
+        return Err(Error::request_too_large(limit).into());
+    }
+    let at_most = announced.upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let mut buffer = CountedBuffer::new(memory, limit.min(at_most.unwrap_or(limit)));
+    let mut chunks = pin!(body.into_data_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::new(Code::MalformedBody, "The body ended before it was complete."))?;
+        if buffer.len() + chunk.len() > limit {
+            return Err(Error::request_too_large(limit).into());
+        }
+        buffer.extend(&chunk)?;
+    }
+    Ok(buffer.finish())
+}
+
+/// Bytes whose memory is counted: the whole allocation, not only the part in use.
+#[derive(Debug)]
+pub(super) struct CountedBuffer {
+    bytes: Vec<u8>,
+    memory: BodyMemory,
+    /// The expected number of bytes at most.
+    at_most: usize,
+}
+
+impl CountedBuffer {
+    pub(super) fn new(memory: BodyMemory, at_most: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            memory,
+            at_most,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends bytes. The allocation doubles, but not beyond the expected number of bytes.
     ///
     /// # Errors
-    /// [`Code::TooLarge`] beyond `limit` bytes; [`Code::MalformedBody`] if it is not complete gzip;
     /// [`Code::Unavailable`] if the memory budget is spent.
-    pub async fn decode(self, encoding: Encoding, limit: usize) -> Result<Self, Refusal> {
-        if encoding == Encoding::Identity {
-            return Ok(self);
+    pub(super) fn extend(&mut self, more: &[u8]) -> Result<(), Refusal> {
+        let capacity = self.bytes.capacity();
+        let needed = self.bytes.len() + more.len();
+        if needed > capacity {
+            let wanted = needed.max((capacity * 2).min(self.at_most));
+            self.memory.grow(wanted - capacity)?;
+            self.bytes.reserve_exact(wanted - self.bytes.len());
         }
-        let work = tokio::task::spawn_blocking(move || self.gunzip(limit));
-        work.await.map_err(|error| Error::Broken(error.to_string()))?
+        self.bytes.extend_from_slice(more);
+        Ok(())
     }
 
-    fn gunzip(self, limit: usize) -> Result<Self, Refusal> {
-        let mut permit = MemoryPermit::new(&self.permit.budget);
-        let mut bytes = Vec::new();
-        let mut reader = flate2::bufread::MultiGzDecoder::new(&*self.bytes);
-        loop {
-            let read = read_step(&mut reader, &mut bytes).map_err(|error| {
-                Refusal::new(Code::MalformedBody, format!("The body is not complete gzip: {error}."))
-            })?;
-            if read == 0 {
-                break;
-            }
-            if bytes.len() > limit {
-                return Err(Error::request_too_large(limit).into());
-            }
-            permit.grow(read)?;
+    pub(super) fn finish(self) -> BufferedBody {
+        BufferedBody {
+            bytes: self.bytes.into(),
+            memory: self.memory,
         }
-        Ok(Self {
-            bytes: bytes.into(),
-            permit,
-        })
     }
 }
 
-fn read_step(reader: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    reader.take(GUNZIP_STEP).read_to_end(bytes)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_counts_its_allocation_and_doubles_no_further_than_the_expected_size() {
+        let budget = SharedBudget::new(1000, 1000);
+        let mut buffer = CountedBuffer::new(BodyMemory(budget.share("a".to_owned())), 500);
+        for _ in 0..5 {
+            buffer.extend(&[0; 100]).unwrap();
+            assert_eq!(budget.taken(), buffer.bytes.capacity());
+        }
+        assert_eq!((buffer.len(), budget.taken()), (500, 500));
+        assert!(buffer.extend(&[0; 600]).is_err(), "the budget is spent");
+        drop(buffer);
+        assert_eq!(budget.taken(), 0);
+    }
 }

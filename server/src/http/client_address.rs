@@ -1,7 +1,7 @@
 //! The client's address: the peer of the connection, or the address that trusted proxies report.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{FORWARDED, HeaderName};
@@ -12,9 +12,21 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose forwarding headers are trusted.
+/// The proxies that are trusted to name the client, and the header in which they do it.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Arc<[IpNet]>);
+pub struct Proxies {
+    blocks: Arc<[IpNet]>,
+    header: Option<ForwardingHeader>,
+}
+
+/// A header in which proxies name the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ForwardingHeader {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct ClientAddress(IpAddr);
@@ -37,6 +49,24 @@ pub fn client_ip(extensions: &Extensions) -> String {
         .unwrap_or_default()
 }
 
+/// The network of the client as text, for limits: its address, or the /64 block of an IPv6
+/// address, of which clients have many. Empty outside of a connection.
+#[must_use]
+pub fn client_network(extensions: &Extensions) -> String {
+    let address = extensions.get::<ClientAddress>();
+    address
+        .map(|address| network(address.0).to_string())
+        .unwrap_or_default()
+}
+
+/// The address itself, or the first address of the /64 block of an IPv6 address.
+pub(super) fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+    }
+}
+
 impl Proxies {
     /// Parses addresses and blocks, separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -47,37 +77,85 @@ impl Proxies {
                 .or_else(|_| address())
                 .map_err(|_| format!("“{part}” is neither an address nor a block such as 10.0.0.0/8"))
         };
-        parts.map(block).collect::<Result<_, _>>().map(Self)
+        let blocks = parts.map(block).collect::<Result<_, _>>()?;
+        Ok(Self { blocks, header: None })
+    }
+
+    /// The same proxies, which write this header. If it is `None`, either header is read, and
+    /// neither is believed if both are there and name different clients: one of them was written by
+    /// the client.
+    #[must_use]
+    pub fn writing(self, header: Option<ForwardingHeader>) -> Self {
+        Self { header, ..self }
     }
 
     /// Whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn contain(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.0.iter().any(|block| block.contains(&ip))
+        self.blocks.iter().any(|block| block.contains(&ip))
     }
 
-    /// The client of a connection. Each proxy appends the address of its peer, so the last
-    /// address that is not a trusted proxy is the first one that cannot be forged. Reading stops at
-    /// an element that is not an address.
+    /// The client of a connection.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        let forwarded = if headers.contains_key(X_FORWARDED_FOR) {
-            elements(headers, &X_FORWARDED_FOR)
-        } else {
-            let elements = elements(headers, &FORWARDED);
-            elements.into_iter().map(|element| for_parameter(&element)).collect()
-        };
-        let mut forwarded = forwarded.iter().rev();
+        let peer = peer.to_canonical();
+        let named = |header: ForwardingHeader| self.first_stranger(peer, &header.addresses(headers));
+        if let Some(header) = self.header {
+            return named(header);
+        }
+        let has_both = headers.contains_key(X_FORWARDED_FOR) && headers.contains_key(FORWARDED);
+        let (old, new) = (
+            named(ForwardingHeader::XForwardedFor),
+            named(ForwardingHeader::Forwarded),
+        );
+        match (has_both, headers.contains_key(X_FORWARDED_FOR)) {
+            (false, true) => old,
+            (false, false) => new,
+            (true, _) if old == new => old,
+            (true, _) => {
+                warn_about_contradiction();
+                peer
+            }
+        }
+    }
+
+    /// Each proxy appends the address of its peer, so the last address that is not a trusted proxy
+    /// is the first one that cannot be forged. Reading stops at an element that is not an address.
+    fn first_stranger(&self, peer: IpAddr, named: &[String]) -> IpAddr {
+        let mut client = peer;
+        let mut named = named.iter().rev();
         while self.contain(client) {
-            match forwarded.next().and_then(|element| address(element)) {
+            match named.next().and_then(|element| address(element)) {
                 Some(address) => client = address,
                 None => break,
             }
         }
         client
     }
+}
+
+impl ForwardingHeader {
+    /// The elements that should be addresses, those of the nearest proxy last.
+    fn addresses(self, headers: &HeaderMap) -> Vec<String> {
+        match self {
+            Self::XForwardedFor => elements(headers, &X_FORWARDED_FOR),
+            Self::Forwarded => {
+                let elements = elements(headers, &FORWARDED);
+                elements.iter().map(|element| for_parameter(element)).collect()
+            }
+        }
+    }
+}
+
+fn warn_about_contradiction() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "requests arrive with X-Forwarded-For and Forwarded headers that name different clients, so neither is \
+             believed: set AUDITSTREAM_FORWARDED_HEADER to the one that your proxy writes"
+        );
+    });
 }
 
 /// The elements of a list header, over all its lines; a line that is not text is one empty element.
@@ -156,7 +234,7 @@ mod tests {
                 "2001:db8::1",
             ),
             (
-                vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=6.6.6.6")],
+                vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9")],
                 "203.0.113.9",
             ),
         ] {
@@ -176,6 +254,24 @@ mod tests {
             (vec![("forwarded", "by=6.6.6.6")], "10.0.0.1"),
         ] {
             assert_eq!(client("10.0.0.0/8", "10.0.0.1", &sent), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_headers_that_contradict_each_other_only_the_configured_one_is_believed() {
+        let sent = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=203.0.113.9")];
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &sent), "10.0.0.1");
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.insert(name, value.parse().unwrap());
+        }
+        for (header, expected) in [
+            (ForwardingHeader::Forwarded, "203.0.113.9"),
+            (ForwardingHeader::XForwardedFor, "6.6.6.6"),
+        ] {
+            let proxies = Proxies::parse("10.0.0.0/8").unwrap().writing(Some(header));
+            let client = proxies.client("10.0.0.1".parse().unwrap(), &headers);
+            assert_eq!(client.to_string(), expected, "{header:?}");
         }
     }
 

@@ -2,15 +2,20 @@
 //! the server's state: each middleware and extractor takes only the part of the state that it
 //! needs.
 
+mod activity;
+pub mod body_encoding;
 pub mod body_limit;
 pub mod client_address;
+mod connection_limits;
 pub mod connections;
 pub mod csrf;
 pub mod etag;
+mod exchange;
 pub mod extract;
 pub mod json;
 pub mod origins;
 pub mod pagination;
 pub mod problem;
 pub mod security_headers;
+mod timed_stream;
 pub mod tls;

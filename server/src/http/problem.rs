@@ -32,13 +32,12 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let problem = error.problem();
-        match (problem.code, &error) {
+        match (error.code(), &error) {
             (Code::Internal, _) => tracing::error!(%error, "a request failed"),
             (Code::Unavailable, Error::Database(_)) => tracing::warn!(%error, "a request could not be served"),
             _ => {}
         }
-        Self(problem)
+        Self(error.into_problem())
     }
 }
 

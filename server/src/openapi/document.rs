@@ -130,6 +130,7 @@ fn headers() -> Value {
         "ETag": text("The version of the resource.", "^\"[0-9a-f]{32}\"$"),
         "Location": text("The path of the new resource.", "^/v1/"),
         "WWWAuthenticate": text("The authentication scheme.", "^Bearer"),
+        "AcceptEncoding": text("The encodings of a body that are accepted.", "^gzip, zstd$"),
         "RetryAfter": text("Seconds to wait before the next attempt.", "^[0-9]+$"),
     })
 }

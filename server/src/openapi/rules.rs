@@ -145,6 +145,7 @@ impl Traits {
             "201" if self.creates_versions => &[("ETag", "ETag"), ("Location", "Location")],
             "304" => &[("ETag", "ETag")],
             "401" => &[("WWW-Authenticate", "WWWAuthenticate")],
+            "415" if self.is_under_v1 => &[("Accept-Encoding", "AcceptEncoding")],
             "503" | "429" => &[("Retry-After", "RetryAfter")],
             _ => &[],
         }

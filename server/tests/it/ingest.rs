@@ -62,6 +62,18 @@ async fn one_event_arrays_and_lines_are_accepted_compressed_or_not() {
         .await
         .unwrap();
     assert_eq!(accepted(sent).await, (2, 0));
+    for (kind, encoding, body) in [
+        (NDJSON, "zstd", zstd::encode_all(EVENTS.as_bytes(), 3).unwrap()),
+        ("application/jsonl", "gzip", gzip(EVENTS.as_bytes())),
+        (JSON, "identity", EVENTS.as_bytes().to_vec()),
+    ] {
+        let sent = app.send_events(kind).header("content-encoding", encoding).body(body);
+        assert_eq!(
+            accepted(sent.send().await.unwrap()).await,
+            (0, 200),
+            "{kind} {encoding}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -172,6 +184,15 @@ async fn an_unreadable_request_is_refused_and_nothing_is_stored() {
             "unsupported_media_type",
         ),
         (
+            "zstd cut short",
+            NDJSON,
+            "zstd",
+            zstd::encode_all(EVENTS.as_bytes(), 3).unwrap()[..300].to_vec(),
+            400,
+            "malformed_body",
+        ),
+        ("not zstd", NDJSON, "zstd", gzip(b"{}"), 400, "malformed_body"),
+        (
             "another encoding",
             JSON,
             "br",
@@ -195,6 +216,12 @@ async fn an_unreadable_request_is_refused_and_nothing_is_stored() {
         }
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{name}");
+        let encodings = answer.headers().get("accept-encoding");
+        assert_eq!(
+            encodings.is_some_and(|names| names == "gzip, zstd"),
+            status == 415,
+            "{name}"
+        );
         refused(answer, status, code).await;
     }
     let answer = app.send_events(JSON).body(deep).send().await.unwrap();

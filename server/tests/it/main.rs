@@ -4,6 +4,7 @@
 //! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
 //! - [`matrix`]: every route as every kind of caller
 //! - [`sign_in`], [`security`], [`pressure`]: misuse, attacks and overload
+//! - [`memory`]: the memory that attacks may take
 //! - [`tls`]: built-in TLS
 //! - [`metrics`]: the metrics and their access control
 //! - [`routes`], [`openapi`]: every route and its description
@@ -11,6 +12,7 @@
 //! - [`pages`]: rendering while other servers start
 //! - [`process`]: the binary as a process
 //! - [`replicas`]: several servers with one PostgreSQL
+//! - [`reports`]: troubles that people reported about similar systems
 #![allow(
     clippy::unwrap_used,
     reason = "a test that panics has failed, which is what it is for"
@@ -23,6 +25,7 @@ mod console;
 mod docs;
 mod ingest;
 mod matrix;
+mod memory;
 mod metrics;
 mod openapi;
 mod pages;
@@ -30,6 +33,7 @@ mod pressure;
 mod process;
 mod reference_client;
 mod replicas;
+mod reports;
 mod routes;
 mod security;
 mod sign_in;

@@ -647,6 +647,34 @@ async fn check(row: &Row) -> Vec<String> {
     unexpected
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_parsed_only_for_callers_with_the_permission() {
+    let world = World::build().await;
+    for row in rows() {
+        let callers = match row.kind {
+            Kind::Api(needs, ..) if needs != Needs::View && matches!(row.body, Body::Json(_)) => {
+                let others = [OtherToken, AdminToken].into_iter().filter(|_| needs == Needs::Ingest);
+                others.chain([ReadToken, Anonymous, ExpiredToken]).collect()
+            }
+            Kind::Function(Needs::Change, ..) => vec![Viewer, Anonymous, ExpiredSession],
+            Kind::Function(..) => vec![Anonymous, ExpiredSession],
+            _ => Vec::new(),
+        };
+        let row = Row {
+            body: Body::Json(json!("not what any of them expects")),
+            ..row
+        };
+        for caller in callers {
+            let expected = match caller {
+                Anonymous | ExpiredSession | ExpiredToken => "401",
+                _ => "403",
+            };
+            let got = world.ask(&row, caller).await;
+            assert_eq!(got, expected, "{} {} by {caller:?}", row.method, row.route);
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_route_and_server_function_has_a_row() {
     let app = App::start().await;

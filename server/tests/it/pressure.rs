@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use auditstream_engine::database::{Database, DatabaseUrl, Limits};
 use auditstream_server::cli::serve;
-use auditstream_server::http::body_limit::BodyReader;
-use auditstream_server::http::connections;
+use auditstream_server::http::connections::{self, Limits as ConnectionLimits};
 use reqwest::Response;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -43,7 +42,7 @@ async fn a_full_queue_refuses_events_with_503_until_it_has_been_written() {
     let database = DatabaseUrl::Sqlite(app.folder.path().join("auditstream.db"));
     let foreign = Database::open(&database, &Limits::default()).await.unwrap();
     let lock = foreign.write().await.unwrap();
-    // The queue of 64 MiB has room for four requests of 15 MB.
+    // The account's half of the memory has room for four requests of 15 MB.
     let sent = (0..6).map(|number| send(&app, &app.address, large(&format!("queued-{number}"), 15)));
     let mut sent: Vec<_> = sent.map(Box::pin).collect();
     let mut refusals = 0;
@@ -64,14 +63,19 @@ async fn a_full_queue_refuses_events_with_503_until_it_has_been_written() {
     foreign.close().await;
 }
 
-/// Another server on the same engine, with a memory budget in bytes and a timeout.
+/// Another server on the same engine, with a memory budget in bytes for ingest, of which the account
+/// gets half, and a timeout.
 async fn constrained(app: &App, bytes: usize, timeout: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut state = serve::state(app.engine.clone(), &app.address);
-    state.body_reader = BodyReader::new(bytes, timeout);
+    state.body_reader = state.body_reader.with_ingest(bytes, timeout);
     let router = auditstream_server::router(state);
-    tokio::spawn(connections::serve(listener, router, timeout, std::future::pending()));
+    let limits = ConnectionLimits {
+        head: timeout,
+        ..ConnectionLimits::default()
+    };
+    tokio::spawn(connections::serve(listener, router, limits, std::future::pending()));
     address
 }
 
@@ -102,7 +106,7 @@ async fn answer(mut socket: TcpStream) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_flight_are_bounded_in_bytes_and_time() {
     let app = App::start().await;
-    let address = constrained(&app, 3 << 20, Duration::from_secs(5)).await;
+    let address = constrained(&app, 6 << 20, Duration::from_secs(5)).await;
     let slow = stalled(&app, address, 2 << 20).await;
     let url = format!("http://{address}");
     // The server may not have read the stalled body yet.

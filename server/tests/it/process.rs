@@ -57,6 +57,18 @@ impl Server {
         panic!("the server ended before it was ready: {:?}", server.printed);
     }
 
+    /// The largest memory that the process had since [`forget_peak`](Self::forget_peak), in MiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10
+    }
+
+    /// Sets the largest memory to the present one.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         drop(self.child.kill());
@@ -84,7 +96,7 @@ pub(crate) fn refused(output: &Output, text: &str) {
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
-fn token(folder: &Path, scope: &str) -> String {
+pub(crate) fn token(folder: &Path, scope: &str) -> String {
     printed(
         &auditstream(folder, &["token", "create", "--name", scope, "--scope", scope])
             .output()

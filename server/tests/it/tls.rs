@@ -182,7 +182,10 @@ async fn an_endless_handshake_delays_no_other_connection_and_is_abandoned() {
     let serving = tokio::spawn(connections::serve(
         Listener::new(tcp, Some(pair.open())),
         router,
-        head,
+        connections::Limits {
+            head,
+            ..connections::Limits::default()
+        },
         async move { drop(stopped.await) },
     ));
     let mut silent = TcpStream::connect(address).await.unwrap();

@@ -1,7 +1,7 @@
 //! Operations on a destination and its batches: stream now, skip, replay, rename.
 
 use auditstream_engine::destinations;
-use auditstream_model::{Batch, DestinationView, Identifier, Sequence};
+use auditstream_model::{Batch, DestinationView, Identifier, Permission, Sequence};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::caller::{AuthenticatedBody, Caller};
+use crate::api::caller::{AuthenticatedBody, Caller, Input};
 use crate::http::etag::{IfMatch, Versioned};
 use crate::http::extract::{BatchPath, Id, Page};
 use crate::http::pagination::{PageOnly, Rows};
@@ -71,6 +71,10 @@ struct CursorInput {
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     #[serde(deserialize_with = "auditstream_model::lenient_integer::required")]
     sequence: Sequence,
+}
+
+impl Input for CursorInput {
+    const PERMISSION: Permission = Permission::EditDestination;
 }
 
 /// Skip or replay

@@ -1,0 +1,3 @@
+//! Troubles that people reported about similar systems, each under the name of its kind.
+
+mod connections;

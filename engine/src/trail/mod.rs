@@ -12,6 +12,7 @@ pub(crate) mod self_audit;
 mod sign_ins;
 mod split;
 mod stored_form;
+mod turns;
 pub(crate) mod writer;
 
 pub use canonical::ContentDigest;

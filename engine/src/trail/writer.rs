@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::append::{Appended, append};
 use super::stored_form::Prepared;
+use super::turns::Turns;
 use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -126,7 +127,7 @@ fn lane(dialect: Dialect, account_id: i64) -> i64 {
 struct Lanes {
     /// The largest number of concurrent commits.
     commits: usize,
-    waiting: HashMap<i64, VecDeque<Request>>,
+    waiting: HashMap<i64, Turns<Request>>,
     under_way: HashMap<Id, i64>,
     /// Lanes with requests and no commit in progress; the one that has waited longest is first.
     turns: VecDeque<i64>,
@@ -149,7 +150,7 @@ impl Lanes {
         if waiting.is_empty() && !self.under_way.values().any(|busy| *busy == lane) {
             self.turns.push_back(lane);
         }
-        waiting.push_back(request);
+        waiting.push(request.account_id, request);
     }
 
     fn next(&mut self) -> Option<(i64, Vec<Request>)> {
@@ -210,11 +211,11 @@ async fn write(
     }
 }
 
-fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
+fn next_group(waiting: &mut Turns<Request>) -> Vec<Request> {
     let mut group = Vec::new();
     let mut events = 0;
     while events < COMMIT_EVENTS
-        && let Some(next) = waiting.pop_front()
+        && let Some(next) = waiting.pop()
     {
         events += next.events.len();
         group.push(next);

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use auditstream_engine::database::{Database, DatabaseUrl, Limits};
+use auditstream_engine::{Actor, access};
+use auditstream_model::{AccountName, Scope};
 use auditstream_server::cli::serve;
 use auditstream_server::http::connections::{self, Limits as ConnectionLimits};
 use reqwest::Response;
@@ -11,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::{App, event, refused};
+use crate::app::{App, event, refused, token};
 
 /// `count` events of about a megabyte each.
 fn large(name: &str, count: usize) -> String {
@@ -24,16 +26,70 @@ fn large(name: &str, count: usize) -> String {
 }
 
 async fn send(app: &App, address: &str, body: String) -> Response {
+    send_as(&app.ingest, address, body).await
+}
+
+async fn send_as(token: &str, address: &str, body: String) -> Response {
     let client = reqwest::Client::new();
-    let request = client
-        .post(format!("{address}/v1/audit-events"))
-        .bearer_auth(&app.ingest);
+    let request = client.post(format!("{address}/v1/audit-events")).bearer_auth(token);
     let request = request.header("content-type", "application/json").body(body);
     request.send().await.unwrap()
 }
 
 fn retry_after(answer: &Response) -> u64 {
     answer.headers()["retry-after"].to_str().unwrap().parse().unwrap()
+}
+
+/// Rule 11.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_cannot_occupy_ingest() {
+    let app = App::start().await;
+    let other = AccountName::parse("other").unwrap();
+    access::create_account(&app.engine, &other).await.unwrap();
+    let theirs = Actor::command_line(&app.engine, &other).await.unwrap();
+    let theirs = token(&app.engine, &theirs, "theirs", &[Scope::Ingest]).await;
+    let database = DatabaseUrl::Sqlite(app.folder.path().join("auditstream.db"));
+    let foreign = Database::open(&database, &Limits::default()).await.unwrap();
+    let lock = foreign.write().await.unwrap();
+    let mut sent: Vec<_> = (0..10)
+        .map(|number| Box::pin(send(&app, &app.address, large(&format!("occupy-{number}"), 15))))
+        .collect();
+    // Until the account has nothing more in flight than its half has room for.
+    while sent.len() > 4 {
+        let (answer, _, rest) = futures::future::select_all(sent).await;
+        assert_eq!(retry_after(&answer), 5);
+        let problem = refused(answer, 503, "unavailable").await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("from you") || detail.contains("of this account"),
+            "{detail}"
+        );
+        sent = rest;
+    }
+    let mut event = event("theirs");
+    event["auditResourceScope"]["accountIdentifier"] = "other".into();
+    let other = send_as(&theirs, &app.address, event.to_string());
+    let unlock = async {
+        // The lock is released only once the other account's event waits as well.
+        let waiting = async || app.get("/metrics").send().await.unwrap().text().await.unwrap();
+        let bytes = |text: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("auditstream_ingest_queue_bytes "));
+            line.unwrap_or_else(|| panic!("{text}")).parse::<f64>().unwrap()
+        };
+        let before = bytes(&waiting().await);
+        while bytes(&waiting().await) <= before {
+            tokio::task::yield_now().await;
+        }
+        drop(lock);
+    };
+    let (accepted, ()) = tokio::join!(other, unlock);
+    assert_eq!(accepted.status(), 200, "{}", accepted.text().await.unwrap());
+    for answer in futures::future::join_all(sent).await {
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+    foreign.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -645,3 +645,35 @@ async fn an_ambiguous_length_cannot_smuggle_a_second_request() {
     let address: SocketAddr = app.address.trim_start_matches("http://").parse().unwrap();
     assert!(TcpStream::connect(address).await.is_ok());
 }
+
+/// The length of a compressed response depends on how much of a secret an attacker has guessed
+/// (BREACH).
+#[tokio::test]
+async fn a_response_with_a_secret_is_not_compressed() {
+    let app = App::start().await;
+    let cookie = app.signed_in().await;
+    let new_token = |name: &str| serde_json::json!({"name": name, "scopes": ["read"]});
+    let invitation = serde_json::json!({"email": "eve@example.com", "role": "account_viewer"});
+    let link = format!("/v1/users/{EMAIL}/password-link");
+    for request in [
+        app.post("/v1/api-tokens").bearer_auth(&app.admin).json(&new_token("a")),
+        app.post("/v1/users").bearer_auth(&app.admin).json(&invitation),
+        app.post(&link).bearer_auth(&app.admin),
+        app.post("/api/api-token/create")
+            .json(&serde_json::json!({"token": new_token("b")})),
+        app.post("/sign-in").form(&[("email", EMAIL), ("password", PASSWORD)]),
+        app.get("/settings/access/tokens"),
+    ] {
+        let request = request.header("cookie", &cookie);
+        let answer = request
+            .header("accept-encoding", "gzip, br, zstd, deflate")
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            answer.status().is_success() || answer.status().is_redirection(),
+            "{answer:?}"
+        );
+        assert!(!answer.headers().contains_key("content-encoding"), "{answer:?}");
+    }
+}

@@ -23,8 +23,8 @@ pub struct ConnectorSpec<C = Credentials> {
     #[serde(default = "default_region")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub region: String,
-    /// The address of an S3-compatible store, with a path if its S3 API is not at the root; null for
-    /// AWS itself.
+    /// The address of an S3-compatible store, with a path if its S3 API is not at the root; null
+    /// for AWS itself.
     #[serde(default)]
     #[cfg_attr(
         feature = "openapi",

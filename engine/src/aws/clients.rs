@@ -10,10 +10,11 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
 
+use super::addressing::Addressing;
 use super::context::AwsContext;
 use super::failure::AwsFailure;
 use super::http_client::{restricted_client, unrestricted_client};
-use super::object::{Addressing, Bucket};
+use super::object::Bucket;
 use super::profile::AwsProfile;
 use super::session::{Session, SignedIn};
 use super::settings::{AwsSettings, Timeouts};

@@ -5,8 +5,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use jiff::SignedDuration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::error_table::{Meaning, NOT_S3, TLS_MISMATCH, UNREACHABLE};
 use super::failure::AwsFailure;
+use super::meaning::{Meaning, NOT_S3, TLS_MISMATCH, UNREACHABLE};
 use super::response::Foreign;
 use super::transfer::TransferError;
 use crate::database::now;

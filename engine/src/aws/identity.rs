@@ -8,7 +8,7 @@ use super::failure::{AwsFailure, classify};
 use super::profile::AwsProfile;
 use super::sts::{not_sts, sts_client, sts_failure};
 
-/// What credentials have proven.
+/// The proof that credentials are valid, if there is one.
 pub(crate) enum Identity {
     /// AWS returned the ARN.
     Arn(String),

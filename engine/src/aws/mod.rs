@@ -1,6 +1,7 @@
 //! Everything that speaks to AWS, or to a store that speaks its S3. Knows nothing of connectors,
 //! destinations and batches.
 
+mod addressing;
 mod clients;
 mod context;
 pub(crate) mod credentials;
@@ -9,6 +10,7 @@ mod failure;
 mod hint;
 mod http_client;
 pub(crate) mod identity;
+mod meaning;
 pub(crate) mod object;
 mod profile;
 mod response;

@@ -12,14 +12,14 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::error_table::{CONDITION, NO_SUCH_BUCKET, NOT_S3};
+use super::addressing::Addressing;
 use super::failure::{AwsFailure, classify};
-use super::hint::{is_unresolved, region_hint};
-use super::profile::AwsProfile;
+use super::hint::region_hint;
+use super::meaning::{CONDITION, NO_SUCH_BUCKET, NOT_S3};
 use super::response::bucket_region;
 use super::settings::Timeouts;
 
-/// What an admin can do about a store without conditional writes.
+/// The remedy for a store without conditional writes.
 pub(crate) const CONDITION_HINT: &str = CONDITION.hint;
 
 /// The user metadata with the SHA-256 of the content before compression, in hexadecimal.
@@ -33,43 +33,6 @@ pub(crate) struct Bucket {
     pub(super) expected_owner: Option<String>,
     pub(super) timeouts: Timeouts,
     pub(super) addressing: Addressing,
-}
-
-/// Where requests name the bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Addressing {
-    /// As AWS and path style do.
-    Plain,
-    /// In front of the host name of a custom endpoint.
-    InHost,
-}
-
-impl Addressing {
-    pub(super) fn of(profile: &AwsProfile) -> Self {
-        if profile.endpoint.is_some() && !profile.path_style {
-            Self::InHost
-        } else {
-            Self::Plain
-        }
-    }
-
-    /// Adds to the hint of a failure that path style may be required, where it can be the cause.
-    fn explain(self, failure: AwsFailure) -> AwsFailure {
-        const PATH_STYLE: &str = "The bucket's name is in front of the endpoint's host name. If the store expects it in \
-                                  the path, switch on path style in the connector.";
-        if self == Self::Plain {
-            return failure;
-        }
-        let hint = match failure.code {
-            FailureCode::Network if is_unresolved(&failure.message) => PATH_STYLE.to_owned(),
-            FailureCode::NoSuchBucket | FailureCode::NotFound | FailureCode::NotS3 | FailureCode::Refused => {
-                format!("{PATH_STYLE} {}", failure.hint)
-            }
-            FailureCode::Network if failure.message.contains("certificate") => format!("{} {PATH_STYLE}", failure.hint),
-            _ => return failure,
-        };
-        AwsFailure { hint, ..failure }
-    }
 }
 
 #[derive(Clone, Debug)]

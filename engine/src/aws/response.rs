@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 
-/// What sent a response that is not one of S3.
+/// The sender of a response that is not one of S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Foreign {
     /// A web page or another document.
@@ -36,7 +36,7 @@ pub(super) fn foreign(response: &HttpResponse, error_code: &str) -> Option<Forei
             .headers()
             .get("location")
             .map(|to| Foreign::Redirect(to.to_owned())),
-        // Load balancers and proxies in front of a store send pages of their own while it is away.
+        // Load balancers and proxies in front of a store send their pages while it is away.
         500 | 502..=504 => None,
         _ => document(response, &text),
     }

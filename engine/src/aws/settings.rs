@@ -67,8 +67,8 @@ impl Timeouts {
     /// Bytes that may be accepted and not sent yet: by the HTTP client and by the kernel.
     const BUFFERED: u64 = 4_500_000;
 
-    /// Returns the deadlines of a call with a body of this length. Those that depend on its progress
-    /// are watched by the HTTP client.
+    /// Returns the deadlines of a call with a body of this length. Those that depend on its
+    /// progress are watched by the HTTP client.
     pub(super) fn config(self, bytes: u64) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
@@ -81,7 +81,8 @@ impl Timeouts {
         self.whole + self.transfer(bytes)
     }
 
-    /// Returns how long a call may make no progress once the connection has accepted `sent` bytes.
+    /// Returns how long a call may make no progress, once the connection has accepted `sent` of
+    /// `bytes`.
     pub(super) fn patience(self, sent: u64, bytes: u64) -> Duration {
         if sent < bytes {
             self.stall

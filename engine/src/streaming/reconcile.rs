@@ -1,4 +1,5 @@
-//! The PUT of a batch, conditional or after a look. When an object with its key exists, decides whose it is.
+//! The PUT of a batch, conditional or after a look. When an object with its key exists, decides
+//! whose it is.
 
 use auditstream_model::{Compression, DestinationSpec, FailureCode, Format};
 use bytes::Bytes;

@@ -243,7 +243,8 @@ async fn deliver(
     }
 }
 
-/// Waits for the line to the store, without a run slot. Returns `None` if the server stops meanwhile.
+/// Waits for the line to the store, without a run slot. Returns `None` if the server stops
+/// meanwhile.
 async fn enter_uplink(
     engine: &Engine,
     slot: &mut RunSlot,

@@ -77,7 +77,7 @@ async fn inherit_sso_profile() {
     run_with_config(name, folder.path(), profile, "http://127.0.0.1:1");
 }
 
-/// Nobody has signed in to SSO here, and the message says so rather than name a missing feature.
+/// There is no SSO session here, and the message says so rather than name a missing feature.
 #[tokio::test]
 #[ignore = "part of inherit_sso_profile"]
 async fn in_a_process_with_an_sso_profile() {

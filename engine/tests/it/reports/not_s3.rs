@@ -162,8 +162,9 @@ async fn each_misleading_answer_has_its_name_in_the_connection_test_and_when_str
         );
         let checked = check(&house).await;
         assert_eq!(checked.status, Outcome::Failure, "{reply:?}");
+        // The response to a HEAD request cannot name a header.
         assert!(
-            checked.error.as_ref().unwrap().hint.contains(word),
+            code == "not_implemented" || checked.error.as_ref().unwrap().hint.contains(word),
             "{reply:?}: {checked:?}"
         );
     }

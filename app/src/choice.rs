@@ -60,6 +60,7 @@ choices! {
         Week: "Last 7 days",
         Month: "Last 30 days",
         All: "All time",
+        Future: "Dated in the future",
     }
     Show {
         All: "All events",

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
 use crate::retention::{RetainedCache, Retention};
+use crate::trail::readers::Readers;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -56,6 +57,7 @@ struct Shared {
     metrics: Metrics,
     pacing: Pacing,
     webhook_client: OnceLock<Client>,
+    readers: Readers,
 }
 
 /// A handle to the engine; cheap to clone.
@@ -93,6 +95,7 @@ impl Engine {
             metrics,
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
+            readers: Readers::default(),
         })))
     }
 
@@ -155,6 +158,10 @@ impl Engine {
         self.0
             .webhook_client
             .get_or_init(|| Client::new(self.egress_policy(), self.pacing().timeout))
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.0.readers
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -2,7 +2,7 @@
 //! change of state. Compiled only with the feature `failpoints`.
 
 /// The point at which this process stops: `name`, or `name:3` for the third time that it is
-/// reached. At `name!` the process panics, each time.
+/// reached. At `name!` the process panics, each time; at `name*` whatever reaches it stops there.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "AUDITSTREAM_FAILPOINT";
 
@@ -13,13 +13,16 @@ pub(crate) async fn reached(point: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// The point, and at which time to stop there; `None` panics.
+    /// The point, and at which time to stop there; `None` panics, and 0 stops each time.
     static STOP: OnceLock<Option<(String, Option<usize>)>> = OnceLock::new();
     static TIMES: AtomicUsize = AtomicUsize::new(0);
     let stop = STOP.get_or_init(|| {
         let setting = std::env::var(VARIABLE).ok()?;
         if let Some(name) = setting.strip_suffix('!') {
             return Some((name.to_owned(), None));
+        }
+        if let Some(name) = setting.strip_suffix('*') {
+            return Some((name.to_owned(), Some(0)));
         }
         let (name, time) = setting.split_once(':').unwrap_or((&setting, "1"));
         Some((name.to_owned(), Some(time.parse().ok()?)))
@@ -28,7 +31,7 @@ pub(crate) async fn reached(point: &str) {
         return;
     };
     let Some(time) = time else { panic!("failpoint {point}") };
-    if TIMES.fetch_add(1, Ordering::SeqCst) + 1 != *time {
+    if TIMES.fetch_add(1, Ordering::SeqCst) + 1 != *time && *time != 0 {
         return;
     }
     let mut out = std::io::stdout();

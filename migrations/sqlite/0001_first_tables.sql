@@ -254,3 +254,11 @@ CREATE TABLE known_address (
 CREATE TABLE deleted_destination (
     id INTEGER PRIMARY KEY
 ) STRICT;
+
+-- The day, since 1970 in UTC, on which an audit event last recorded that a person reads the trail.
+CREATE TABLE trail_reader (
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    person     TEXT    NOT NULL,
+    day        INTEGER NOT NULL,
+    PRIMARY KEY (account_id, person)
+) STRICT;

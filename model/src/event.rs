@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS, MAX_SEARCH_CHARS};
+use crate::limits::{DEFAULT_PAGE_ROWS, FUTURE_AFTER_MS, MAX_PAGE_ROWS, MAX_SEARCH_CHARS};
 use crate::wire_names::wire_names;
 use crate::{EpochMillis, FieldErrors, Sequence};
 
@@ -36,7 +36,7 @@ wire_names! {
 }
 
 wire_names! {
-    /// The time range of a search, up to now.
+    /// The time range of a search.
     #[derive(Default)]
     pub enum TimeRange {
         /// The last 24 hours.
@@ -48,6 +48,8 @@ wire_names! {
         Month = "30d",
         /// Every event in the trail.
         All = "all",
+        /// The events dated more than five minutes in the future.
+        Future = "future",
     }
 }
 
@@ -61,6 +63,7 @@ impl TimeRange {
             Self::Week => Some(now - 7 * DAY),
             Self::Month => Some(now - 30 * DAY),
             Self::All => None,
+            Self::Future => Some(now.saturating_add(FUTURE_AFTER_MS)),
         }
     }
 }
@@ -75,7 +78,8 @@ pub struct EventFilter {
     /// The earliest `auditEventTime`, epoch ms, inclusive.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub start: Option<EpochMillis>,
-    /// The latest `auditEventTime`, epoch ms, exclusive.
+    /// The latest `auditEventTime`, epoch ms, exclusive. Without it, events that are dated more than
+    /// five minutes in the future are left out, unless `start` is in the future as well.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub end: Option<EpochMillis>,
     /// The principal's identifier.
@@ -99,7 +103,9 @@ pub struct EventFilter {
     /// The project.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$"))]
     pub project: Option<String>,
-    /// Part of the event's JSON; ASCII letters match in either case.
+    /// A text that the event contains: in its JSON as sent, or in its JSON with all escapes
+    /// resolved. Letters of any alphabet match in either case, and composed and decomposed
+    /// characters match each other.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$", max_length = 1_000))]
     pub q: Option<String>,
     /// Rows of the page, 1 to 100.
@@ -121,6 +127,49 @@ impl EventFilter {
             "limit",
             format!("A page has 1 to {MAX_PAGE_ROWS} rows."),
         ))
+    }
+
+    /// Refuses a filter with an invalid limit, a text that is too long, or the character U+0000,
+    /// which no event contains.
+    pub fn validate(&self) -> Result<(), FieldErrors> {
+        self.rows()?;
+        self.search_text()?;
+        let texts = [
+            ("principal", &self.principal),
+            ("action", &self.action),
+            ("module", &self.module),
+            ("resource_type", &self.resource_type),
+            ("resource", &self.resource),
+            ("org", &self.org),
+            ("project", &self.project),
+            ("q", &self.q),
+        ];
+        match texts
+            .iter()
+            .find(|(_, text)| text.as_deref().is_some_and(|text| text.contains('\0')))
+        {
+            Some((field, _)) => Err(FieldErrors::one(
+                *field,
+                "A filter cannot contain the character U+0000.",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the first time after the range, epoch ms.
+    #[must_use]
+    pub fn end_at(&self, now: EpochMillis) -> EpochMillis {
+        match self.end {
+            Some(end) => end,
+            None if self.includes_future(now) => EpochMillis::MAX,
+            None => now.saturating_add(FUTURE_AFTER_MS),
+        }
+    }
+
+    /// Whether the range includes events that are dated in the future.
+    #[must_use]
+    pub fn includes_future(&self, now: EpochMillis) -> bool {
+        self.end.is_some() || self.start.is_some_and(|start| start >= now)
     }
 
     /// Returns the text to search for; `None` when it is empty.
@@ -168,9 +217,25 @@ pub struct EventPage {
     pub events: Vec<AuditEvent>,
     /// The `cursor` of the next page; null on the last one.
     pub next: Option<String>,
+    /// The `auditEventTime` down to which the page was searched, epoch ms; null on the last one. A
+    /// search looks at a limited number of events, so that a page can have few of them, or none,
+    /// before the last page.
+    pub searched_until: Option<EpochMillis>,
     /// The trail's last sequence when the page was read; every event after it is new.
     pub last_sequence: Sequence,
-    /// The number of matching events outside the requested time range, counted up to 1,000; null
-    /// unless the first page is empty.
+    /// The number of matching events outside the requested time range, counted up to 1,000 and not
+    /// further than a search looks; null unless the first page is empty and the last one.
     pub outside_range: Option<i64>,
+    /// The number of matching events that were left out because they are dated in the future,
+    /// counted up to 1,000; null unless this is the first page of a search without `end`.
+    pub in_future: Option<i64>,
+}
+
+/// The events that are newer than a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewerCount {
+    /// The number of matching events after the sequence up to which an earlier count went.
+    pub count: i64,
+    /// The sequence up to which this count went.
+    pub until: Sequence,
 }

@@ -24,6 +24,17 @@ pub const DEFAULT_PAGE_ROWS: u32 = 30;
 pub const MAX_PAGE_ROWS: u32 = 100;
 /// Characters of a search text.
 pub const MAX_SEARCH_CHARS: usize = 1_000;
+/// Bytes of the events of one page; a page ends earlier rather than exceed them.
+pub const PAGE_BYTES: usize = 4 << 20;
+/// Rows that one search looks at.
+pub const SEARCH_ROWS: u32 = 50_000;
+/// Bytes of events in which one search looks for a text.
+pub const SEARCH_BYTES: usize = 32 << 20;
+/// Events of one page of an export.
+pub const EXPORT_ROWS: u32 = 2_000;
+/// How far the time of an event may be ahead of the server's clock before the event counts as
+/// dated in the future, ms.
+pub const FUTURE_AFTER_MS: i64 = 300_000;
 /// Characters of an identifier.
 pub const IDENTIFIER_CHARS: usize = 128;
 /// Characters of a name.

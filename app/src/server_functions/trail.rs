@@ -1,13 +1,13 @@
 //! The audit trail.
 
-use auditstream_model::{EventFilter, EventPage, Sequence, SignIn, TimeRange};
+use auditstream_model::{EventFilter, EventPage, NewerCount, Sequence, SignIn, TimeRange};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
 use super::client::ConsoleClient;
 use crate::error::ConsoleError;
 
-/// Returns one page of the trail, newest first, in a range that ends now by the server's clock.
+/// Returns one page of the trail, newest first, in a range of the server's clock.
 #[server(client = ConsoleClient, endpoint = "events", input = Json, output = Json)]
 pub async fn search_events(filter: EventFilter, range: TimeRange) -> Result<EventPage, ConsoleError> {
     let (engine, actor) = super::caller()?;
@@ -15,9 +15,9 @@ pub async fn search_events(filter: EventFilter, range: TimeRange) -> Result<Even
     Ok(auditstream_engine::trail::search(&engine, &actor, &filter).await?)
 }
 
-/// Counts the matching events after a sequence.
+/// Counts the matching events after a sequence, as far as one poll looks.
 #[server(client = ConsoleClient, endpoint = "events/newer", input = Json, output = Json)]
-pub async fn newer_events(filter: EventFilter, range: TimeRange, after: Sequence) -> Result<i64, ConsoleError> {
+pub async fn newer_events(filter: EventFilter, range: TimeRange, after: Sequence) -> Result<NewerCount, ConsoleError> {
     let (engine, actor) = super::caller()?;
     let filter = within(filter, range);
     Ok(auditstream_engine::trail::newer(&engine, &actor, &filter, after).await?)

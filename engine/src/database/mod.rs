@@ -16,6 +16,7 @@ mod limits;
 mod migrate;
 mod pool;
 mod reader;
+mod search_pool;
 mod transaction;
 mod url;
 
@@ -30,6 +31,8 @@ pub(crate) use column::Json;
 pub use limits::Limits;
 use migrate::migrate;
 pub use pool::Pool;
+use search_pool::SearchPool;
+pub(crate) use search_pool::{Caller, SearchConnection, Value};
 pub use transaction::WriteTx;
 pub use url::{DatabaseUrl, PostgresUrl};
 
@@ -75,6 +78,7 @@ pub struct Database {
     readers: Pool,
     /// Only for the heartbeat, so that a busy server does not look like a dead one.
     pulse: Pool,
+    search: SearchPool,
     /// The statements that begin a transaction.
     begin: String,
 }
@@ -107,6 +111,11 @@ impl Database {
         &self.readers
     }
 
+    /// The connections of searches and exports.
+    pub(crate) fn search(&self) -> &SearchPool {
+        &self.search
+    }
+
     pub(crate) fn pulse(&self) -> &Pool {
         &self.pulse
     }
@@ -123,6 +132,7 @@ impl Database {
 
     /// Closes every connection; SQLite folds its write-ahead log into the file.
     pub async fn close(&self) {
+        self.search.close().await;
         self.readers.close().await;
         self.pulse.close().await;
         self.writers.close().await;
@@ -142,6 +152,7 @@ async fn open_sqlite(file: &Path, limits: &Limits) -> Result<Database, String> {
         pulse: writers.clone(),
         writers,
         readers,
+        search: SearchPool::sqlite(file)?,
         begin: limits.begin(dialect, ""),
     })
 }
@@ -157,6 +168,7 @@ async fn open_postgres(url: &PostgresUrl, limits: &Limits) -> Result<Database, S
         writers: all.clone(),
         readers: all,
         pulse,
+        search: SearchPool::postgres(url)?,
         begin: limits.begin(dialect, "on"),
     })
 }

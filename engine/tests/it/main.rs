@@ -27,6 +27,7 @@ mod replica;
 mod replicas;
 mod reports;
 mod retention;
+mod search;
 mod silent_database;
 mod streaming;
 mod support;

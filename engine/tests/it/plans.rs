@@ -1,23 +1,76 @@
 //! The rows that PostgreSQL reads for ingest and streaming: only those that are needed, from the
-//! first request of a new database on, when it has no statistics.
+//! first request of a new database on, when it has no statistics. And the indexes by which either
+//! database reads for searches.
 
 use std::time::Duration;
 
+use auditstream_engine::database::Dialect;
+use auditstream_engine::trail::explained;
 use auditstream_model::Status;
 use serde_json::{Value, json};
+use sqlx::Row as _;
 
-use crate::on;
-use crate::support::{House, dense, events};
+use crate::support::{House, On, dense, events};
+use crate::{on, on_both};
 use auditstream_testkit::s3::{BUCKET, Store};
 
 const EVENTS: usize = 10_000;
 const REQUESTS: usize = 4;
 
 on![
-    postgres,
+    postgres_server,
     Postgres,
     ingest_and_streaming_read_only_the_entries_that_they_need,
 ];
+
+on_both![searches_enter_the_trail_by_an_index_bounded_at_both_ends,];
+
+/// Explains the statements of searches, without statistics and with them.
+async fn searches_enter_the_trail_by_an_index_bounded_at_both_ends(house: House) {
+    house.send(&request(0)).await;
+    plans_are_bounded(&house).await;
+    house.sql("ANALYZE").await;
+    plans_are_bounded(&house).await;
+}
+
+async fn plans_are_bounded(house: &House) {
+    let (dialect, explain) = match house.on {
+        On::Sqlite => (Dialect::Sqlite, "EXPLAIN QUERY PLAN"),
+        On::Postgres => (Dialect::Postgres, "EXPLAIN"),
+    };
+    let mut connection = house.connection().await;
+    for (name, statement, types) in explained(dialect) {
+        // Values of a page in the middle of the trail: 1 is the account.
+        let integers = [1, 1_600_000_000_000, 1_800_000_000_000, 5_000, 200_i64];
+        let mut integers = integers.into_iter().chain([100]);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("{explain} {statement}")));
+        for (at, kind) in types.chars().enumerate() {
+            query = match (kind, name, at) {
+                ('i', ..) => query.bind(integers.next().unwrap()),
+                (_, "events", _) => query.bind("[1,2]"),
+                (_, _, 12) => query.bind("all"),
+                _ => query.bind(None::<String>),
+            };
+        }
+        let rows = query.fetch_all(&mut connection).await.unwrap();
+        let column = if house.on == On::Sqlite { 3 } else { 0 };
+        let lines: Vec<String> = rows.iter().map(|row| row.get(column)).collect();
+        let plan = lines.join("\n");
+        let (index, bounds) = match name {
+            "floor" | "candidates" => ("audit_event_time", "(account_id=? AND time>? AND time<?)"),
+            "newer" => ("audit_event_sequence", "(account_id=? AND sequence>? AND sequence<?)"),
+            _ => ("audit_event_sequence", "(account_id=? AND sequence=?)"),
+        };
+        assert!(plan.contains(index), "{name}:\n{plan}");
+        match house.on {
+            On::Sqlite => {
+                assert!(plan.contains(bounds), "{name}:\n{plan}");
+                assert!(name == "events" || !plan.contains("TEMP B-TREE"), "{name}:\n{plan}");
+            }
+            On::Postgres => assert!(!plan.contains("Seq Scan"), "{name}:\n{plan}"),
+        }
+    }
+}
 
 fn request(number: usize) -> Vec<Value> {
     let event = events().remove(0);

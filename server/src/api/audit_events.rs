@@ -134,11 +134,20 @@ struct EventPage {
     events: Vec<Box<RawValue>>,
     /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
+    /// The `auditEventTime` down to which this page was searched, epoch ms; null on the last page.
+    searched_until: Option<i64>,
+    /// The number of matching events that were left out because they are dated more than five
+    /// minutes in the future, counted up to 1,000; null unless this is the first page of a search
+    /// without `end`.
+    in_future: Option<i64>,
 }
 
 /// Search audit events
 ///
-/// Newest first, by `auditEventTime` and sequence.
+/// Newest first, by `auditEventTime` and sequence. A request looks at a limited number of events:
+/// a page can have fewer than `limit` of them, or none, although there are more. Continue with
+/// `next` until it is null; `searched_until` is the time that the search has reached. A page also
+/// ends when its events have 4 MiB.
 #[utoipa::path(
     get,
     path = "/audit-events",
@@ -152,8 +161,7 @@ async fn search(
     Caller(actor): Caller,
     Parameters(filter): Parameters<EventFilter>,
 ) -> Result<Json<EventPage>, Refusal> {
-    filter.rows().map_err(Refusal::parameters)?;
-    filter.search_text().map_err(Refusal::parameters)?;
+    filter.validate().map_err(Refusal::parameters)?;
     let page = trail::search(&state.engine, &actor, &filter).await?;
     let events = page
         .events
@@ -164,5 +172,7 @@ async fn search(
     Ok(Json(EventPage {
         events,
         next: page.next,
+        searched_until: page.searched_until,
+        in_future: page.in_future,
     }))
 }

@@ -1,9 +1,9 @@
 //! The events that match the filters of Audit Logs, as a file: one event per line, newest first.
 
 use auditstream_app::paths;
-use auditstream_engine::{Actor, Engine, database, trail};
-use auditstream_model::limits::MAX_PAGE_ROWS;
-use auditstream_model::{Code, EventFilter, Permission, TimeRange};
+use auditstream_engine::database;
+use auditstream_engine::trail::Export;
+use auditstream_model::{EventFilter, TimeRange};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::Uri;
@@ -41,21 +41,16 @@ async fn export(
     let Some(actor) = visitor.actor else {
         return Ok(to_sign_in(&uri));
     };
-    actor.require(Permission::ViewAudit)?;
-    let first = EventFilter {
+    filter.validate().map_err(Refusal::parameters)?;
+    let filter = EventFilter {
         start: filter.start.or_else(|| range.start(database::now())),
-        limit: Some(MAX_PAGE_ROWS),
-        cursor: None,
         ..filter
     };
-    let pages = stream::try_unfold(Some(first), move |next| {
-        let (engine, actor) = (state.engine.clone(), actor.clone());
-        async move {
-            match next {
-                None => Ok(None),
-                Some(filter) => page(&engine, &actor, filter).await.map(Some),
-            }
-        }
+    let export = Export::begin(&state.engine, &actor, filter).await?;
+    let pages = stream::try_unfold(export, async |mut export| match lines(&mut export).await {
+        Ok(Some(lines)) => Ok(Some((lines, export))),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
     });
     let headers = [
         (CONTENT_TYPE, "application/x-ndjson"),
@@ -65,27 +60,19 @@ async fn export(
     Ok((headers, Body::from_stream(pages)).into_response())
 }
 
-/// The lines of one page and the filter of the next. An error aborts the download, so that a
-/// download that completes is never truncated.
-async fn page(
-    engine: &Engine,
-    actor: &Actor,
-    filter: EventFilter,
-) -> Result<(Bytes, Option<EventFilter>), std::io::Error> {
-    let found = trail::search(engine, actor, &filter).await.map_err(|error| {
-        if error.code() == Code::Internal {
-            tracing::error!(%error, "an export was aborted");
-        }
+/// The lines of one page. An error aborts the download, so that a download that completes is never
+/// truncated.
+async fn lines(export: &mut Export) -> Result<Option<Bytes>, std::io::Error> {
+    let page = export.next_page().await.map_err(|error| {
+        tracing::error!(%error, "an export was aborted");
         std::io::Error::other(error)
     })?;
-    let mut lines = String::new();
-    for event in &found.events {
-        lines.push_str(&event.json);
-        lines.push('\n');
-    }
-    let next = found.next.map(|cursor| EventFilter {
-        cursor: Some(cursor),
-        ..filter
-    });
-    Ok((lines.into(), next))
+    Ok(page.map(|events| {
+        let mut lines = String::with_capacity(events.iter().map(|event| event.json.len() + 1).sum());
+        for event in &events {
+            lines.push_str(&event.json);
+            lines.push('\n');
+        }
+        lines.into()
+    }))
 }

@@ -227,6 +227,18 @@ async fn all_events_that_match_a_filter_can_be_exported() {
         .lines()
         .filter(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["auditModule"] == "S3");
     assert_eq!(text.lines().count(), wanted.count());
+    let audited = app
+        .get("/v1/audit-events?resource_type=AUDIT_TRAIL")
+        .bearer_auth(&app.read);
+    let audited: serde_json::Value = audited.send().await.unwrap().json().await.unwrap();
+    let new = |index: usize| &audited["events"][index]["auditEventMetadata"]["difference"]["new"];
+    assert_eq!(audited["events"][0]["auditAction"], "EXPORTED");
+    assert_eq!(new(0)["events"], text.lines().count());
+    assert_eq!(audited["events"][1]["auditAction"], "EXPORT");
+    assert_eq!(new(1)["filter"]["module"], "S3");
+    let endless = format!("/settings/audit-trail/logs/export?q={}", "a".repeat(1_001));
+    let endless = app.get(&endless).header("cookie", &cookie);
+    refused(endless.send().await.unwrap(), 400, "invalid_parameter").await;
     let nonsense = app.get("/settings/audit-trail/logs/export?range=yesterday");
     refused(
         nonsense.header("cookie", &cookie).send().await.unwrap(),

@@ -283,3 +283,27 @@ async fn stored_events_are_returned_newest_first_page_by_page() {
         refused(answer, 400, "invalid_parameter").await;
     }
 }
+
+#[tokio::test]
+async fn a_search_says_how_far_it_looked_and_what_it_left_out() {
+    let app = App::start().await;
+    accepted(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await;
+    let mut ahead: Value = serde_json::from_str(EVENTS.lines().next().unwrap()).unwrap();
+    ahead["auditEventId"] = "ahead".into();
+    ahead["auditEventTime"] = "253402300799999".into();
+    accepted(app.send_events(JSON).body(ahead.to_string()).send().await.unwrap()).await;
+    let ask = async |query: &str| -> Value {
+        let answer = app.get(&format!("/v1/audit-events?{query}")).bearer_auth(&app.read);
+        answer.send().await.unwrap().json().await.unwrap()
+    };
+    let first = ask("limit=1&module=S3").await;
+    let time = first["events"][0]["auditEventTime"].as_str().unwrap();
+    assert_eq!(first["searched_until"].to_string(), time);
+    let last = ask("end=1").await;
+    assert_eq!((&last["next"], &last["searched_until"]), (&Value::Null, &Value::Null));
+    assert_eq!(last["in_future"], Value::Null, "the client chose the end");
+    let all = ask("q=AHEAD").await;
+    assert_eq!((&all["events"], &all["in_future"]), (&json!([]), &json!(1)));
+    let explicit = ask("q=AHEAD&end=9007199254740991").await;
+    assert_eq!(explicit["events"][0]["auditEventId"], "ahead");
+}

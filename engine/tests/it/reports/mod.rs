@@ -4,5 +4,6 @@ mod host_identity;
 mod ingest;
 mod names;
 mod not_s3;
+mod search_escaped_json;
 mod unconditional;
 mod webhook_behind_proxy;

@@ -12,6 +12,8 @@ use crate::features::polling::use_polling;
 use crate::server_functions::trail::newer_events;
 
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Counts end here.
+const COUNTED: i64 = 1_000;
 
 #[component]
 pub(super) fn NewEvents(
@@ -21,17 +23,27 @@ pub(super) fn NewEvents(
     reload: Callback<()>,
 ) -> impl IntoView {
     let count = RwSignal::new(0_i64);
+    // Each poll continues where the previous one ended.
+    let counted_until = RwSignal::new(after);
     use_polling(INTERVAL, move || {
         let (filter, range) = (filter_of(&query), range_of(&query));
         async move {
-            if let Ok(newer) = newer_events(filter, range, after).await {
-                count.try_set(newer);
+            let (Some(known), Some(after)) = (count.try_get_untracked(), counted_until.try_get_untracked()) else {
+                return;
+            };
+            if known < COUNTED
+                && let Ok(newer) = newer_events(filter, range, after).await
+            {
+                counted_until.try_set(newer.until);
+                if newer.count > 0 {
+                    count.try_update(|count| *count = (*count + newer.count).min(COUNTED));
+                }
             }
         }
     });
     let text = move || match count.get() {
         1 => "1 new event".to_owned(),
-        many @ 1_000.. => format!("{} or more new events", with_thousands(many)),
+        many @ COUNTED.. => format!("{} or more new events", with_thousands(many)),
         many => format!("{} new events", with_thousands(many)),
     };
     view! {

@@ -1,0 +1,225 @@
+//! Search in the trail. A search looks at a bounded number of rows and bytes and returns how far
+//! it looked, so that its cost is the same in a trail of any size and at any depth (rule 17).
+//!
+//! ```text
+//! search, newer ─▶ scan: steps of rows, newest first ─▶ statements: which rows, by one index
+//!                  │
+//!                  └▶ text: whether a row says the text that is searched for
+//! ```
+
+mod scan;
+mod statements;
+mod text;
+
+use std::time::Duration;
+
+use auditstream_model::limits::{EXPORT_ROWS, PAGE_BYTES};
+use auditstream_model::{Code, EpochMillis, EventFilter, EventPage, NewerCount, Permission, Sequence};
+
+use self::scan::{Budget, End, Scan};
+use self::statements::Position;
+pub use self::statements::explained;
+use super::readers;
+use crate::database::{Caller, SearchConnection, now};
+use crate::error::{Error, Result};
+use crate::{Actor, Engine};
+
+/// How long a search waits for a place.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an export waits for a place before each page.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(60);
+/// Counts are exact up to this number.
+const COUNTED: usize = 1_000;
+/// How far counts look that only accompany a page.
+const COUNTING: Budget = Budget {
+    rows: 10_000,
+    bytes: 4 << 20,
+};
+
+/// Returns one page of the trail by (`auditEventTime`, sequence), newest first. The first page that
+/// a person reads on a day leaves an audit event.
+pub async fn search(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
+    actor.require(Permission::ViewAudit)?;
+    filter.validate()?;
+    if is_first(filter) {
+        readers::note_reading(engine, actor, filter).await;
+    }
+    find(engine, actor, filter).await
+}
+
+/// Like [`search`], without an audit event.
+pub(super) async fn find(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
+    filter.validate()?;
+    let rows = usize::try_from(filter.rows()?).unwrap_or(usize::MAX);
+    let below = below(filter)?;
+    let mut connection = connect(engine, actor, PATIENCE).await?;
+    // Read before the rows, so that events committed in between show up as new.
+    let last_sequence = last_sequence(&mut connection, actor).await?;
+    let mut page = collect(engine, actor, filter, below, rows, &mut connection).await?;
+    page.last_sequence = last_sequence;
+    if is_first(filter) {
+        count_around(engine, actor, filter, &mut page, &mut connection).await?;
+    }
+    connection.finish().await?;
+    Ok(page)
+}
+
+/// Returns the next page of an export: as [`find`], but larger, and more patient.
+pub(super) async fn export_page(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
+    let rows = usize::try_from(EXPORT_ROWS).unwrap_or(usize::MAX);
+    let mut connection = connect(engine, actor, EXPORT_PATIENCE).await?;
+    let page = collect(engine, actor, filter, below(filter)?, rows, &mut connection).await?;
+    connection.finish().await?;
+    Ok(page)
+}
+
+/// Counts the matching events after a sequence, up to a limited number of events: a later call
+/// continues at the sequence that is returned.
+pub async fn newer(engine: &Engine, actor: &Actor, filter: &EventFilter, after: Sequence) -> Result<NewerCount> {
+    actor.require(Permission::ViewAudit)?;
+    filter.validate()?;
+    // One row by its key. Most polls end here and need no place among the searches.
+    let last: Sequence = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
+        .bind(actor.account_id())
+        .fetch_one(engine.database().read())
+        .await?;
+    if last <= after {
+        return Ok(NewerCount { count: 0, until: after });
+    }
+    let mut connection = connect(engine, actor, PATIENCE).await?;
+    let mut scan = scan(engine, actor, filter, &mut connection)?;
+    let times = (start(filter), filter.end_at(now()).saturating_sub(1));
+    let (count, until) = scan.count_newer(times, after, last, COUNTING).await?;
+    connection.finish().await?;
+    Ok(NewerCount {
+        count: i64::try_from(count).unwrap_or(i64::MAX),
+        until,
+    })
+}
+
+/// Waits for a connection. An account and a person or token in it have a limited share of them.
+async fn connect(engine: &Engine, actor: &Actor, patience: Duration) -> Result<SearchConnection> {
+    let caller = Caller {
+        account_id: actor.account_id(),
+        name: actor.name().to_owned(),
+    };
+    engine.database().search().connect(&caller, patience).await
+}
+
+fn scan<'a>(
+    engine: &Engine,
+    actor: &Actor,
+    filter: &EventFilter,
+    connection: &'a mut SearchConnection,
+) -> Result<Scan<'a>> {
+    Scan::new(connection, engine.database().dialect(), actor.account_id(), filter)
+}
+
+async fn last_sequence(connection: &mut SearchConnection, actor: &Actor) -> Result<Sequence> {
+    const LAST: &str = "SELECT last_sequence FROM account WHERE id = $1";
+    let values = vec![crate::database::Value::Integer(actor.account_id())];
+    let rows: Vec<(Sequence,)> = connection.fetch(LAST, values).await?;
+    Ok(rows.first().map_or(0, |row| row.0))
+}
+
+/// Collects the events of one page.
+async fn collect(
+    engine: &Engine,
+    actor: &Actor,
+    filter: &EventFilter,
+    below: Position,
+    rows: usize,
+    connection: &mut SearchConnection,
+) -> Result<EventPage> {
+    let mut scan = scan(engine, actor, filter, connection)?;
+    let (events, end) = scan
+        .collect(below, start(filter), rows, PAGE_BYTES, Budget::default())
+        .await?;
+    let reached = match end {
+        End::Complete => None,
+        End::Exhausted(position) => Some(position),
+        End::Found => events.last().map(|last| Position {
+            time: last.time,
+            sequence: last.sequence,
+        }),
+    };
+    Ok(EventPage {
+        events,
+        next: reached.map(|position| format!("{}-{}", position.time, position.sequence)),
+        searched_until: reached.map(|position| position.time),
+        ..EventPage::default()
+    })
+}
+
+/// Adds the numbers of matching events that are dated in the future, and of those outside the range
+/// of an empty page.
+async fn count_around(
+    engine: &Engine,
+    actor: &Actor,
+    filter: &EventFilter,
+    page: &mut EventPage,
+    connection: &mut SearchConnection,
+) -> Result<()> {
+    let now = now();
+    let end = filter.end_at(now);
+    let mut scan = scan(engine, actor, filter, connection)?;
+    if !filter.includes_future(now) {
+        let count = scan.count(before(EpochMillis::MAX), end, COUNTED, COUNTING).await?;
+        page.in_future = i64::try_from(count).ok();
+    }
+    if page.events.is_empty() && page.next.is_none() {
+        let mut outside = 0;
+        if let Some(start) = filter.start {
+            outside += scan.count(before(start), EpochMillis::MIN, COUNTED, COUNTING).await?;
+        }
+        if let Some(end) = filter.end {
+            outside += scan.count(before(EpochMillis::MAX), end, COUNTED, COUNTING).await?;
+        }
+        page.outside_range = i64::try_from(outside.min(COUNTED)).ok();
+    }
+    Ok(())
+}
+
+fn is_first(filter: &EventFilter) -> bool {
+    filter.cursor.as_deref().is_none_or(str::is_empty)
+}
+
+fn start(filter: &EventFilter) -> EpochMillis {
+    filter.start.unwrap_or(0)
+}
+
+/// Returns the position below which a page begins.
+fn below(filter: &EventFilter) -> Result<Position> {
+    let end = before(filter.end_at(now()));
+    Ok(match filter.cursor.as_deref() {
+        None | Some("") => end,
+        Some(cursor) => {
+            let (time, sequence) = parse_cursor(cursor)?;
+            end.min(Position { time, sequence })
+        }
+    })
+}
+
+/// Returns the position of the first time after a range: all events before it are below.
+fn before(end: EpochMillis) -> Position {
+    Position {
+        time: end.saturating_sub(1),
+        sequence: Sequence::MAX,
+    }
+}
+
+/// Parses the cursor of a page into time and sequence.
+///
+/// # Errors
+/// [`Code::InvalidParameter`] for any other text.
+pub fn parse_cursor(cursor: &str) -> Result<(i64, i64)> {
+    let parts = cursor
+        .split_once('-')
+        .and_then(|(time, sequence)| Some((time.parse().ok()?, sequence.parse().ok()?)));
+    parts.ok_or_else(|| {
+        Error::refused(
+            Code::InvalidParameter,
+            "The cursor is invalid. Use a value that this server returned as “next”.",
+        )
+    })
+}

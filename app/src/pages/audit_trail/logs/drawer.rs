@@ -1,11 +1,9 @@
 //! The drawer with one audit event.
 
-use std::collections::BTreeMap;
-
 use auditstream_model::AuditEvent;
 use leptos::prelude::*;
-use serde_json::Value;
 
+use super::json_text::{changed, member, pretty, string};
 use crate::components::dialog::{close, open};
 use crate::components::time::absolute;
 use crate::components::{CopyButton, Icon, Shape, TimeAgo};
@@ -41,14 +39,12 @@ pub fn Drawer(selected: RwSignal<Option<AuditEvent>>) -> impl IntoView {
 
 #[component]
 fn Summary(event: AuditEvent) -> impl IntoView {
-    let json: Value = serde_json::from_str(&event.json).unwrap_or_default();
-    let request = &json["auditHttpRequestInfo"];
-    let source = request["requestMethod"].as_str().map(|method| {
-        format!(
-            "HTTP {method} (Client IP: {})",
-            request["clientIP"].as_str().unwrap_or("unknown")
-        )
+    let request = member(&event.json, "auditHttpRequestInfo").unwrap_or_default();
+    let source = member(request, "requestMethod").and_then(string).map(|method| {
+        let address = member(request, "clientIP").and_then(string);
+        format!("HTTP {method} (Client IP: {})", address.as_deref().unwrap_or("unknown"))
     });
+    let difference = member(&event.json, "auditEventMetadata").and_then(|metadata| member(metadata, "difference"));
     let time = event.time;
     let place = [("Organization", event.org.clone()), ("Project", event.project.clone())].into_iter();
     view! {
@@ -68,17 +64,20 @@ fn Summary(event: AuditEvent) -> impl IntoView {
             <dt>"Sequence"</dt>
             <dd>{event.sequence}</dd>
         </dl>
-        <Changes difference=json["auditEventMetadata"]["difference"].clone() />
+        {difference.map(|difference| view! { <Changes difference=difference.to_owned() /> })}
         <pre class="code" tabindex="0" aria-label="JSON of the event">{pretty(&event.json)}</pre>
     }
 }
 
 #[component]
 fn Changes(
-    /// `old` and `new` of the event.
-    difference: Value,
+    /// `old` and `new` of the event, as JSON.
+    difference: String,
 ) -> impl IntoView {
-    let rows = changed(&difference["old"], &difference["new"]);
+    let rows = changed(
+        member(&difference, "old").unwrap_or("null"),
+        member(&difference, "new").unwrap_or("null"),
+    );
     (!rows.is_empty()).then(|| {
         view! {
             <div class="changes">
@@ -109,69 +108,4 @@ fn Changes(
             </div>
         }
     })
-}
-
-/// Returns the fields that differ, with both contents. A dash stands for an absent field.
-fn changed(old: &Value, new: &Value) -> Vec<(String, String, String)> {
-    let mut fields = BTreeMap::new();
-    flatten(&mut fields, String::new(), old, 0);
-    flatten(&mut fields, String::new(), new, 1);
-    let shown = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-    fields
-        .into_iter()
-        .filter(|(_, [old, new])| old != new)
-        .map(|(field, [old, new])| (field, shown(old), shown(new)))
-        .collect()
-}
-
-fn flatten(fields: &mut BTreeMap<String, [Option<String>; 2]>, path: String, value: &Value, side: usize) {
-    let text = match value {
-        Value::Null => return,
-        Value::Object(parts) => {
-            for (name, part) in parts {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                flatten(fields, path, part, side);
-            }
-            return;
-        }
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let path = if path.is_empty() { "value".to_owned() } else { path };
-    fields.entry(path).or_default()[side] = Some(text);
-}
-
-fn pretty(json: &str) -> String {
-    serde_json::from_str::<Value>(json)
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| json.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_are_listed_field_by_field() {
-        let old = serde_json::json!({"status": "INACTIVE", "spec": {"bucket": "logs", "prefix": "a/"}, "tags": {}});
-        let new = serde_json::json!({"status": "ACTIVE", "spec": {"bucket": "logs"}, "tags": {"eu": ""}});
-        let row = |field: &str, old: &str, new: &str| (field.to_owned(), old.to_owned(), new.to_owned());
-        assert_eq!(
-            changed(&old, &new),
-            [
-                row("spec.prefix", "a/", "–"),
-                row("status", "INACTIVE", "ACTIVE"),
-                row("tags.eu", "–", ""),
-            ]
-        );
-        assert_eq!(changed(&Value::Null, &Value::Null), []);
-        assert_eq!(
-            changed(&Value::Null, &serde_json::json!(true)),
-            [row("value", "–", "true")]
-        );
-    }
 }

@@ -3,6 +3,7 @@
 mod drawer;
 mod event_table;
 mod filters;
+mod json_text;
 mod new_events;
 mod query;
 

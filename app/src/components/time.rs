@@ -22,7 +22,7 @@ pub fn provide_now() {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the clock is far below 2^53 ms")]
-fn browser_clock() -> EpochMillis {
+pub(crate) fn browser_clock() -> EpochMillis {
     web_sys::js_sys::Date::now() as EpochMillis
 }
 

@@ -1,5 +1,7 @@
 //! Pages that load themselves again, and the notice they show when that fails.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use auditstream_model::Code;
@@ -7,28 +9,61 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::components::ProblemAlert;
+use crate::components::time::browser_clock;
 use crate::error::ConsoleError;
 use crate::server_functions::client::as_poll;
 
-/// Calls `load` at every interval while the page is visible. The server does not count its requests
-/// as use of the session.
+/// The longest time between two polls.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// Calls `load` again and again while the page is visible: an interval after the end of the previous
+/// call, and later when the server is slow. The server does not count its requests as use of the
+/// session.
 pub fn use_polling<F>(interval: Duration, load: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + 'static,
 {
     let load = StoredValue::new(load);
     Effect::new(move |_| {
-        let tick = move || {
-            if !document().hidden()
-                && let Some(loading) = load.try_with_value(|load| load())
-            {
-                spawn_local(as_poll(loading));
-            }
-        };
-        if let Ok(timer) = set_interval_with_handle(tick, interval) {
-            on_cleanup(move || timer.clear());
-        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let cleanup = Arc::clone(&is_over);
+        on_cleanup(move || cleanup.store(true, Ordering::Relaxed));
+        let first = move || load.try_with_value(|load| load());
+        poll_after(interval, interval, Arc::new(first), is_over);
     });
+}
+
+/// Polls once after `delay`, then again after each end.
+fn poll_after<F>(delay: Duration, interval: Duration, load: Arc<dyn Fn() -> Option<F>>, is_over: Arc<AtomicBool>)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let tick = move || {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        if document().hidden() {
+            return poll_after(interval, interval, load, is_over);
+        }
+        let Some(loading) = load() else { return };
+        spawn_local(async move {
+            let started = browser_clock();
+            as_poll(loading).await;
+            let spent = u64::try_from(browser_clock() - started).unwrap_or_default();
+            poll_after(
+                delay_after(Duration::from_millis(spent), interval),
+                interval,
+                load,
+                is_over,
+            );
+        });
+    };
+    set_timeout(tick, delay);
+}
+
+/// Returns the delay after a poll: a page is at most a tenth of the time busy with polling.
+fn delay_after(spent: Duration, interval: Duration) -> Duration {
+    interval.max(spent * 9).min(LONGEST_DELAY.max(interval))
 }
 
 /// Returns a callback that runs `load` once, after something has changed.
@@ -89,5 +124,18 @@ pub fn StaleNotice(
             Code::NotFound => view! { <ProblemAlert error=error /> }.into_any(),
             _ => view! { <ProblemAlert error=error retry=refresh /> }.into_any(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_of_a_slow_server_are_rarer() {
+        let after = |spent| delay_after(Duration::from_millis(spent), Duration::from_secs(5)).as_millis();
+        assert_eq!(after(50), 5_000);
+        assert_eq!(after(1_000), 9_000);
+        assert_eq!(after(600_000), 60_000);
     }
 }

@@ -1,6 +1,7 @@
 //! Times: absolute UTC from the server, relative after hydration.
 
 use auditstream_model::EpochMillis;
+use auditstream_model::limits::FUTURE_AFTER_MS;
 use leptos::prelude::*;
 
 /// The browser's clock, epoch ms, updated every few seconds. `None` until hydration, so that server
@@ -30,14 +31,20 @@ pub(crate) fn browser_clock() -> EpochMillis {
 #[component]
 pub fn TimeAgo(
     #[prop(into)] at: Signal<EpochMillis>,
-    /// Whether it may be in the future. Without it, a time that is ahead of the browser's clock,
-    /// which is read every few seconds, counts as now.
+    /// Whether it is expected to be in the future. Without it, a time a little ahead of the browser's
+    /// clock, which is read every few seconds, counts as now, and one far ahead is marked.
     #[prop(optional)]
     ahead: bool,
 ) -> impl IntoView {
     let now = use_context::<Now>();
+    let is_ahead = move || {
+        !ahead
+            && now
+                .and_then(|now| now.0.get())
+                .is_some_and(|now| is_future(at.get(), now))
+    };
     let text = move || match now.and_then(|now| now.0.get()) {
-        Some(now) => relative(if ahead { at.get() } else { at.get().min(now) }, now),
+        Some(now) => relative(if ahead { at.get() } else { past(at.get(), now) }, now),
         None => absolute(at.get()),
     };
     let title = move || match now.and_then(|now| now.0.get()) {
@@ -45,10 +52,22 @@ pub fn TimeAgo(
         None => absolute(at.get()),
     };
     view! {
-        <time datetime=move || iso(at.get()) title=title>
+        <time datetime=move || iso(at.get()) title=title class:future=is_ahead>
             {text}
+            {move || is_ahead().then(|| view! { <span class="future-mark">"Future"</span> })}
         </time>
     }
+}
+
+/// Whether a time is so far ahead that a clock must be wrong.
+fn is_future(at: EpochMillis, now: EpochMillis) -> bool {
+    at > now.saturating_add(FUTURE_AFTER_MS)
+}
+
+/// Returns a time of the past: one that is a little ahead of the clock counts as now, but one that
+/// is far ahead stays as it is.
+fn past(at: EpochMillis, now: EpochMillis) -> EpochMillis {
+    if is_future(at, now) { at } else { at.min(now) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "times are far below 2^53 ms")]
@@ -137,5 +156,13 @@ mod tests {
         assert_eq!(relative(9_000, 0), "in a moment");
         assert_eq!(relative(0, 60_000), "1 minute ago");
         assert_eq!(relative(7_200_000, 0), "in 2 hours");
+    }
+
+    #[test]
+    fn a_time_of_the_past_that_is_far_ahead_is_not_just_now() {
+        const DAY: EpochMillis = 86_400_000;
+        assert_eq!(relative(past(3 * DAY, 0), 0), "in 3 days");
+        assert_eq!(relative(past(60_000, 0), 0), "just now");
+        assert_eq!(relative(past(0, DAY), DAY), "1 day ago");
     }
 }

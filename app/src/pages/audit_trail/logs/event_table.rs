@@ -3,13 +3,11 @@
 use auditstream_model::{AuditEvent, EventPage};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use leptos_router::params::ParamsMap;
 
 use super::new_events::NewEvents;
-use super::query::{address_with, range_of};
+use super::query::{ROWS, address_with, range_of};
+use super::search_notice::{FutureEvents, NoEvents, SearchedUntil};
 use crate::components::TimeAgo;
-use crate::components::format::with_thousands;
-use crate::paths;
 
 #[component]
 pub(super) fn Events(
@@ -22,20 +20,39 @@ pub(super) fn Events(
     let is_newest = query.get("cursor").is_none();
     let after = found.last_sequence;
     let notice = is_newest.then(|| view! { <NewEvents query=query.clone() after=after reload=reload /> });
+    let future = found
+        .in_future
+        .filter(|count| *count > 0)
+        .map(|count| view! { <FutureEvents count=count query=query.clone() /> });
+    let next = found.next.map(|cursor| address_with(&query, "cursor", &cursor));
+    let is_full = found.events.len() >= ROWS as usize;
+    let continued = match (found.searched_until.filter(|_| !is_full), next.clone()) {
+        (Some(until), Some(address)) => {
+            let is_empty = found.events.is_empty();
+            Some(view! { <SearchedUntil until=until is_empty=is_empty address=address /> })
+        }
+        _ => None,
+    };
     if found.events.is_empty() {
+        let no_events = continued
+            .is_none()
+            .then(|| view! { <NoEvents outside=found.outside_range.unwrap_or_default() query=query /> });
         return view! {
             {notice}
-            <NoEvents outside=found.outside_range.unwrap_or_default() query=query />
+            {future}
+            {continued}
+            {no_events}
         }
         .into_any();
     }
-    let next = found.next.map(|cursor| address_with(&query, "cursor", &cursor));
+    let next = next.filter(|_| is_full);
     let first = query
         .get("cursor")
         .is_some()
         .then(|| address_with(&query, "range", range_of(&query).as_str()));
     view! {
         {notice}
+        {future}
         <div class="table-frame" tabindex="0" role="region" aria-label="Audit events">
             <table class="events">
                 <thead>
@@ -59,6 +76,7 @@ pub(super) fn Events(
                 </tbody>
             </table>
         </div>
+        {continued}
         <nav class="paging" aria-label="Pages">
             {first.map(|address| view! { <a class="button" href=address>"First page"</a> })}
             {next.map(|address| view! { <a class="button" href=address>"Next page"</a> })}
@@ -96,35 +114,4 @@ fn EventRow(event: AuditEvent, selected: RwSignal<Option<AuditEvent>>) -> impl I
             </td>
         </tr>
     }
-}
-
-#[component]
-fn NoEvents(outside: i64, query: ParamsMap) -> impl IntoView {
-    let all = address_with(&query, "range", "all");
-    if outside > 0 {
-        let text = match outside {
-            1 => "1 matching event is outside this time range.".to_owned(),
-            many @ 1_000.. => format!(
-                "{} or more matching events are outside this time range.",
-                with_thousands(many)
-            ),
-            many => format!("{} matching events are outside this time range.", with_thousands(many)),
-        };
-        return view! {
-            <div class="empty">
-                <h2>"No events in this time range"</h2>
-                <p>{text}</p>
-                <a class="button primary" href=all>"Show all time"</a>
-            </div>
-        }
-        .into_any();
-    }
-    view! {
-        <div class="empty">
-            <h2>"No events match"</h2>
-            <p>"Events that your systems send to the API appear here, and so does every change made in this console."</p>
-            <a class="button" href=format!("{}?range=all", paths::LOGS)>"Clear filters"</a>
-        </div>
-    }
-    .into_any()
 }

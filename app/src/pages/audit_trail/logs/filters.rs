@@ -55,7 +55,7 @@ fn FilterForm(query: ParamsMap) -> impl IntoView {
                         .collect_view()}
                 </div>
                 <p class="muted">
-                    "These filters match whole values exactly as shown in the table. Search finds any part of an event."
+                    "These filters match whole values exactly as shown in the table. Search finds any part of an event, in upper or lower case."
                 </p>
                 <a href=paths::LOGS>"Clear all"</a>
             </details>

@@ -6,6 +6,7 @@ mod filters;
 mod json_text;
 mod new_events;
 mod query;
+mod search_notice;
 
 use auditstream_model::AuditEvent;
 use leptos::prelude::*;

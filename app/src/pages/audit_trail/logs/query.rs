@@ -6,7 +6,7 @@ use leptos_router::params::ParamsMap;
 use crate::choice::Choice;
 use crate::paths;
 
-const ROWS: u32 = 20;
+pub(super) const ROWS: u32 = 20;
 
 /// The filters besides range and free text: their names in the address and their labels.
 pub(super) const FILTERS: [(&str, &str); 7] = [

@@ -73,8 +73,8 @@ test-rust: setup-test ## Run the Rust tests
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
 .PHONY: bench
-bench: setup-build ## Measure ingest and streaming, and the disk and compressor they depend on
-	$(tools) cargo bench --locked --package auditstream-engine --bench data_plane
+bench: setup-build ## Measure ingest, also during searches, and streaming, and the disk and compressor they depend on
+	$(tools) cargo bench --locked --package auditstream-engine --bench data_plane --bench searches
 
 # About half an hour. Set AUDITSTREAM_SEED to repeat a run.
 SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))

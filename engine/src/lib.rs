@@ -90,6 +90,7 @@
 //! 11. One destination, account, search or client never delays another.
 //!     - `it::fairness`, `it::plans` (PostgreSQL)
 //!     - `streaming::limits::tests::failing_destinations_get_at_most_half_of_the_memory`
+//!     - `database::background::tests::the_background_lets_others_go_first`
 //! 12. INACTIVE means that no new PUT of events starts.
 //!     - `it::streaming::a_paused_destination_resumes_where_it_stopped`
 //!     - `it::streaming::a_pause_never_waits_for_the_store_and_no_put_starts_after_it`
@@ -105,11 +106,14 @@
 //!     - `it::audit::a_change_and_its_event_are_committed_together_or_not_at_all`
 //!     - `it::streaming::every_change_is_an_audit_event`
 //!     - `it::access::every_change_of_access_is_an_audit_event`
+//!     - `it::begins_to_fail`, when a destination begins to fail and recovers
 //! 16. Nothing waits for ever (in parts; see the architecture).
 //!     - `it::database_unavailable`, `it::silent_database` (PostgreSQL)
 //!
-//! Rules 17 and 18, costs that do not grow with history and evidence, have no tests yet. Further
-//! promises:
+//! 17. Costs do not grow with history (in parts; see the architecture).
+//!     - `it::batch_history`, `it::begins_to_fail::idle_destinations_are_served_without_runs`
+//!
+//! Rule 18, evidence, has no tests yet. Further promises:
 //!
 //! - Roles, scopes and sign-in: `it::access`
 //! - Keys are replaced while servers run: `it::keys`

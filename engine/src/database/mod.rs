@@ -10,6 +10,7 @@
 //! Transactions lock rows in one order, other rows first and the account's row last (in
 //! [`append`](crate::trail)), so that two of them never deadlock.
 
+mod background;
 pub(crate) mod column;
 pub(crate) mod errors;
 mod limits;
@@ -27,6 +28,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use auditstream_model::EpochMillis;
 
 use crate::error::{Error, Result};
+use background::BackgroundQueue;
 pub(crate) use column::Json;
 pub use limits::Limits;
 use migrate::migrate;
@@ -79,6 +81,7 @@ pub struct Database {
     /// Only for the heartbeat, so that a busy server does not look like a dead one.
     pulse: Pool,
     search: SearchPool,
+    background: BackgroundQueue,
     /// The statements that begin a transaction.
     begin: String,
 }
@@ -153,6 +156,7 @@ async fn open_sqlite(file: &Path, limits: &Limits) -> Result<Database, String> {
         writers,
         readers,
         search: SearchPool::sqlite(file)?,
+        background: BackgroundQueue::new(dialect),
         begin: limits.begin(dialect, ""),
     })
 }
@@ -169,6 +173,7 @@ async fn open_postgres(url: &PostgresUrl, limits: &Limits) -> Result<Database, S
         readers: all,
         pulse,
         search: SearchPool::postgres(url)?,
+        background: BackgroundQueue::new(dialect),
         begin: limits.begin(dialect, "on"),
     })
 }

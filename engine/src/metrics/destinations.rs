@@ -47,7 +47,7 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "failing",
-        help: "Whether its last attempt failed",
+        help: "Whether it fails: its last run did not deliver, or has been failing for five minutes",
         value: |it| Some(count(it.row.failing)),
     },
     Gauge {

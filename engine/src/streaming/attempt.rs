@@ -102,6 +102,7 @@ async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &mut OpenB
     let others = batch.doubt.move_to(place);
     engine
         .database()
+        .background()
         .transaction("attempt", async |tx| {
             if !rows::lock_shared(tx, row.id, row.epoch).await? {
                 return tx.roll_back(false);
@@ -135,6 +136,7 @@ async fn put(
     let began = Instant::now();
     let mut put = pin!(reconcile::put(bucket, upload));
     let database = engine.database();
+    let turn = database.background().turn().await;
     let begin = async {
         let mut tx = database.write().await?;
         let is_ours = rows::lock_shared(&mut tx, row.id, row.epoch).await?;
@@ -149,6 +151,7 @@ async fn put(
     // Nothing was written. If the commit fails, the row is free nevertheless, and the PUT is in
     // flight.
     let _ = tx.commit().await;
+    drop(turn);
     failpoint::reached("put.under_way").await;
     let result = match begun {
         Poll::Ready(result) => result,

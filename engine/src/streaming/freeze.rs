@@ -71,6 +71,7 @@ pub(super) async fn freeze(
     drop((content, grant));
     engine
         .database()
+        .background()
         .transaction("freeze", async |tx| {
             let place: Option<Place> = sqlx::query_as(
                 "UPDATE streaming_destination \

@@ -140,6 +140,7 @@ struct Delivered {
 async fn expire_step(engine: &Engine, destination_id: i64, oldest: Sequence, details_until: EpochMillis) -> Result<()> {
     engine
         .database()
+        .background()
         .transaction("expire_batches", async |tx| {
             let lock = sqlx::query_as(tx.dialect().pick(
                 "SELECT batches_removed, batches_reduced FROM streaming_destination WHERE id = $1",
@@ -218,6 +219,7 @@ async fn reduce(tx: &mut WriteTx, destination_id: i64, after: i64, last: i64) ->
 async fn remove_step(engine: &Engine, destination_id: i64) -> Result<bool> {
     engine
         .database()
+        .background()
         .transaction("remove_batches", async |tx| {
             let removed = sqlx::query(
                 "DELETE FROM streaming_batch

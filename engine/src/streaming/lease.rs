@@ -276,6 +276,7 @@ impl Replica {
     /// their number.
     pub(super) async fn serve_idle(self, database: &Database) -> Result<u64> {
         database
+            .background()
             .transaction("serve_idle", async |tx| {
                 let served = sqlx::query(tx.dialect().pick(SQLITE_SERVE_IDLE, POSTGRES_SERVE_IDLE))
                     .bind(self.interval)
@@ -304,6 +305,7 @@ impl Replica {
     /// Claims a run; `None` if another server was first.
     pub(super) async fn claim(self, database: &Database, destination_id: i64) -> Result<Option<Lease>> {
         let claimed: Option<Claimed> = database
+            .background()
             .transaction("claim", async |tx| {
                 let claim = sqlx::query_as(tx.dialect().pick(SQLITE_CLAIM, POSTGRES_CLAIM))
                     .bind(self.id)
@@ -324,6 +326,7 @@ impl Replica {
     /// served.
     pub(super) async fn release(self, database: &Database, lease: Lease) -> Result<()> {
         database
+            .background()
             .transaction("release", async |tx| {
                 sqlx::query(
                     "UPDATE streaming_destination \

@@ -47,6 +47,7 @@ pub(super) async fn delivered(
     let ends = batch.last_sequence >= lease.up_to;
     let moved = engine
         .database()
+        .background()
         .transaction("confirm", async |tx| {
             let moved = sqlx::query(
                 "UPDATE streaming_destination \
@@ -97,6 +98,7 @@ pub(super) async fn delivered(
 pub(super) async fn caught_up(engine: &Engine, lease: Lease, row: &DestinationRow) -> Result<bool> {
     engine
         .database()
+        .background()
         .transaction("caught_up", async |tx| {
             let recorded = sqlx::query(
                 "UPDATE streaming_destination SET last_streamed_at = $3, lease_replica = NULL, runs_served = $4 \
@@ -165,6 +167,7 @@ async fn record_failure(
     let json = column::to_json(&failure.failure)?;
     engine
         .database()
+        .background()
         .transaction("failure", async |tx| {
             let query = sqlx::query_scalar::<_, Option<String>>(tx.dialect().pick(
                 "SELECT failure FROM streaming_destination WHERE id = $1 AND epoch = $2",

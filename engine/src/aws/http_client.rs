@@ -1,7 +1,9 @@
 //! The HTTP clients of the SDK: one for AWS itself, and one for custom endpoints, restricted by the
 //! [`AddressPolicy`] of their account. The SDK follows no redirects, so each connection is to the endpoint itself.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -35,7 +37,7 @@ pub(super) fn restricted_client(address_policy: AddressPolicy, timeouts: Timeout
     let client = Builder::new().build_with_connector_fn(move |settings, components| {
         connector(settings, components)
             .tls_provider(TLS)
-            .build_with_resolver(Resolver(address_policy))
+            .build_with_resolver(Resolver::new(address_policy))
     });
     let client = SharedHttpClient::new(TimedClient { timeouts, client });
     SharedHttpClient::new(RestrictedClient { address_policy, client })
@@ -46,7 +48,7 @@ pub(super) fn restricted_client(address_policy: AddressPolicy, timeouts: Timeout
 pub(crate) fn restricted_connector(address_policy: AddressPolicy) -> SharedHttpConnector {
     let connector = connector(None, None)
         .tls_provider(TLS)
-        .build_with_resolver(Resolver(address_policy));
+        .build_with_resolver(Resolver::new(address_policy));
     SharedHttpConnector::new(RestrictedConnector {
         address_policy,
         connector: SharedHttpConnector::new(connector),
@@ -64,13 +66,48 @@ fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&Runti
     connector
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Resolver(AddressPolicy);
+#[derive(Clone, Debug)]
+struct Resolver {
+    address_policy: AddressPolicy,
+    /// The names of the environment's proxies, in lower case. They are the operator's, and may be
+    /// private in any case.
+    proxies: Arc<HashSet<String>>,
+}
+
+impl Resolver {
+    fn new(address_policy: AddressPolicy) -> Self {
+        const VARIABLES: [&str; 6] = [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ];
+        let values = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
+        Self {
+            address_policy,
+            proxies: Arc::new(values.filter_map(|value| proxy_host(&value)).collect()),
+        }
+    }
+}
+
+/// Returns the host of a proxy, which may be written without a scheme.
+fn proxy_host(value: &str) -> Option<String> {
+    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let url: Uri = format!("http://{rest}").parse().ok()?;
+    Some(url.host()?.to_ascii_lowercase())
+}
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        let policy = if self.proxies.contains(&name.to_ascii_lowercase()) {
+            AddressPolicy { private: true }
+        } else {
+            self.address_policy
+        };
         DnsFuture::new(async move {
-            let addresses: Result<Vec<IpAddr>, _> = self.0.resolve(name).await;
+            let addresses: Result<Vec<IpAddr>, _> = policy.resolve(name).await;
             addresses.map_err(ResolveDnsError::new)
         })
     }
@@ -112,5 +149,23 @@ impl HttpConnector for RestrictedConnector {
             Ok(()) => self.connector.call(request),
             Err(error) => HttpConnectorFuture::ready(Err(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_proxy_is_found_however_it_is_written() {
+        for value in [
+            "http://Proxy.corp:3128",
+            "proxy.corp:3128",
+            "https://user:secret@proxy.corp/",
+            "socks5://proxy.corp:1080",
+        ] {
+            assert_eq!(proxy_host(value).as_deref(), Some("proxy.corp"), "{value}");
+        }
+        assert_eq!(proxy_host(""), None);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use auditstream_engine::database::{DatabaseUrl, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
-use auditstream_engine::{Actor, Engine};
+use auditstream_engine::{Actor, Config, Engine};
 use auditstream_model::AccountName;
 
 use crate::support::{House, On, config, ingester};
@@ -92,6 +92,7 @@ impl Drop for Process {
 
 /// The engine inside such a process.
 pub struct Inside {
+    pub config: Config,
     pub engine: Engine,
     pub admin: Actor,
     pub ingester: Actor,
@@ -108,12 +109,13 @@ impl Inside {
         };
         let mut config = config(database);
         config.stream_interval = interval;
-        let engine = Engine::open(config).await.unwrap();
+        let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
             .unwrap();
         let ingester = ingester(&engine, &admin).await;
         Some(Self {
+            config,
             engine,
             admin,
             ingester,

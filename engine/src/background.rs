@@ -2,15 +2,17 @@
 
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::{Engine, alerts, retention};
+use crate::{Engine, access, alerts, retention};
 
-/// The scheduler, the removal of old batches and events, and the notifications by webhook.
+/// The scheduler, the removal of old batches and events, the notifications by webhook, and the
+/// storing of last uses.
 #[derive(Debug)]
 pub struct Background {
     scheduler: Task,
     history: Task,
     retention: Task,
     webhooks: Task,
+    last_uses: Task,
 }
 
 impl Engine {
@@ -22,6 +24,7 @@ impl Engine {
             history: history::start(self.clone()),
             retention: retention::start(self.clone()),
             webhooks: alerts::start(self.clone()),
+            last_uses: access::start_flushing(self.clone()),
         }
     }
 }
@@ -33,5 +36,6 @@ impl Background {
         self.history.stop().await;
         self.retention.stop().await;
         self.webhooks.stop().await;
+        self.last_uses.stop().await;
     }
 }

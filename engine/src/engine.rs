@@ -7,6 +7,7 @@ use std::time::Duration;
 use auditstream_model::Code;
 use tokio::sync::Notify;
 
+use crate::access::{self, LastUses};
 use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
 use crate::database::{Database, DatabaseUrl, Limits};
@@ -50,6 +51,7 @@ struct Shared {
     egress_policy: EgressPolicy,
     wake: Notify,
     scheduler_watch: SchedulerWatch,
+    last_uses: LastUses,
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
@@ -78,7 +80,7 @@ impl Engine {
     pub async fn open(config: Config) -> Result<Self> {
         let database = Database::open(&config.database, &config.limits).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
-        crate::access::ensure_default_account(&database).await?;
+        access::ensure_default_account(&database).await?;
         let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(database.clone(), metrics.clone()),
@@ -86,6 +88,7 @@ impl Engine {
             egress_policy: config.egress_policy,
             wake: Notify::new(),
             scheduler_watch: SchedulerWatch::default(),
+            last_uses: LastUses::default(),
             database,
             vault,
             streaming_enabled: config.streaming_enabled,
@@ -121,8 +124,9 @@ impl Engine {
         ))
     }
 
-    /// Closes the database.
+    /// Stores what is noted only in memory, and closes the database.
     pub async fn close(&self) {
+        access::flush_last_uses(self).await;
         self.0.database.close().await;
     }
 
@@ -170,6 +174,10 @@ impl Engine {
 
     pub(crate) fn retained_cache(&self) -> &RetainedCache {
         &self.0.retained_cache
+    }
+
+    pub(crate) fn last_uses(&self) -> &LastUses {
+        &self.0.last_uses
     }
 
     /// Notes when the scheduler looks for due destinations.

@@ -6,6 +6,7 @@
 mod accounts;
 mod default_account;
 mod email;
+mod last_uses;
 mod links;
 mod passwords;
 mod rows;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 pub use accounts::create_account;
 pub(crate) use default_account::ensure_default_account;
 pub use email::is_email;
+pub(crate) use last_uses::{LastUses, flush as flush_last_uses, start as start_flushing};
 pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdraw_invitation};
 pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;

@@ -32,6 +32,7 @@ fn join(scopes: &[Scope]) -> String {
 
 #[derive(FromRow)]
 struct TokenRow {
+    digest: Vec<u8>,
     id: String,
     name: String,
     #[sqlx(try_from = "String")]
@@ -60,13 +61,18 @@ impl From<TokenRow> for ApiToken {
 pub async fn tokens(engine: &Engine, actor: &Actor) -> Result<Vec<ApiToken>> {
     actor.require(Permission::EditAccess)?;
     let rows: Vec<TokenRow> = sqlx::query_as(
-        "SELECT id, name, scopes, created_by, created, expires, last_used FROM api_token WHERE account_id = $1 \
+        "SELECT digest, id, name, scopes, created_by, created, expires, last_used FROM api_token WHERE account_id = $1 \
          ORDER BY created DESC, name",
     )
     .bind(actor.account_id())
     .fetch_all(engine.database().read())
     .await?;
-    Ok(rows.into_iter().map(ApiToken::from).collect())
+    let noted = |row: &TokenRow| engine.last_uses().tokens.get(&row.digest);
+    let token = |row: TokenRow| ApiToken {
+        last_used: row.last_used.max(noted(&row)),
+        ..ApiToken::from(row)
+    };
+    Ok(rows.into_iter().map(token).collect())
 }
 
 /// Creates a token of the actor's account. Its secret is not stored and cannot be shown again.
@@ -164,37 +170,21 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
         return Ok(None);
     }
     let used_at = now();
+    let digest = digest(token);
     let row: Option<CallerRow> = sqlx::query_as(
         "SELECT t.account_id, a.name AS account, t.name, t.scopes, t.last_used \
          FROM api_token t JOIN account a ON a.id = t.account_id \
          WHERE t.digest = $1 AND (t.expires IS NULL OR t.expires > $2)",
     )
-    .bind(digest(token))
+    .bind(&digest)
     .bind(used_at)
     .fetch_optional(engine.database().read())
     .await?;
     let Some(row) = row else {
         return Ok(None);
     };
-    if row.last_used.is_none_or(|used| used_at - used > LAST_USED_PRECISION)
-        && let Err(error) = touch(engine, token, used_at).await
-    {
-        // A token is valid while the database cannot be written.
-        tracing::debug!(%error, "the last use of a token could not be stored");
+    if row.last_used.is_none_or(|used| used_at - used > LAST_USED_PRECISION) {
+        engine.last_uses().tokens.note(digest, used_at);
     }
     Ok(Some(Actor::token(row.account_id, row.account, row.name, row.scopes.0)))
-}
-
-async fn touch(engine: &Engine, token: &str, used_at: EpochMillis) -> Result<()> {
-    engine
-        .database()
-        .transaction("touch_token", async |tx| {
-            sqlx::query("UPDATE api_token SET last_used = $2 WHERE digest = $1")
-                .bind(digest(token))
-                .bind(used_at)
-                .execute(&mut **tx)
-                .await?;
-            Ok(())
-        })
-        .await
 }

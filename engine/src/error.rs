@@ -143,6 +143,12 @@ impl From<sqlx::Error> for Error {
         if !is_lost_race(&error) {
             errors::count();
         }
+        if errors::is_lost_statement(&error) {
+            tracing::error!(
+                "a pooler lost a prepared statement: let it keep them (PgBouncer 1.21 or newer with \
+                 max_prepared_statements = 200) or pool sessions; see docs/operations.md"
+            );
+        }
         Self::Database(error)
     }
 }

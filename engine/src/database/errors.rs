@@ -10,6 +10,8 @@ use sqlx_sqlite::SqliteError;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
+const SQLITE_IOERR: i32 = 10;
+
 pub(crate) fn count() {
     COUNT.fetch_add(1, Ordering::Relaxed);
 }
@@ -54,6 +56,12 @@ fn is_lost(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("57P0") || LOST.contains(&code)
 }
 
+/// Whether a pooler gave a prepared statement of one connection to another.
+pub(crate) fn is_lost_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(postgres_code);
+    code.is_some_and(|code| code == "26000" || code == "42P05")
+}
+
 /// Whether connecting may succeed a moment later.
 pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
@@ -82,21 +90,27 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Whether the disk is full. SQLite cannot extend the index of its write-ahead log then, either.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
-    const SQLITE_FULL: i32 = 13;
-    const SQLITE_IOERR_SHMSIZE: i32 = 10 | 19 << 8;
     const POSTGRES_DISK_FULL: &str = "53100";
     let Some(error) = error.as_database_error() else {
         return false;
     };
-    postgres_code(error).is_some_and(|code| code == POSTGRES_DISK_FULL)
-        || sqlite_code(error).is_some_and(|code| primary(code) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE)
+    postgres_code(error).is_some_and(|code| code == POSTGRES_DISK_FULL) || sqlite_code(error).is_some_and(is_full_code)
+}
+
+fn is_full_code(sqlite: i32) -> bool {
+    const SQLITE_FULL: i32 = 13;
+    const SQLITE_IOERR_SHMSIZE: i32 = SQLITE_IOERR | (19 << 8);
+    primary(sqlite) == SQLITE_FULL || sqlite == SQLITE_IOERR_SHMSIZE
 }
 
 /// Whether the disk of a SQLite file failed to read, write or sync.
 pub(crate) fn is_disk_failure(error: &sqlx::Error) -> bool {
-    const SQLITE_IOERR: i32 = 10;
     let code = error.as_database_error().and_then(sqlite_code);
-    code.map(primary) == Some(SQLITE_IOERR) && !is_full(error)
+    code.is_some_and(is_failure_code)
+}
+
+fn is_failure_code(sqlite: i32) -> bool {
+    primary(sqlite) == SQLITE_IOERR && !is_full_code(sqlite)
 }
 
 /// Whether a text contains the character U+0000, which PostgreSQL cannot store.
@@ -128,4 +142,32 @@ pub(crate) fn is_lost_race(error: &sqlx::Error) -> bool {
     const DEADLOCK: &str = "40P01";
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == SERIALIZATION_FAILURE || code == DEADLOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_disk_is_not_a_full_one() {
+        // SQLITE_IOERR_READ, _WRITE, _FSYNC
+        for failure in [10, 266, 778, 1034] {
+            assert!(is_failure_code(failure) && !is_full_code(failure), "{failure}");
+        }
+        // SQLITE_FULL, SQLITE_IOERR_SHMSIZE
+        for full in [13, 4874] {
+            assert!(is_full_code(full) && !is_failure_code(full), "{full}");
+        }
+        assert!(!is_full_code(5) && !is_failure_code(5));
+    }
+
+    #[test]
+    fn a_server_that_stops_or_cannot_write_is_left() {
+        for lost in ["08006", "57P01", "57P04", "57P05", "25006", "25P03", "26000"] {
+            assert!(is_lost(lost), "{lost}");
+        }
+        for other in ["23505", "40001", "55P03", "57014", "22021"] {
+            assert!(!is_lost(other), "{other}");
+        }
+    }
 }

@@ -23,6 +23,9 @@ pub struct Limits {
     pub postgres_connections: u32,
     /// The largest size of the SQLite file, in pages of 4 KiB; beyond it the disk counts as full.
     pub sqlite_pages: Option<u32>,
+    /// The size of SQLite's write-ahead log, in bytes, beyond which it begins anew even if reads
+    /// have to wait for that.
+    pub wal_bytes: u64,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             deadline: Duration::from_secs(30),
             postgres_connections: 16,
             sqlite_pages: None,
+            wal_bytes: 64 << 20,
         }
     }
 }

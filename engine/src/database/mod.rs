@@ -3,7 +3,7 @@
 //!
 //! |  | SQLite | PostgreSQL |
 //! | --- | --- | --- |
-//! | durable | WAL, synced at every commit | `synchronous_commit = on` |
+//! | durable | WAL, synced at every commit | `synchronous_commit = on` in every transaction |
 //! | writes | one connection, which takes the one write lock at the start of a transaction | any connection; rows are locked |
 //! | isolation | serializable | read committed: rows that a decision depends on are locked when read |
 //!
@@ -11,27 +11,30 @@
 //! [`append`](crate::trail)), so that two of them never deadlock.
 
 mod background;
+mod checkpoints;
 pub(crate) mod column;
 pub(crate) mod errors;
 mod limits;
+mod memory;
 mod migrate;
 mod pool;
+mod postgres;
 mod reader;
 mod search_pool;
+mod sqlite;
 mod transaction;
 mod url;
 
-use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
 
 use crate::error::{Error, Result};
 use background::BackgroundQueue;
+use checkpoints::Checkpoints;
 pub(crate) use column::Json;
 pub use limits::Limits;
-use migrate::migrate;
 pub use pool::Pool;
 use search_pool::SearchPool;
 pub(crate) use search_pool::{Caller, SearchConnection, Value};
@@ -45,14 +48,6 @@ fn install_drivers() {
         let _ = sqlx::any::install_drivers(&[sqlx_sqlite::any::DRIVER, sqlx_postgres::any::DRIVER]);
     });
 }
-
-const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-    PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864";
-const SQLITE_READERS: u32 = 4;
-const SQLITE_READER: &str = "PRAGMA cache_size = -16384";
-/// Each execution is planned anew: a generic plan from the time when a table was small would keep
-/// scanning an account where an index finds one row.
-const POSTGRES: &str = "SET plan_cache_mode = force_custom_plan";
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +79,8 @@ pub struct Database {
     background: BackgroundQueue,
     /// The statements that begin a transaction.
     begin: String,
+    /// `None` with PostgreSQL.
+    checkpoints: Option<Arc<Checkpoints>>,
 }
 
 impl Database {
@@ -95,8 +92,8 @@ impl Database {
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let opened = match database {
-            DatabaseUrl::Sqlite(file) => open_sqlite(file, limits).await,
-            DatabaseUrl::Postgres(url) => open_postgres(url, limits).await,
+            DatabaseUrl::Sqlite(file) => sqlite::open(file, limits).await,
+            DatabaseUrl::Postgres(url) => postgres::open(url, limits).await,
         };
         opened.map_err(|why| Error::Opening(format!("cannot open the database {database}: {why}")))
     }
@@ -138,62 +135,16 @@ impl Database {
         self.search.close().await;
         self.readers.close().await;
         self.pulse.close().await;
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.stop().await;
+        }
         self.writers.close().await;
     }
-}
-
-async fn open_sqlite(file: &Path, limits: &Limits) -> Result<Database, String> {
-    let dialect = Dialect::Sqlite;
-    let url = |mode| url::sqlite_url(file, mode).map_err(|error| error.to_string());
-    let (readwrite, readonly) = (url("rwc")?, url("ro")?);
-    make_private(file).map_err(|error| error.to_string())?;
-    let writers = connect(&readwrite, 1, limits, dialect, SQLITE_WRITER).await?;
-    migrate(dialect, &writers).await?;
-    let readers = connect(&readonly, SQLITE_READERS, limits, dialect, SQLITE_READER).await?;
-    Ok(Database {
-        dialect,
-        pulse: writers.clone(),
-        writers,
-        readers,
-        search: SearchPool::sqlite(file)?,
-        background: BackgroundQueue::new(dialect),
-        begin: limits.begin(dialect, ""),
-    })
-}
-
-async fn open_postgres(url: &PostgresUrl, limits: &Limits) -> Result<Database, String> {
-    let dialect = Dialect::Postgres;
-    let url = url.secret();
-    let all = connect(url, limits.postgres_connections, limits, dialect, POSTGRES).await?;
-    migrate(dialect, &all).await?;
-    let pulse = connect(url, 1, &limits.for_pulse(), dialect, POSTGRES).await?;
-    Ok(Database {
-        dialect,
-        writers: all.clone(),
-        readers: all,
-        pulse,
-        search: SearchPool::postgres(url)?,
-        background: BackgroundQueue::new(dialect),
-        begin: limits.begin(dialect, "on"),
-    })
 }
 
 async fn connect(url: &str, size: u32, limits: &Limits, dialect: Dialect, setup: &str) -> Result<Pool, String> {
     let pool = Pool::open(url, size, limits, dialect, setup).await;
     pool.map_err(|error| error.to_string())
-}
-
-/// Creates the file of a new database, readable by its owner only; SQLite gives the -wal and -shm
-/// files the same mode. An existing file is left as it is.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// The current time, epoch ms.

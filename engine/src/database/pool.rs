@@ -195,13 +195,20 @@ impl Pool {
         self.idle().clear();
     }
 
+    /// Waits until nothing is lent, and lends nothing while the result exists. `None` if that takes
+    /// longer than `limit`.
+    pub(super) async fn pause(&self, limit: Duration) -> Option<OwnedSemaphorePermit> {
+        let all = Arc::clone(&self.0.permits).acquire_many_owned(self.0.size);
+        timeout(limit, all).await.ok()?.ok()
+    }
+
     /// Closes every connection, after the statements in flight have ended, or at the latest after
     /// some seconds.
     pub(super) async fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
-        let all = Arc::clone(&self.0.permits).acquire_many_owned(self.0.size);
         // A statement that takes longer is cut off when the process ends.
-        let _ = timeout(CLOSE_LIMIT, all).await;
+        let all = self.pause(CLOSE_LIMIT).await;
+        drop(all);
         self.0.permits.close();
         let idle = std::mem::take(&mut *self.idle());
         for idle in idle {

@@ -1,7 +1,10 @@
 //! Where the database is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use sqlx_core::Url;
 
 use crate::error::{Error, Result};
 
@@ -49,8 +52,40 @@ impl PostgresUrl {
         ))
     }
 
-    pub(super) fn secret(&self) -> &str {
-        &self.0
+    /// Returns how the connection is protected.
+    pub(super) fn tls(&self) -> Tls {
+        let Ok(url) = Url::parse(&self.0) else {
+            return Tls::Chosen;
+        };
+        let parameter = |names: &[&str]| {
+            let mut pairs = url.query_pairs();
+            pairs
+                .find(|(name, _)| names.contains(&&**name))
+                .map(|(_, value)| value.into_owned())
+        };
+        let named = parameter(&["sslmode", "ssl-mode"]).or_else(|| std::env::var("PGSSLMODE").ok());
+        let named = named.filter(|mode| !mode.is_empty());
+        let host = parameter(&["hostaddr", "host"]).or_else(|| url.host_str().map(str::to_owned));
+        let host = host.filter(|host| !host.is_empty());
+        let host = host.or_else(|| std::env::var("PGHOSTADDR").or_else(|_| std::env::var("PGHOST")).ok());
+        let is_near = host.is_none_or(|host| is_this_host(&host));
+        match named.as_deref() {
+            None if is_near => Tls::Chosen,
+            None => Tls::Added,
+            Some("verify-full" | "disable") => Tls::Chosen,
+            Some(_) if is_near => Tls::Chosen,
+            Some(mode) => Tls::Weak(mode.to_owned()),
+        }
+    }
+
+    /// Returns the address for the driver, whose default would be TLS only where the server offers
+    /// it, and without a look at the certificate.
+    pub(super) fn with_tls(&self) -> String {
+        if self.tls() != Tls::Added {
+            return self.0.clone();
+        }
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        format!("{}{separator}sslmode=verify-full", self.0)
     }
 
     fn shown(&self) -> &str {
@@ -58,6 +93,24 @@ impl PostgresUrl {
         let plain = behind_scheme.split(['?', '#']).next().unwrap_or_default();
         plain.rsplit_once('@').map_or(plain, |(_, place)| place)
     }
+}
+
+/// How the connection to PostgreSQL is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// `sslmode=verify-full` is added, because the URL has none and leads beyond this host.
+    Added,
+    /// As the URL says; on this host anything will do.
+    Chosen,
+    /// By this `sslmode`, which does not check who the server is.
+    Weak(String),
+}
+
+/// Whether a host is a folder with a socket, or a loopback name or address.
+fn is_this_host(host: &str) -> bool {
+    let is_socket = host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    is_socket || host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Debug for PostgresUrl {
@@ -112,6 +165,39 @@ mod tests {
             }
         }
         assert!(PostgresUrl::parse("mysql://db/audit").is_err());
+    }
+
+    #[test]
+    fn tls_is_checked_beyond_this_host_unless_the_url_says_otherwise() {
+        let tls = |rest: &str| PostgresUrl::parse(&format!("postgres://audit@{rest}")).unwrap().tls();
+        for near in [
+            "localhost/a",
+            "127.0.0.1:5432/a",
+            "[::1]/a",
+            "%2Frun%2Fpg/a",
+            "/a?host=/run/pg",
+            "localhost/a?sslmode=prefer",
+        ] {
+            assert_eq!(tls(near), Tls::Chosen, "{near}");
+        }
+        for far in [
+            "db/a",
+            "10.0.0.7:5432/a",
+            "db/a?application_name=x",
+            "localhost/a?host=db",
+        ] {
+            assert_eq!(tls(far), Tls::Added, "{far}");
+        }
+        for named in ["db/a?sslmode=disable", "db/a?x=1&sslmode=verify-full"] {
+            assert_eq!(tls(named), Tls::Chosen, "{named}");
+        }
+        for weak in ["prefer", "allow", "require", "verify-ca"] {
+            assert_eq!(tls(&format!("db/a?ssl-mode={weak}")), Tls::Weak(weak.to_owned()));
+        }
+        let url = |text| PostgresUrl::parse(text).unwrap().with_tls();
+        assert_eq!(url("postgres://db/a"), "postgres://db/a?sslmode=verify-full");
+        assert_eq!(url("postgres://db/a?x=1"), "postgres://db/a?x=1&sslmode=verify-full");
+        assert_eq!(url("postgres://localhost/a"), "postgres://localhost/a");
     }
 
     #[test]

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     deadline: Duration::from_secs(2),
     postgres_connections: 4,
     sqlite_pages: None,
+    wal_bytes: 64 << 20,
 };
 
 async fn house() -> (House, TcpProxy) {

@@ -35,6 +35,17 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub database_url: Option<String>,
+    /// The number of connections that a server opens to PostgreSQL at most, besides one for its
+    /// heartbeat.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_DATABASE_CONNECTIONS",
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(4..=1000),
+        default_value = "16",
+        global = true
+    )]
+    pub database_connections: u32,
     /// Interval between streaming runs, such as 10s, 5m or 1h, aligned to the clock. [default: 30m;
     /// with --demo: 10s]
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
@@ -119,6 +130,7 @@ impl Settings {
         Self {
             data_dir: self.data_dir.join("demo"),
             database_url: None,
+            database_connections: self.database_connections,
             stream_interval: self.stream_interval.or(Some(DEMO_INTERVAL)),
             retention: self.retention,
             master_key: None,
@@ -215,7 +227,10 @@ impl Settings {
                 ..Retention::default()
             },
             pacing: Pacing::default(),
-            limits: Limits::default(),
+            limits: Limits {
+                postgres_connections: self.database_connections,
+                ..Limits::default()
+            },
         })
     }
 }

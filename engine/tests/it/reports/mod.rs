@@ -4,6 +4,7 @@ mod host_identity;
 mod ingest;
 mod names;
 mod not_s3;
+mod pgbouncer;
 mod search_escaped_json;
 mod unconditional;
 mod webhook_behind_proxy;

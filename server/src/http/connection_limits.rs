@@ -13,7 +13,7 @@ use super::activity::{Activity, Phase};
 use super::client_address::{Proxies, network};
 
 /// How long a connection must have been without progress before another may replace it.
-const REPLACEABLE_AFTER: Duration = Duration::from_secs(2);
+const REPLACEABLE_AFTER: Duration = Duration::from_millis(500);
 
 /// The connections of a server.
 #[derive(Debug)]

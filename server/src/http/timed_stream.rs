@@ -172,13 +172,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             this.received(buffer.filled().len() - before);
             return read;
         }
-        let deadline = this.read_deadline();
-        // There may be no further call when a phase without a deadline ends, so it wakes up by itself.
-        let wake_up = deadline.unwrap_or_else(|| Instant::now() + this.deadlines.idle);
-        ready!(this.read_timer.poll_until(wake_up, context));
-        match deadline {
-            Some(_) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            None => Poll::Pending,
+        loop {
+            let now = Instant::now();
+            let deadline = this.read_deadline();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            // hyper does not ask again when the phase changes, so that no later phase's deadline
+            // may be missed meanwhile.
+            let next_phase = now + this.deadlines.head.min(this.deadlines.idle);
+            let wake_up = deadline.map_or(next_phase, |deadline| deadline.min(next_phase));
+            ready!(this.read_timer.poll_until(wake_up, context));
         }
     }
 }

@@ -52,11 +52,14 @@
 //!    - `it::trail::a_duplicate_is_counted_and_not_stored`
 //!    - `it::trail::member_order_is_no_conflict_and_other_content_is`
 //!    - `it::trail::an_id_repeated_in_a_request_is_stored_once_or_refused`
+//!    - `it::reports::ingest::an_honest_retry_that_escapes_and_orders_differently_is_a_duplicate`
+//!    - `it::reports::ingest::numbers_beyond_64_bits`, `it::reports::ingest::null_optional_members`
 //!    - `it::model`
 //! 4. A request is stored completely or not at all.
 //!    - `it::trail::one_invalid_event_refuses_its_request_and_no_other`
 //!    - `it::trail::requests_committed_together_do_not_fail_each_other`
 //!    - `it::trail::a_hundred_invalid_events_are_named_and_all_are_counted`
+//!    - `it::reports::ingest::errors_of_a_request_are_bounded_in_number_and_length`
 //!    - `it::properties::refused_bytes_are_never_stored_and_no_bytes_crash_the_server`
 //! 5. A batch is frozen before its first PUT.
 //!    - `it::streaming::a_mistyped_bucket_is_corrected_by_editing`
@@ -90,6 +93,9 @@
 //! 11. One destination, account, search or client never delays another.
 //!     - `it::fairness`, `it::plans` (PostgreSQL)
 //!     - `streaming::limits::tests::failing_destinations_get_at_most_half_of_the_memory`
+//!     - `shared_budget::tests`, `trail::turns::tests`
+//!     - of the server: `it::memory`, `it::pressure::one_account_cannot_occupy_ingest`,
+//!       `it::reports::connections`
 //!     - `database::background::tests::the_background_lets_others_go_first`
 //! 12. INACTIVE means that no new PUT of events starts.
 //!     - `it::streaming::a_paused_destination_resumes_where_it_stopped`

@@ -1,5 +1,7 @@
 //! Where requests name the bucket, and the failures that this can cause.
 
+use std::net::Ipv4Addr;
+
 use auditstream_model::FailureCode;
 
 use super::failure::AwsFailure;
@@ -17,10 +19,9 @@ pub(crate) enum Addressing {
 
 impl Addressing {
     pub(super) fn of(profile: &AwsProfile) -> Self {
-        if profile.endpoint.is_some() && !profile.path_style {
-            Self::InHost
-        } else {
-            Self::Plain
+        match &profile.endpoint {
+            Some(endpoint) if !profile.path_style && !is_ip_address(endpoint) => Self::InHost,
+            _ => Self::Plain,
         }
     }
 
@@ -40,5 +41,32 @@ impl Addressing {
             _ => return failure,
         };
         AwsFailure { hint, ..failure }
+    }
+}
+
+/// Returns whether the host of an endpoint is an IP address, in front of which no name can be.
+fn is_ip_address(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    authority.starts_with('[') || host.parse::<Ipv4Addr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ip_address_has_no_name_in_front_of_it() {
+        for endpoint in ["http://127.0.0.1:9000", "https://10.0.0.1/s3", "http://[::1]:9000"] {
+            assert!(is_ip_address(endpoint), "{endpoint}");
+        }
+        for endpoint in [
+            "http://localhost:9000",
+            "https://s3.example.com",
+            "http://minio_1:9000/s3",
+        ] {
+            assert!(!is_ip_address(endpoint), "{endpoint}");
+        }
     }
 }

@@ -78,8 +78,8 @@ pub(super) fn describe(found: &Identified, profile_region: &str) -> String {
         Identity::NoBucketList => {
             "The credentials are valid; they do not permit listing buckets, which streaming does not need.".to_owned()
         }
-        Identity::Unproven => "Note: the store denies the list of buckets. It responds alike to a wrong key, so only \
-                               the bucket check can show whether the key is right."
+        Identity::Unproven => "Note: the store denies the list of buckets, and responds alike to a wrong key. This \
+                               does not prove that the key is right; the bucket check does, by writing."
             .to_owned(),
     };
     match &found.region {

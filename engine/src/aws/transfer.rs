@@ -78,17 +78,23 @@ async fn await_response(
     loop {
         tokio::select! {
             biased;
-            result = &mut response => return result.map_err(|error| mark_unsent(error, sent, bytes)),
+            result = &mut response => {
+                // Bytes may have been accepted since the last look.
+                let sent = *progress.borrow();
+                return result.map_err(|error| mark_unsent(error, sent, bytes));
+            }
             Ok(()) = progress.changed() => {
                 sent = *progress.borrow_and_update();
                 moved = Instant::now();
                 patience = timeouts.patience(sent, bytes);
             }
             () = tokio::time::sleep_until(end.min(moved + patience)) => {
-                let interruption = match Instant::now() >= end {
-                    true => Interruption::TooSlow(timeouts.upload(bytes)),
-                    false if sent < bytes => Interruption::Stalled(patience),
-                    false => Interruption::NoResponse(patience),
+                let interruption = if Instant::now() >= end {
+                    Interruption::TooSlow(timeouts.upload(bytes))
+                } else if sent < bytes {
+                    Interruption::Stalled(patience)
+                } else {
+                    Interruption::NoResponse(patience)
                 };
                 let error = TransferError { sent, bytes, interruption };
                 return Err(ConnectorError::timeout(error.into()));
@@ -110,11 +116,14 @@ fn mark_unsent(error: ConnectorError, sent: u64, bytes: u64) -> ConnectorError {
         interruption,
     }
     .into();
-    match () {
-        () if is_timeout => ConnectorError::timeout(marked),
-        () if is_io => ConnectorError::io(marked),
-        () if is_user => ConnectorError::user(marked),
-        () => ConnectorError::other(marked, other),
+    if is_timeout {
+        ConnectorError::timeout(marked)
+    } else if is_io {
+        ConnectorError::io(marked)
+    } else if is_user {
+        ConnectorError::user(marked)
+    } else {
+        ConnectorError::other(marked, other)
     }
 }
 

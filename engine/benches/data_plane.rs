@@ -169,6 +169,7 @@ async fn open(folder: &Path) -> Engine {
     let config = Config {
         database: folder.join("auditstream.db").into(),
         limits: Limits::default(),
+        data_dir: None,
         master_key: MasterKey::load_or_create(&folder.join("master.key")).unwrap(),
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),

@@ -40,6 +40,7 @@ async fn open(database: DatabaseUrl, master_key: MasterKey) -> Engine {
     let config = Config {
         database,
         limits: Limits::default(),
+        data_dir: None,
         master_key,
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),

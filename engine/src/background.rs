@@ -2,10 +2,10 @@
 
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::{Engine, access, alerts, retention};
+use crate::{Engine, access, alerts, continuity, retention};
 
-/// The scheduler, the removal of old batches and events, the notifications by webhook, and the
-/// storing of last uses.
+/// The scheduler, the removal of old batches and events, the notifications by webhook, the storing
+/// of last uses, and the comparison of the database with its high-water marks.
 #[derive(Debug)]
 pub struct Background {
     scheduler: Task,
@@ -13,6 +13,7 @@ pub struct Background {
     retention: Task,
     webhooks: Task,
     last_uses: Task,
+    continuity: Task,
 }
 
 impl Engine {
@@ -25,6 +26,7 @@ impl Engine {
             retention: retention::start(self.clone()),
             webhooks: alerts::start(self.clone()),
             last_uses: access::start_flushing(self.clone()),
+            continuity: continuity::watch::start(self.clone()),
         }
     }
 }
@@ -37,5 +39,6 @@ impl Background {
         self.retention.stop().await;
         self.webhooks.stop().await;
         self.last_uses.stop().await;
+        self.continuity.stop().await;
     }
 }

@@ -1,6 +1,7 @@
 //! The engine: the state that every part shares.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,15 +11,20 @@ use tokio::sync::Notify;
 use crate::access::{self, LastUses};
 use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
+use crate::continuity;
 use crate::database::{Database, DatabaseUrl, Limits};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
+use crate::marks::MarksFile;
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
 use crate::retention::{RetainedCache, Retention};
 use crate::trail::readers::Readers;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
+
+/// How long closing waits for the high-water marks.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The configuration of an engine.
 #[derive(Clone, Debug)]
@@ -27,6 +33,9 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Limits on the use of the database.
     pub limits: Limits,
+    /// The folder of this server for its high-water marks, outside of a PostgreSQL database. With
+    /// SQLite they are next to the database.
+    pub data_dir: Option<PathBuf>,
     /// The key that opens the secrets in the database.
     pub master_key: MasterKey,
     /// The feature flag for streaming: when off, nothing is streamed and streaming is hidden.
@@ -41,6 +50,16 @@ pub struct Config {
     pub retention: Retention,
     /// How often the webhook is notified.
     pub pacing: Pacing,
+}
+
+impl Config {
+    fn marks(&self) -> Option<MarksFile> {
+        let path = match &self.database {
+            DatabaseUrl::Sqlite(file) => Some(file.with_extension("marks")),
+            DatabaseUrl::Postgres(_) => self.data_dir.as_ref().map(|folder| folder.join("auditstream.marks")),
+        };
+        path.map(MarksFile::new)
+    }
 }
 
 struct Shared {
@@ -79,6 +98,7 @@ impl Engine {
     /// [`Error::Opening`] with the reason and what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let database = Database::open(&config.database, &config.limits).await?;
+        continuity::watch::open(&database, config.marks()).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
         access::ensure_default_account(&database).await?;
         let metrics = Metrics::new()?;
@@ -124,9 +144,12 @@ impl Engine {
         ))
     }
 
-    /// Stores what is noted only in memory, and closes the database.
+    /// Stores what is noted only in memory, in the high-water marks too, and closes the database.
     pub async fn close(&self) {
         access::flush_last_uses(self).await;
+        let compared = continuity::watch::compare(self.database());
+        // The marks are exact without this as well, only some seconds older.
+        let _ = tokio::time::timeout(CLOSING, compared).await;
         self.0.database.close().await;
     }
 

@@ -24,6 +24,8 @@
 //! - `aws`: everything that speaks to AWS and knows no batch
 //! - [`connectors`]: how to reach AWS, and the connection test
 //! - [`destinations`]: where to stream, and what an admin does with it
+//! - `marks` and [`continuity`]: whether the database is older than the numbers given out, as after a
+//!   restore; backups
 //! - [`paginate`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that a resource has not changed meanwhile
 //! - [`shared_budget`]: memory of which one account gets at most a part
@@ -139,6 +141,7 @@ pub mod alerts;
 mod aws;
 mod background;
 pub mod connectors;
+pub mod continuity;
 pub mod database;
 pub mod destinations;
 mod egress_policy;
@@ -146,6 +149,7 @@ mod engine;
 pub mod error;
 mod failpoint;
 pub mod key_rotation;
+mod marks;
 pub mod metrics;
 mod paginate;
 pub mod precondition;

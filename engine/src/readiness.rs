@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use auditstream_model::Code;
 use tokio::time::timeout;
 
-use crate::Engine;
 use crate::database::now;
 use crate::error::{Error, Result};
+use crate::{Engine, continuity};
 
 /// How long the check itself can take.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
@@ -61,6 +61,9 @@ impl Engine {
         if now() - self.writer().failed_at() < UNREADY_AFTER_FAILURE {
             return unready("Events could not be written a moment ago. See the server's log for the reason.");
         }
+        if let Some(reason) = continuity::closed(self) {
+            return unready(format!("No sequences are given out: {reason}"));
+        }
         let look = sqlx::query("SELECT 1").execute(self.database().read());
         match timeout(CHECK_LIMIT, look).await {
             Ok(looked) => Ok(looked.map(drop)?),
@@ -69,6 +72,6 @@ impl Engine {
     }
 }
 
-fn unready(reason: &str) -> Result<()> {
+fn unready(reason: impl Into<String>) -> Result<()> {
     Err(Error::refused(Code::Unavailable, reason))
 }

@@ -15,6 +15,32 @@ CREATE TABLE account (
     created       INTEGER NOT NULL
 ) STRICT;
 
+-- The installation, and the history of numbers that this database continues. It has one row.
+CREATE TABLE installation (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    -- 16 random hexadecimal digits, chosen once.
+    identifier TEXT    NOT NULL,
+    -- Increased by each declared restore.
+    generation INTEGER NOT NULL,
+    -- The PostgreSQL server with the database's oid, and its timeline, where the database was last.
+    -- Null on SQLite, and where they may not be read.
+    server     TEXT,
+    timeline   TEXT,
+    -- Whether this is a copy from a backup that no server has opened yet.
+    copied     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Sequences that no event has. Each declared restore leaves a gap, because the database cannot know
+-- which numbers were given out after the backup.
+CREATE TABLE sequence_gap (
+    account_id     INTEGER NOT NULL REFERENCES account (id),
+    first_sequence INTEGER NOT NULL,
+    last_sequence  INTEGER NOT NULL,
+    declared       INTEGER NOT NULL,
+    reason         TEXT    NOT NULL,
+    PRIMARY KEY (account_id, first_sequence)
+) STRICT;
+
 -- Keys that encrypt secrets. The newest one encrypts; all decrypt.
 CREATE TABLE data_key (
     id      INTEGER PRIMARY KEY,

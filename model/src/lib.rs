@@ -47,6 +47,7 @@ mod metadata;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod problem;
+mod sequence_gap;
 mod sign_in;
 mod tags;
 mod text;
@@ -73,6 +74,7 @@ pub use field::{FieldError, FieldErrors};
 pub use identifier::Identifier;
 pub use list_query::{ListQuery, Listing, Order, Sort};
 pub use problem::{Code, Problem};
+pub use sequence_gap::SequenceGap;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use tags::Tags;
 pub use text::{AccountName, Description, Name, TextError};

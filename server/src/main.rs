@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use auditstream_server::cli::{account, key, serve, token, user};
+use auditstream_server::cli::{account, backup, key, restore, serve, token, user};
 use auditstream_server::configuration::{Command, CommandLine};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +24,8 @@ async fn main() -> ExitCode {
         Command::Token(command) => token::run(&line.settings, command).await,
         Command::User(command) => user::run(&line.settings, command).await,
         Command::Key(command) => key::run(&line.settings, command).await,
+        Command::Backup(options) => backup::run(&line.settings, options).await,
+        Command::Restore(options) => restore::run(&line.settings, options).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

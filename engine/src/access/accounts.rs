@@ -2,6 +2,7 @@
 
 use auditstream_model::{AccountName, Code};
 
+use crate::continuity;
 use crate::database::now;
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
@@ -20,6 +21,7 @@ pub async fn create_account(engine: &Engine, name: &AccountName) -> Result<()> {
                     .fetch_one(&mut **tx)
                     .await
                     .map_err(|error| on_duplicate(error, || Error::duplicate("account", name.as_str())))?;
+            continuity::skip_lost_numbers(tx, id, name.as_str()).await?;
             let actor = Actor::system(id, name.clone());
             let change = Change::of("ACCOUNT", name.as_str(), "CREATE", (), ());
             record(tx, &actor, change).await

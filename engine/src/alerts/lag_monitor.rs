@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use super::outbox::{EventKind, enqueue};
 use crate::Engine;
+use crate::continuity::gaps;
 use crate::database::now;
 use crate::error::Result;
 
@@ -38,7 +39,7 @@ pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
     let destinations: Vec<WatchedDestination> = sqlx::query_as(
         "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.cursor, d.lag_notified, a.last_sequence, \
          w.lag_limit_seconds, (SELECT received FROM audit_event e WHERE e.account_id = d.account_id \
-         AND e.sequence = d.cursor + 1) AS waiting_since \
+         AND e.sequence > d.cursor ORDER BY e.sequence LIMIT 1) AS waiting_since \
          FROM streaming_destination d JOIN account a ON a.id = d.account_id JOIN webhook w ON w.account_id = d.account_id \
          WHERE d.status = 'ACTIVE' AND d.cursor IS NOT NULL",
     )
@@ -56,6 +57,8 @@ pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
 /// Stores the message, unless the destination has changed meanwhile. One that still fails has not
 /// recovered.
 async fn notify(engine: &Engine, destination: &WatchedDestination, is_lagging: bool) -> Result<()> {
+    let missing = gaps::missing_after(engine.database().read(), destination.account_id, destination.cursor).await?;
+    let waiting = destination.last_sequence - destination.cursor - missing;
     engine
         .database()
         .transaction("notify_lag", async |tx| {
@@ -74,7 +77,7 @@ async fn notify(engine: &Engine, destination: &WatchedDestination, is_lagging: b
             }
             let (kind, data) = if is_lagging {
                 let data = json!({
-                    "events": destination.last_sequence - destination.cursor,
+                    "events": waiting,
                     "waiting_since": destination.waiting_since,
                     "lag_limit_seconds": destination.lag_limit_seconds,
                 });

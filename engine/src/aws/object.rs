@@ -199,6 +199,28 @@ impl Bucket {
         request.send().await.map(drop).map_err(|error| self.classify(&error))
     }
 
+    /// Returns up to 1,000 keys with a prefix, in order: those after `after`, or after the page that
+    /// returned `token`. The second value is the next page's token; `None` if this is the last page.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        after: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), AwsFailure> {
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.name)
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .prefix(prefix)
+            .start_after(after)
+            .set_continuation_token(token);
+        let response = request.send().await.map_err(|error| classify(&error))?;
+        let next = response.next_continuation_token().map(str::to_owned);
+        let keys = response.contents.unwrap_or_default().into_iter();
+        Ok((keys.filter_map(|object| object.key).collect(), next))
+    }
+
     /// Returns the region of the bucket; `None` if the store does not name it.
     pub(crate) async fn locate(&self) -> Result<Option<Box<str>>, AwsFailure> {
         let request = self

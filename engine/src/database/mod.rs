@@ -21,6 +21,7 @@ mod pool;
 mod postgres;
 mod reader;
 mod search_pool;
+mod single_connection;
 mod sqlite;
 mod transaction;
 mod url;
@@ -31,6 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use auditstream_model::EpochMillis;
 
 use crate::error::{Error, Result};
+use crate::marks::Numbering;
 use background::BackgroundQueue;
 use checkpoints::Checkpoints;
 pub(crate) use column::Json;
@@ -38,6 +40,7 @@ pub use limits::Limits;
 pub use pool::Pool;
 use search_pool::SearchPool;
 pub(crate) use search_pool::{Caller, SearchConnection, Value};
+pub(crate) use single_connection::connect_sqlite;
 pub use transaction::WriteTx;
 pub use url::{DatabaseUrl, PostgresUrl};
 
@@ -81,6 +84,7 @@ pub struct Database {
     begin: String,
     /// `None` with PostgreSQL.
     checkpoints: Option<Arc<Checkpoints>>,
+    numbering: Numbering,
 }
 
 impl Database {
@@ -128,6 +132,10 @@ impl Database {
     /// How long a statement, the statements of a transaction, or a commit can take.
     pub(crate) fn deadline(&self) -> Duration {
         self.writers.deadline()
+    }
+
+    pub(crate) fn numbering(&self) -> &Numbering {
+        &self.numbering
     }
 
     /// Closes every connection; SQLite folds its write-ahead log into the file.

@@ -9,6 +9,7 @@ use super::search_pool::SearchPool;
 use super::url::{PostgresUrl, Tls};
 use super::{Database, Dialect, Limits, connect};
 use crate::error::Error;
+use crate::marks::Numbering;
 
 /// Each execution is planned anew: a generic plan from the time when a table was small would keep
 /// scanning an account where an index finds one row. Where it can, the server looks whether its
@@ -47,6 +48,7 @@ pub(super) async fn open(url: &PostgresUrl, limits: &Limits) -> Result<Database,
         background: BackgroundQueue::new(dialect),
         begin: limits.begin(dialect, synchronous_commit),
         checkpoints: None,
+        numbering: Numbering::default(),
     };
     check_commits(&database).await.map_err(|error| error.to_string())?;
     Ok(database)

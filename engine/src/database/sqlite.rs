@@ -8,6 +8,7 @@ use super::checkpoints::Checkpoints;
 use super::migrate::migrate_sqlite;
 use super::search_pool::SearchPool;
 use super::{Database, Dialect, Limits, connect, memory, url};
+use crate::marks::Numbering;
 
 /// One connection writes. Checkpoints are made [elsewhere](super::checkpoints), not by a commit
 /// that happens to exceed a number of pages.
@@ -43,6 +44,7 @@ pub(super) async fn open(file: &Path, limits: &Limits) -> Result<Database, Strin
         background: BackgroundQueue::new(dialect),
         begin: limits.begin(dialect, ""),
         checkpoints: Some(Arc::new(checkpoints)),
+        numbering: Numbering::default(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::time::Duration;
 
+use auditstream_model::Sequence;
 use sqlx::AnyConnection;
 use tokio::time::timeout_at;
 
@@ -15,6 +16,7 @@ use super::pool::{Lent, Pool};
 use super::{Database, Dialect};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::marks::Numbering;
 
 const ATTEMPTS: u32 = 5;
 
@@ -24,6 +26,11 @@ pub struct WriteTx {
     lent: Lent,
     dialect: Dialect,
     rolls_back: bool,
+    numbering: Numbering,
+    /// Whether this transaction declares a restore, for which numbering is closed.
+    declares_restore: bool,
+    /// The newest number given out in this transaction, by account.
+    numbered: Vec<(String, Sequence)>,
 }
 
 impl WriteTx {
@@ -38,6 +45,25 @@ impl WriteTx {
         Ok(value)
     }
 
+    /// Gives out numbers although numbering is closed. The caller has reserved them.
+    pub(crate) fn declares_restore(&mut self) {
+        self.declares_restore = true;
+    }
+
+    /// The state of numbering, unless this transaction declares a restore.
+    pub(crate) fn numbering(&self) -> Option<&Numbering> {
+        (!self.declares_restore).then_some(&self.numbering)
+    }
+
+    /// Reserves numbers of an account, of which `up_to` is the last.
+    pub(crate) async fn reserve(&mut self, account: &str, last: Sequence, up_to: Sequence) -> Result<()> {
+        if !self.declares_restore {
+            self.numbering.reserve(account, last, up_to).await?;
+            self.numbered.push((account.to_owned(), up_to));
+        }
+        Ok(())
+    }
+
     /// Commits; the changes are on disk when this returns.
     ///
     /// # Errors
@@ -45,6 +71,7 @@ impl WriteTx {
     pub async fn commit(mut self) -> Result<()> {
         match self.lent.commit().await {
             Ok(()) => {
+                self.numbering.committed(&self.numbered);
                 self.lent.give_back();
                 Ok(())
             }
@@ -182,6 +209,9 @@ impl Database {
                 lent,
                 dialect: self.dialect,
                 rolls_back: false,
+                numbering: self.numbering.clone(),
+                declares_restore: false,
+                numbered: Vec::new(),
             }),
             Err(error) => {
                 // On PostgreSQL a later statement of the several may have failed.

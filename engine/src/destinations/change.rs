@@ -10,6 +10,7 @@ use super::authorize::authorize;
 use super::object_key::new_uid;
 use super::rows::{self, DestinationRow, KIND, request_run};
 use crate::connectors;
+use crate::continuity::gaps;
 use crate::database::{WriteTx, column, now};
 use crate::error::{Error, Result, on_duplicate};
 use crate::precondition::{Precondition, changed_after};
@@ -199,7 +200,10 @@ pub async fn delete(engine: &Engine, actor: &Actor, identifier: &str, condition:
                 .bind(row.id)
                 .execute(&mut **tx)
                 .await?;
-            let undelivered = row.cursor.map(|cursor| last - cursor);
+            let undelivered = match row.cursor {
+                Some(cursor) => Some(last - cursor - gaps::missing_after(&mut **tx, row.account_id, cursor).await?),
+                None => None,
+            };
             let old = json!({"destination": row.destination()?, "undelivered_events": undelivered});
             let change = Change::of(KIND, identifier, "DELETE", old, ());
             record(tx, actor, change).await.map(drop)

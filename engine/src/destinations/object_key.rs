@@ -23,12 +23,11 @@ pub(crate) struct ObjectKey<'a> {
 impl ObjectKey<'_> {
     /// Returns the key without the destination's prefix.
     pub(crate) fn render(&self) -> Result<String> {
-        let moment = Timestamp::from_millisecond(self.frozen).map_err(|error| Error::Broken(error.to_string()))?;
-        let mut key = format!("account={}/dt={}", self.account, moment.strftime("%Y-%m-%d/hour=%H"));
+        let mut key = folder(self.account, self.frozen)?;
         // Writing to a string cannot fail.
         let _ = write!(
             key,
-            "/{:012}_{}-{}_{}",
+            "{:012}_{}-{}_{}",
             self.number, self.first_sequence, self.last_sequence, self.uid
         );
         key.push_str(match self.format {
@@ -42,6 +41,12 @@ impl ObjectKey<'_> {
         });
         Ok(key)
     }
+}
+
+/// Returns the folder of the objects that are frozen in an hour, without the destination's prefix.
+pub(crate) fn folder(account: &str, frozen: EpochMillis) -> Result<String> {
+    let moment = Timestamp::from_millisecond(frozen).map_err(|error| Error::Broken(error.to_string()))?;
+    Ok(format!("account={account}/dt={}/", moment.strftime("%Y-%m-%d/hour=%H")))
 }
 
 /// Returns the `Content-Type` of an object; only the key shows the compression.

@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use super::authorize::authorize;
 use super::list;
 use super::rows::{self, DestinationRow};
+use crate::continuity::gaps;
 use crate::database::{Json, column};
 use crate::error::Result;
 use crate::{Actor, Engine, retention};
@@ -41,14 +42,19 @@ async fn aggregate_item(engine: &Engine, row: &DestinationRow) -> Result<Aggrega
             .bind(row.id)
             .fetch_optional(database)
             .await?;
-    let waiting_since: Option<EpochMillis> =
-        sqlx::query_scalar("SELECT received FROM audit_event WHERE account_id = $1 AND sequence = $2 + 1")
-            .bind(row.account_id)
-            .bind(row.cursor.unwrap_or(last))
-            .fetch_optional(database)
-            .await?;
+    let waiting_since: Option<EpochMillis> = sqlx::query_scalar(
+        "SELECT received FROM audit_event WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT 1",
+    )
+    .bind(row.account_id)
+    .bind(row.cursor.unwrap_or(last))
+    .fetch_optional(database)
+    .await?;
     let held_back = retention::retained_for(engine, row.account_id, row.id, row.cursor).await?;
     let failure = row.failure()?;
+    let behind = match row.cursor {
+        Some(cursor) => Some(last - cursor - gaps::missing_after(database, row.account_id, cursor).await?),
+        None => None,
+    };
     Ok(AggregateItem {
         streaming_destination: row.destination()?,
         connector_info: connector_info(engine, row).await?,
@@ -57,12 +63,13 @@ async fn aggregate_item(engine: &Engine, row: &DestinationRow) -> Result<Aggrega
             last_streamed_at: row.last_streamed_at,
             error_message: failure.as_ref().map(|failure| failure.message.clone()),
             failure,
-            behind: row.cursor.map(|cursor| last - cursor),
+            behind,
             cursor: row.cursor,
             waiting_since,
             held_back,
             conditional_writes: row.conditional_writes.map(|honoured| honoured != 0),
             conditional_writes_checked: row.conditional_writes_checked,
+            sequence_gaps: gaps::newest_gaps(engine, row.account_id).await?,
         },
     })
 }

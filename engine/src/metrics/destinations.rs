@@ -22,6 +22,8 @@ struct Row {
     last_streamed_at: Option<EpochMillis>,
     failing: i64,
     last_sequence: Sequence,
+    /// The number of sequences after the cursor that no event has.
+    missing: i64,
     /// Time of receipt of the first event that waits.
     waiting_since: Option<EpochMillis>,
 }
@@ -53,7 +55,11 @@ const GAUGES: [Gauge; 7] = [
     Gauge {
         name: "lag_events",
         help: "Events that it has yet to receive",
-        value: |it| it.row.cursor.map(|cursor| count(it.row.last_sequence - cursor)),
+        value: |it| {
+            it.row
+                .cursor
+                .map(|cursor| count(it.row.last_sequence - it.row.missing - cursor))
+        },
     },
     Gauge {
         name: "lag_seconds",
@@ -113,11 +119,20 @@ async fn read(engine: &Engine) -> Result<Vec<Destination>> {
         "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.status, d.cursor, d.last_streamed_at,
                 CAST(CASE WHEN d.failure IS NULL THEN 0 ELSE 1 END AS BIGINT) AS failing,
                 a.last_sequence,
+                CAST(coalesce((
+                    SELECT sum(g.last_sequence - CASE WHEN g.first_sequence > d.cursor THEN g.first_sequence - 1
+                                                      ELSE d.cursor END)
+                    FROM sequence_gap g
+                    WHERE g.account_id = d.account_id
+                      AND g.last_sequence > d.cursor
+                ), 0) AS BIGINT) AS missing,
                 (
                     SELECT received
                     FROM audit_event e
                     WHERE e.account_id = d.account_id
-                      AND e.sequence = d.cursor + 1
+                      AND e.sequence > d.cursor
+                    ORDER BY e.sequence
+                    LIMIT 1
                 ) AS waiting_since
          FROM streaming_destination d
          JOIN account a ON a.id = d.account_id

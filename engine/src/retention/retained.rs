@@ -107,13 +107,15 @@ async fn last_older(database: &Database, account_id: i64, first: Sequence, cutof
     Ok(old)
 }
 
-/// Whether an event exists and was received before `cutoff`.
+/// Whether the first event from a sequence on was received before `cutoff`.
 async fn is_older(database: &Database, account_id: i64, sequence: Sequence, cutoff: EpochMillis) -> Result<bool> {
     let query = sqlx::query_scalar(
         "SELECT received
          FROM audit_event
          WHERE account_id = $1
-           AND sequence = $2",
+           AND sequence >= $2
+         ORDER BY sequence
+         LIMIT 1",
     );
     let query = query.bind(account_id).bind(sequence);
     let received: Option<EpochMillis> = query.fetch_optional(database.read()).await?;

@@ -14,12 +14,11 @@ use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
 use super::limits::{MemoryBudget, MemoryGrant};
 use super::reconcile::{self, Delivered, Upload};
-use crate::Engine;
 use crate::aws::object::{Bucket, CONDITION_HINT, checksum};
 use crate::aws::{AwsProfile, S3};
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
-use crate::failpoint;
+use crate::{Engine, continuity, failpoint};
 
 pub(super) enum AttemptOutcome {
     /// With a note for the admin, if something should be corrected nevertheless.
@@ -104,6 +103,7 @@ async fn record_attempt(engine: &Engine, row: &DestinationRow, batch: &mut OpenB
         .database()
         .background()
         .transaction("attempt", async |tx| {
+            continuity::require(tx).await?;
             if !rows::lock_shared(tx, row.id, row.epoch).await? {
                 return tx.roll_back(false);
             }

@@ -6,11 +6,11 @@ use sqlx::FromRow;
 use super::content::Content;
 use super::doubt::Doubt;
 use super::limits::MemoryBudget;
-use crate::Engine;
 use crate::database::{Json, WriteTx, column, now};
 use crate::destinations::object_key::ObjectKey;
 use crate::destinations::rows::DestinationRow;
 use crate::error::Result;
+use crate::{Engine, continuity};
 
 #[derive(Debug, FromRow)]
 pub(super) struct OpenBatch {
@@ -73,6 +73,7 @@ pub(super) async fn freeze(
         .database()
         .background()
         .transaction("freeze", async |tx| {
+            continuity::require(tx).await?;
             let place: Option<Place> = sqlx::query_as(
                 "UPDATE streaming_destination \
                  SET last_batch = last_batch + 1, batches_frozen = batches_frozen + 1 \

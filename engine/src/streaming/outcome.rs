@@ -17,7 +17,7 @@ use crate::database::{Json, WriteTx, column, now};
 use crate::destinations::rows::{DestinationRow, KIND};
 use crate::error::Result;
 use crate::trail::self_audit::{Change, record};
-use crate::{Actor, Engine};
+use crate::{Actor, Engine, continuity};
 
 /// How long a batch can fail before its destination fails, even if retries are left, ms.
 pub(super) const FAILS_AFTER: EpochMillis = 5 * 60 * 1000;
@@ -49,6 +49,7 @@ pub(super) async fn delivered(
         .database()
         .background()
         .transaction("confirm", async |tx| {
+            continuity::require(tx).await?;
             let moved = sqlx::query(
                 "UPDATE streaming_destination \
                  SET cursor = $4, \

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use auditstream_model::FailureCode;
+use auditstream_model::{FailureCode, Sequence};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
@@ -16,11 +16,12 @@ use super::lease::{Due, Lease, Replica};
 use super::limits::RunSlot;
 use super::outcome::{self, Moved};
 use super::wait::Retry;
-use crate::Engine;
 use crate::aws::{AwsProfile, UplinkPlace};
-use crate::connectors::{self, ConnectorWithSecrets};
+use crate::connectors::ConnectorWithSecrets;
+use crate::continuity::gaps;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
+use crate::{Engine, connectors, continuity};
 
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -137,13 +138,12 @@ async fn pass(
             return Ok(Ended::Leased);
         };
         let next = match freeze::open_batch(engine, row.id).await? {
-            Some(batch) => deliver(engine, lease, batch, slot, &mut stopping).await,
             None if cursor >= lease.up_to => outcome::caught_up(engine, lease, &row)
                 .await
                 .map(|ended| if ended { Next::Ended } else { Next::Stop }),
-            None => freeze::freeze(engine, slot.memory(), &row, cursor, lease.up_to)
-                .await
-                .map(|frozen| if frozen { Next::Batch } else { Next::Stop }),
+            _ if !continuity::bucket::confirms(engine, &row).await? => return Ok(Ended::Leased),
+            Some(batch) => deliver(engine, lease, batch, slot, &mut stopping).await,
+            None => advance(engine, slot, &row, cursor, lease.up_to).await,
         };
         match next {
             Ok(Next::Batch) => {}
@@ -161,6 +161,24 @@ async fn pass(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Freezes the batch after the cursor, which ends before a declared gap, or passes the gap.
+async fn advance(
+    engine: &Engine,
+    slot: &mut RunSlot,
+    row: &DestinationRow,
+    cursor: Sequence,
+    up_to: Sequence,
+) -> Result<Next> {
+    let advanced = match gaps::next_gap(engine, row.account_id, cursor).await? {
+        Some(gap) if gap.first <= cursor + 1 => gaps::pass_gap(engine, row, cursor, &gap).await?,
+        gap => {
+            let up_to = gap.map_or(up_to, |gap| up_to.min(gap.first - 1));
+            freeze::freeze(engine, slot.memory(), row, cursor, up_to).await?
+        }
+    };
+    Ok(if advanced { Next::Batch } else { Next::Stop })
 }
 
 /// While it waits between attempts, it uses neither memory nor a run slot.

@@ -116,6 +116,10 @@ impl Runs {
         let database = engine.database();
         let Look { due, has_idle } = replica.look(database, &self.destinations()).await?;
         engine.scheduler_watch().looked();
+        if !database.numbering().is_open() {
+            // A run could use a number twice.
+            return Ok(false);
+        }
         let mut begun = 0;
         let mut waiting = due.into_iter();
         for due in waiting.by_ref() {

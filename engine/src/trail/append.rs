@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use auditstream_model::limits::NAMED_INVALID_EVENTS;
 use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::canonical::ContentDigest;
 use super::stored_form::Prepared;
@@ -28,13 +28,12 @@ pub(crate) enum Appended {
 /// Appends events to an account's trail. Locks the account's row first, so that the lock orders
 /// commits, then looks up the ids and numbers only the new ones.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
-    // On SQLite the transaction has the write lock from its start.
-    let take = tx.dialect().pick(
-        "SELECT last_sequence, last_received FROM account WHERE id = $1",
-        "SELECT last_sequence, last_received FROM account WHERE id = $1 FOR NO KEY UPDATE",
-    );
-    let (last, last_received): (Sequence, EpochMillis) =
-        sqlx::query_as(take).bind(account_id).fetch_one(&mut **tx).await?;
+    let AccountRow {
+        name,
+        last_sequence: last,
+        last_received,
+        ..
+    } = lock_account(tx, account_id).await?;
     let mut known = stored_digests(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut named = Vec::new();
@@ -62,6 +61,9 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
     let new_last = last + i64::from(accepted);
+    if accepted > 0 {
+        tx.reserve(&name, last, new_last).await?;
+    }
     sqlx::query("UPDATE account SET last_sequence = $2, last_received = $3 WHERE id = $1")
         .bind(account_id)
         .bind(new_last)
@@ -84,6 +86,46 @@ fn conflict(index: usize) -> FieldError {
         code: Some("event_id_conflict".to_owned()),
         index: u32::try_from(index).ok(),
     }
+}
+
+#[derive(FromRow)]
+struct AccountRow {
+    name: String,
+    last_sequence: Sequence,
+    last_received: EpochMillis,
+    /// Of the PostgreSQL server, if it may be read.
+    timeline: Option<String>,
+}
+
+const LOCK_SQLITE: &str = "
+    SELECT name, last_sequence, last_received, CAST(NULL AS TEXT) AS timeline
+    FROM account
+    WHERE id = $1";
+const LOCK_POSTGRES: &str = "
+    SELECT name, last_sequence, last_received, CAST(NULL AS TEXT) AS timeline
+    FROM account
+    WHERE id = $1
+    FOR NO KEY UPDATE";
+const LOCK_POSTGRES_WITH_TIMELINE: &str = "
+    SELECT name, last_sequence, last_received, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    FROM account
+    WHERE id = $1
+    FOR NO KEY UPDATE";
+
+/// Locks an account, and checks that the database is not older than the numbers given out. On
+/// SQLite the transaction has the write lock from its start.
+async fn lock_account(tx: &mut WriteTx, account_id: i64) -> Result<AccountRow> {
+    let has_timeline = tx.numbering().is_some_and(|numbering| numbering.timeline().is_some());
+    let lock = match (tx.dialect(), has_timeline) {
+        (Dialect::Sqlite, _) => LOCK_SQLITE,
+        (Dialect::Postgres, false) => LOCK_POSTGRES,
+        (Dialect::Postgres, true) => LOCK_POSTGRES_WITH_TIMELINE,
+    };
+    let row: AccountRow = sqlx::query_as(lock).bind(account_id).fetch_one(&mut **tx).await?;
+    if let Some(numbering) = tx.numbering() {
+        numbering.check(&row.name, row.last_sequence, row.timeline.as_deref())?;
+    }
+    Ok(row)
 }
 
 /// SQLite is much faster with `?` than with `$1`, and does not accept both.

@@ -77,6 +77,10 @@ const POINTS: &[(&str, &[Scene])] = &[
 const SINGLE_CHANGES: &[&str] = &[
     "create_account",
     "ensure_default_account",
+    "create_installation",
+    "record_place",
+    "declare_restore",
+    "pass_gap",
     "create_user",
     "set_role",
     "remove_user",

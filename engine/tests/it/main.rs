@@ -26,6 +26,7 @@ mod properties;
 mod replica;
 mod replicas;
 mod reports;
+mod restores;
 mod retention;
 mod search;
 mod silent_database;

@@ -75,6 +75,7 @@ pub struct House {
 pub fn config(database: DatabaseUrl) -> Config {
     Config {
         database,
+        data_dir: None,
         master_key: MasterKey::from_base64(KEY).unwrap(),
         streaming_enabled: true,
         stream_interval: Duration::from_secs(3600),
@@ -121,6 +122,7 @@ impl House {
         let (database, url) = fresh_database(on, folder.path());
         let config = Config {
             aws,
+            data_dir: Some(folder.path().to_owned()),
             ..config(database)
         };
         Self::open_config(on, folder, config, url).await
@@ -186,6 +188,12 @@ impl House {
         self.engine = Engine::open(self.config.clone()).await.unwrap();
         self.background = Some(self.engine.start());
         self
+    }
+
+    /// Uses another database from the next start on, as after a restore into it.
+    pub fn move_to(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+        self.config.database = DatabaseUrl::Postgres(PostgresUrl::parse(url).unwrap());
     }
 
     /// Executes a statement on the database, bypassing the engine.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Destination, Status};
-use crate::{BatchStatus, Description, EpochMillis, Failure, Identifier, Name, Sequence, Tags};
+use crate::{BatchStatus, Description, EpochMillis, Failure, Identifier, Name, Sequence, SequenceGap, Tags};
 
 /// A streaming destination with its times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,10 @@ pub struct StreamingDetails {
     /// When that was checked, epoch ms; null until it was.
     #[serde(default)]
     pub conditional_writes_checked: Option<EpochMillis>,
+    /// The newest gaps in the sequences of the account, declared after restores; up to ten, newest
+    /// first.
+    #[serde(default)]
+    pub sequence_gaps: Vec<SequenceGap>,
 }
 
 /// A row of the console's table.

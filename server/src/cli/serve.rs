@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use auditstream_app::paths;
 use auditstream_engine::database::DatabaseUrl;
-use auditstream_engine::{Actor, Engine, access};
+use auditstream_engine::{Actor, Engine, access, continuity};
 use auditstream_model::{AccountName, Code, Role};
 use leptos::prelude::LeptosOptions;
 use tokio::net::TcpListener;
@@ -27,6 +27,8 @@ use crate::http::tls::Tls;
 use crate::site;
 use crate::state::AppState;
 
+/// How long the start waits for buckets that may prove the database to be older.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves until SIGTERM or SIGINT.
@@ -60,6 +62,10 @@ pub async fn run(settings: Settings, options: Serve) -> Result<(), Fatal> {
     } else {
         None
     };
+    continuity::look_at_buckets(&engine, LOOK_TIMEOUT).await?;
+    if let Some(reason) = continuity::closed(&engine) {
+        announce(&format!("no events are accepted: {reason}"));
+    }
     let background = engine.start();
     match &demo {
         Some(demo) => announce(&demo.welcome(&public_url)),
@@ -174,7 +180,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {
 }
 
 /// Prevents a second server from using the same database while the returned file is open.
-fn lock(path: &Path) -> Result<File, Fatal> {
+pub(super) fn lock(path: &Path) -> Result<File, Fatal> {
     let refuse = |error: std::io::Error| Fatal::new(format!("cannot lock {}: {error}", path.display()));
     let file = File::options()
         .create(true)

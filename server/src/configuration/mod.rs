@@ -45,6 +45,37 @@ pub enum Command {
     /// Manage the keys that encrypt stored secrets.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Copy the SQLite database to a file, while the server runs. The master key is not copied.
+    Backup(Backup),
+    /// Replace the SQLite database with a copy, or confirm that numbering continues after a gap.
+    Restore(Restore),
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// File to create.
+    pub file: PathBuf,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Copy made by `backup`. The server must be stopped.
+    #[arg(required_unless_present = "confirm")]
+    pub file: Option<PathBuf>,
+    /// Move an existing database aside.
+    #[arg(long, requires = "file")]
+    pub force: bool,
+    /// Confirm that numbering continues after a gap, although it is not known which numbers were
+    /// given out after the backup. Also for PostgreSQL, and while servers are running.
+    #[arg(long)]
+    pub confirm: bool,
+    /// Highest sequence known to have been given out, such as the highest one in the SIEM.
+    /// [default: the highest one in the database and the buckets, and one for each millisecond
+    /// since]
+    #[arg(long, value_name = "SEQUENCE", requires = "confirm")]
+    pub after: Option<i64>,
 }
 
 /// Options of `serve`.

@@ -15,7 +15,8 @@ use crate::fatal::Fatal;
 /// Settings of all commands.
 #[derive(Clone, Args)]
 pub struct Settings {
-    /// Folder for the SQLite database, the master key and the demo.
+    /// Folder for the SQLite database, the master key, the demo, and the high-water marks of this
+    /// server.
     #[arg(
         long,
         env = "AUDITSTREAM_DATA_DIR",
@@ -192,6 +193,14 @@ impl Settings {
             })
     }
 
+    /// Creates the data folder if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub fn create_data_folder(&self) -> Result<(), Fatal> {
+        create_private_folder(&self.data_dir)
+    }
+
     /// The configuration of the engine. With SQLite, creates the data folder and the master key.
     ///
     /// # Errors
@@ -199,8 +208,10 @@ impl Settings {
     /// with PostgreSQL, not set.
     pub fn engine(&self) -> Result<Config, Fatal> {
         let database = self.database()?;
-        if matches!(database, DatabaseUrl::Sqlite(_)) {
-            create_private_folder(&self.data_dir)?;
+        match &database {
+            DatabaseUrl::Sqlite(_) => self.create_data_folder()?,
+            // Only for the high-water marks, which a server with a read-only file system lacks.
+            DatabaseUrl::Postgres(_) => drop(self.create_data_folder()),
         }
         let master_key = match (&self.master_key, &database) {
             (Some(text), _) => MasterKey::from_base64(text.trim())
@@ -215,6 +226,7 @@ impl Settings {
         };
         Ok(Config {
             database,
+            data_dir: Some(self.data_dir.clone()),
             master_key,
             streaming_enabled: self.streaming_enabled,
             stream_interval: self.stream_interval.unwrap_or(INTERVAL),

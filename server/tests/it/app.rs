@@ -42,6 +42,7 @@ impl App {
         let folder = TempDir::new().unwrap();
         let engine = Engine::open(Config {
             database: folder.path().join("auditstream.db").into(),
+            data_dir: None,
             master_key: MasterKey::from_base64(KEY).unwrap(),
             streaming_enabled,
             stream_interval: Duration::from_secs(3600),

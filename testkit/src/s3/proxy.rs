@@ -64,6 +64,8 @@ pub struct ProxyState {
     pub faults: VecDeque<NetworkFault>,
     /// The methods that are refused with 403 for every object.
     pub denied: Vec<&'static str>,
+    /// Whether listing a bucket is refused with 403.
+    pub denied_listing: bool,
     /// Whether the store overwrites objects despite `If-None-Match`.
     pub ignores_condition: bool,
     /// Whether the store does not implement `If-None-Match`.
@@ -150,7 +152,8 @@ fn plan(request: &Request, path: &str, is_object: bool, state: &mut ProxyState) 
     Plan {
         fault,
         region: region.unwrap_or_default(),
-        denied: is_object && state.denied.contains(&request.method.as_str()),
+        denied: is_object && state.denied.contains(&request.method.as_str())
+            || state.denied_listing && request.path.contains("list-type="),
         overwrites: is_put && state.ignores_condition,
         not_implemented: state.lacks_condition && request.header("if-none-match").is_some(),
     }

@@ -1,0 +1,82 @@
+//! An operator's confirmation that numbering continues after a gap.
+
+use auditstream_model::{Code, FieldErrors, Sequence};
+
+use super::bucket::{Look, look};
+use super::declare::{Restore, declare};
+use super::facts::Facts;
+use super::watch::gap_ends;
+use crate::database::now;
+use crate::destinations::rows;
+use crate::error::{Error, Result};
+use crate::marks::{BLOCK, BeyondCursor};
+use crate::{Actor, Engine};
+
+/// The highest number that can be confirmed: numbers stay exact in JSON for a long time to come.
+const HIGHEST: Sequence = 1 << 52;
+
+/// Returns why no sequences are given out; `None` if they are.
+#[must_use]
+pub fn closed(engine: &Engine) -> Option<String> {
+    engine.database().numbering().closed()
+}
+
+/// Declares a restore for which no high-water mark is known, and opens numbering. In each account
+/// it continues a block after `after`, or after the highest number that the database and the
+/// buckets know, plus one number for each millisecond since the newest stored event. Returns the
+/// next sequence of each account.
+///
+/// # Errors
+/// [`Code::Conflict`] if numbering is open; [`Code::InvalidFields`] if `after` is out of range.
+pub async fn confirm(engine: &Engine, actor: &Actor, after: Option<Sequence>) -> Result<Vec<(String, Sequence)>> {
+    let database = engine.database();
+    let _comparison = database.numbering().comparison().await;
+    let Some(reason) = closed(engine) else {
+        return Err(Error::refused(
+            Code::Conflict,
+            "There is nothing to confirm: the numbers given out are known, and the server continues after them.",
+        ));
+    };
+    if after.is_some_and(|after| !(0..=HIGHEST).contains(&after)) {
+        return Err(FieldErrors::one("after", format!("A sequence is between 0 and {HIGHEST}.")).into());
+    }
+    let facts = Facts::read(database).await?;
+    let beyond = match after {
+        Some(_) => Vec::new(),
+        None => look_everywhere(engine, &facts).await?,
+    };
+    let newest = facts.accounts.values().map(|account| account.last_received).max();
+    let elapsed = (now() - newest.unwrap_or_else(now)).max(0);
+    let distance = if after.is_some() { BLOCK } else { BLOCK.max(elapsed) };
+    let mut gap_ends = gap_ends(&facts, None, &beyond, distance);
+    for end in gap_ends.values_mut() {
+        *end = (*end).max(after.map_or(0, |after| after + BLOCK));
+    }
+    let next = gap_ends.iter().map(|(name, end)| (name.clone(), end + 1)).collect();
+    let reason = reason.split(". ").next().unwrap_or_default().to_owned();
+    let restore = Restore {
+        reason,
+        gap_ends,
+        beyond,
+        confirmed_by: Some(actor.clone()),
+    };
+    if declare(database, &facts, None, &restore).await? {
+        return Ok(next);
+    }
+    Err(Error::refused(
+        Code::Conflict,
+        "Another server has declared the restore meanwhile. There is nothing to confirm.",
+    ))
+}
+
+async fn look_everywhere(engine: &Engine, facts: &Facts) -> Result<Vec<BeyondCursor>> {
+    let mut beyond = Vec::new();
+    for account in facts.accounts.values() {
+        for row in rows::all(engine, account.id).await? {
+            if let Look::Found(object) = look(engine, &row).await? {
+                beyond.push(object);
+            }
+        }
+    }
+    Ok(beyond)
+}

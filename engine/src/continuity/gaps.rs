@@ -1,0 +1,98 @@
+//! Declared gaps, and how streaming passes them.
+
+use auditstream_model::{EpochMillis, Sequence, SequenceGap};
+use sqlx::FromRow;
+use sqlx::any::AnyExecutor;
+
+use crate::Engine;
+use crate::destinations::rows::DestinationRow;
+use crate::error::Result;
+
+#[derive(Clone, Debug, FromRow)]
+struct GapRow {
+    first_sequence: Sequence,
+    last_sequence: Sequence,
+    declared: EpochMillis,
+    reason: String,
+}
+
+impl From<GapRow> for SequenceGap {
+    fn from(row: GapRow) -> Self {
+        Self {
+            first: row.first_sequence,
+            last: row.last_sequence,
+            declared: row.declared,
+            reason: row.reason,
+        }
+    }
+}
+
+/// Returns the first gap after a sequence.
+pub(crate) async fn next_gap(engine: &Engine, account_id: i64, after: Sequence) -> Result<Option<SequenceGap>> {
+    let row: Option<GapRow> = sqlx::query_as(
+        "SELECT first_sequence, last_sequence, declared, reason
+         FROM sequence_gap
+         WHERE account_id = $1
+           AND last_sequence > $2
+         ORDER BY first_sequence
+         LIMIT 1",
+    )
+    .bind(account_id)
+    .bind(after)
+    .fetch_optional(engine.database().read())
+    .await?;
+    Ok(row.map(SequenceGap::from))
+}
+
+/// Returns the newest gaps of an account, up to ten.
+pub(crate) async fn newest_gaps(engine: &Engine, account_id: i64) -> Result<Vec<SequenceGap>> {
+    let rows: Vec<GapRow> = sqlx::query_as(
+        "SELECT first_sequence, last_sequence, declared, reason
+         FROM sequence_gap
+         WHERE account_id = $1
+         ORDER BY first_sequence DESC
+         LIMIT 10",
+    )
+    .bind(account_id)
+    .fetch_all(engine.database().read())
+    .await?;
+    Ok(rows.into_iter().map(SequenceGap::from).collect())
+}
+
+/// Counts the sequences after `cursor` that no event has.
+pub(crate) async fn missing_after(executor: impl AnyExecutor<'_>, account_id: i64, cursor: Sequence) -> Result<i64> {
+    let query = sqlx::query_scalar(
+        "SELECT CAST(coalesce(sum(last_sequence - CASE WHEN first_sequence > $2 THEN first_sequence - 1 ELSE $2 END), 0)
+                     AS BIGINT)
+         FROM sequence_gap
+         WHERE account_id = $1
+           AND last_sequence > $2",
+    );
+    Ok(query.bind(account_id).bind(cursor).fetch_one(executor).await?)
+}
+
+/// Moves the cursor of a destination from the event before a gap to the end of the gap. Returns
+/// `false` if the destination was changed meanwhile.
+pub(crate) async fn pass_gap(
+    engine: &Engine,
+    row: &DestinationRow,
+    cursor: Sequence,
+    gap: &SequenceGap,
+) -> Result<bool> {
+    engine
+        .database()
+        .transaction("pass_gap", async |tx| {
+            let moved = sqlx::query(
+                "UPDATE streaming_destination SET cursor = $4
+                 WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE'",
+            )
+            .bind(row.id)
+            .bind(row.epoch)
+            .bind(cursor)
+            .bind(gap.last)
+            .execute(&mut **tx)
+            .await?;
+            Ok(moved.rows_affected() == 1)
+        })
+        .await
+}

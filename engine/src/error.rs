@@ -20,7 +20,7 @@ use crate::database::errors::{self, is_busy, is_disk_failure, is_full, is_lost_r
 /// The engine's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an action failed. Nothing was changed, except that nobody knows after [`Error::InDoubt`].
+/// Why an action failed. Nothing was changed; after [`Error::InDoubt`] that is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A refusal that the caller can act on.

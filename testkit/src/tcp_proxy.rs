@@ -44,7 +44,7 @@ pub enum Fault {
 
 #[derive(Clone)]
 struct Trap {
-    /// What one connection must send, one after the other.
+    /// The bytes that one connection must send, one after the other.
     steps: Vec<Vec<u8>>,
     fault: Fault,
     /// Whether it is gone once a connection has met it.
@@ -201,7 +201,7 @@ impl TcpProxy {
         let back = async {
             let mut bytes = vec![0; 1 << 16];
             while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
-                // Answers of a deaf line wait here until the client gives up.
+                // A deaf line waits here until the client gives up.
                 let _ = answers.wait_for(|line| *line == Line::Works).await;
                 let _ = to_client.write_all(&bytes[..count]).await;
             }

@@ -53,7 +53,7 @@ impl Notes {
         first.map(|(digest, used)| (digest.clone(), *used)).collect()
     }
 
-    /// Removes what was stored, unless there was another use meanwhile.
+    /// Removes the notes that were stored, unless there was another use meanwhile.
     fn stored(&self, stored: &[(Vec<u8>, EpochMillis)]) {
         let mut notes = self.all();
         for (digest, used) in stored {
@@ -77,7 +77,7 @@ pub(crate) fn start(engine: Engine) -> Task {
     })
 }
 
-/// Stores what is noted. What cannot be stored now stays noted.
+/// Stores the notes. Those that cannot be stored now are kept.
 pub(crate) async fn flush(engine: &Engine) {
     if let Err(error) = store_all(engine).await {
         tracing::warn!(%error, "the last uses of tokens and sessions could not be stored; retrying in half a minute");

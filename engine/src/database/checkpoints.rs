@@ -1,8 +1,8 @@
 //! Moves SQLite's write-ahead log into the file, off the committing path, and bounds its size.
 //!
-//! Most checkpoints wait for nobody. The log begins anew only at a moment in which all of it has
-//! been moved and nobody reads from it, and under a steady load that moment may never come. So a
-//! log beyond its limit gets a checkpoint during which new reads wait for a moment.
+//! Most checkpoints wait for neither reads nor writes. The log begins anew only at a moment when
+//! all of it has been moved and no statement reads from it, and under a steady load that moment may
+//! never come. So a log beyond its limit gets a checkpoint during which new reads wait.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -31,6 +31,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// How long a connection to PostgreSQL is used: one that a failover left at a standby ends.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How long the rest of a response from PostgreSQL is waited for when its reader has left.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long closing waits for statements in flight.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -188,8 +190,8 @@ impl Pool {
         idle.push(Idle { live, since });
     }
 
-    /// What broke one connection broke the others, most likely: the idle ones are closed, and those
-    /// in use are checked before they are used again.
+    /// A cause that breaks one connection usually breaks them all: the idle ones are closed, and
+    /// those in use are checked before they are used again.
     fn note_broken(&self) {
         self.0.broken.fetch_add(1, Ordering::AcqRel);
         self.idle().clear();
@@ -242,7 +244,7 @@ impl Lent {
         }
     }
 
-    /// Reads what the server has yet to send of its response, then returns the connection.
+    /// Reads the rest of the server's response, then returns the connection.
     pub(super) async fn settle(mut self) {
         if let Ok(Ok(())) = timeout_at(self.deadline, self.flush()).await {
             self.give_back();
@@ -307,8 +309,13 @@ impl Drop for Lent {
 
 /// Rolls back, reads the rest of the response and returns the connection; closes it if that takes
 /// too long. The permit stays taken meanwhile, so that clients that leave early do not make the
-/// database do more work at once than the pool has connections.
+/// database do more work at once than the pool has connections. SQLite finishes the statement even
+/// if its connection is closed; PostgreSQL stops it.
 async fn drain(pool: Pool, mut live: Live, permit: Option<OwnedSemaphorePermit>, deadline: Instant) {
+    let deadline = match pool.0.dialect {
+        Dialect::Sqlite => deadline,
+        Dialect::Postgres => deadline.min(Instant::now() + DRAIN_LIMIT),
+    };
     if TransactionManager::get_transaction_depth(&live.connection) > 0 {
         TransactionManager::start_rollback(&mut live.connection);
     }

@@ -22,9 +22,12 @@ pub async fn list(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<L
 pub(super) async fn page(engine: &Engine, actor: &Actor, query: &ListQuery) -> Result<Listing<DestinationRow>> {
     authorize(engine, actor, Permission::ViewDestination)?;
     let query = query.clone().validated()?;
-    let mut rows = rows::all(engine, actor.account_id()).await?;
-    rows.retain(|row| query.status.is_none_or(|status| row.status == status));
-    Ok(paginate::page(rows, &query))
+    let mut summaries = rows::summaries(engine, actor.account_id()).await?;
+    summaries.retain(|row| query.status.is_none_or(|status| row.status == status));
+    let page = paginate::page(summaries, &query);
+    let ids: Vec<i64> = page.items.iter().map(|summary| summary.id).collect();
+    let rows = rows::by_ids(engine, &ids).await?;
+    Ok(page.with_items(rows))
 }
 
 #[derive(FromRow)]

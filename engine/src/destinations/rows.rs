@@ -89,7 +89,34 @@ impl DestinationRow {
     }
 }
 
-impl Listed for DestinationRow {
+/// Returns a destination of any account, for the scheduler.
+pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<DestinationRow>> {
+    Ok(sqlx::query_as(select!("d.id = $1"))
+        .bind(id)
+        .fetch_optional(engine.database().read())
+        .await?)
+}
+
+pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<DestinationRow>> {
+    Ok(sqlx::query_as(select!("d.account_id = $1"))
+        .bind(account_id)
+        .fetch_all(engine.database().read())
+        .await?)
+}
+
+/// The part of a destination by which lists are searched and ordered.
+#[derive(Debug, FromRow)]
+pub(super) struct Summary {
+    pub(super) id: i64,
+    identifier: String,
+    name: String,
+    #[sqlx(try_from = "String")]
+    pub(super) status: Status,
+    created: EpochMillis,
+    updated: EpochMillis,
+}
+
+impl Listed for Summary {
     fn identifier(&self) -> &str {
         &self.identifier
     }
@@ -104,19 +131,30 @@ impl Listed for DestinationRow {
     }
 }
 
-/// Returns a destination of any account, for the scheduler.
-pub(crate) async fn by_id(engine: &Engine, id: i64) -> Result<Option<DestinationRow>> {
-    Ok(sqlx::query_as(select!("d.id = $1"))
-        .bind(id)
-        .fetch_optional(engine.database().read())
-        .await?)
+pub(super) async fn summaries(engine: &Engine, account_id: i64) -> Result<Vec<Summary>> {
+    let query = sqlx::query_as(
+        "SELECT id, identifier, name, status, created, updated FROM streaming_destination WHERE account_id = $1",
+    );
+    Ok(query.bind(account_id).fetch_all(engine.database().read()).await?)
 }
 
-pub(crate) async fn all(engine: &Engine, account_id: i64) -> Result<Vec<DestinationRow>> {
-    Ok(sqlx::query_as(select!("d.account_id = $1"))
-        .bind(account_id)
+/// Returns the destinations with these ids that still exist, in this order.
+pub(super) async fn by_ids(engine: &Engine, ids: &[i64]) -> Result<Vec<DestinationRow>> {
+    let query = sqlx::query_as(engine.database().dialect().pick(
+        select!("d.id IN (SELECT value FROM json_each('[' || $1 || ']'))"),
+        select!("d.id = ANY (CAST(string_to_array($1, ',') AS BIGINT[]))"),
+    ));
+    let mut rows: Vec<DestinationRow> = query
+        .bind(joined(ids.iter().copied()))
         .fetch_all(engine.database().read())
-        .await?)
+        .await?;
+    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
+    Ok(rows)
+}
+
+/// Joins ids by commas: the parameter of a query for several rows.
+pub(super) fn joined(ids: impl Iterator<Item = i64>) -> String {
+    ids.map(|id| id.to_string()).collect::<Vec<_>>().join(",")
 }
 
 pub(crate) async fn require(

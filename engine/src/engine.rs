@@ -19,6 +19,7 @@ use crate::marks::MarksFile;
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
 use crate::retention::{RetainedCache, Retention};
+use crate::task::OngoingWork;
 use crate::trail::readers::Readers;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
@@ -79,6 +80,7 @@ struct Shared {
     pacing: Pacing,
     webhook_client: OnceLock<Client>,
     readers: Readers,
+    ongoing_work: OngoingWork,
 }
 
 /// A handle to the engine; cheap to clone.
@@ -119,6 +121,7 @@ impl Engine {
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
             readers: Readers::default(),
+            ongoing_work: OngoingWork::default(),
         })))
     }
 
@@ -144,8 +147,10 @@ impl Engine {
         ))
     }
 
-    /// Stores what is noted only in memory, in the high-water marks too, and closes the database.
+    /// Waits for the work that outlived its request, stores what is noted only in memory, in the
+    /// high-water marks too, and closes the database.
     pub async fn close(&self) {
+        self.0.ongoing_work.ended().await;
         access::flush_last_uses(self).await;
         let compared = continuity::watch::compare(self.database());
         // The marks are exact without this as well, only some seconds older.
@@ -206,6 +211,10 @@ impl Engine {
     /// Notes when the scheduler looks for due destinations.
     pub(crate) fn scheduler_watch(&self) -> &SchedulerWatch {
         &self.0.scheduler_watch
+    }
+
+    pub(crate) fn ongoing_work(&self) -> &OngoingWork {
+        &self.0.ongoing_work
     }
 
     /// Makes the scheduler look for due destinations immediately.

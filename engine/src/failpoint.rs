@@ -2,7 +2,8 @@
 //! change of state. Compiled only with the feature `failpoints`.
 
 /// The point at which this process stops: `name`, or `name:3` for the third time that it is
-/// reached. At `name!` the process panics, each time; at `name*` whatever reaches it stops there.
+/// reached. At `name!` the process panics, each time; at `name!3`, the third time only. At `name*`
+/// whatever reaches it stops there.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "AUDITSTREAM_FAILPOINT";
 
@@ -13,27 +14,36 @@ pub(crate) async fn reached(point: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// The point, and at which time to stop there; `None` panics, and 0 stops each time.
-    static STOP: OnceLock<Option<(String, Option<usize>)>> = OnceLock::new();
+    struct Setting {
+        point: String,
+        panics: bool,
+        /// `None` for each time.
+        time: Option<usize>,
+    }
+
+    static SETTING: OnceLock<Option<Setting>> = OnceLock::new();
     static TIMES: AtomicUsize = AtomicUsize::new(0);
-    let stop = STOP.get_or_init(|| {
-        let setting = std::env::var(VARIABLE).ok()?;
-        if let Some(name) = setting.strip_suffix('!') {
-            return Some((name.to_owned(), None));
-        }
-        if let Some(name) = setting.strip_suffix('*') {
-            return Some((name.to_owned(), Some(0)));
-        }
-        let (name, time) = setting.split_once(':').unwrap_or((&setting, "1"));
-        Some((name.to_owned(), Some(time.parse().ok()?)))
+    let setting = SETTING.get_or_init(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        let panics = text.contains('!');
+        let text = text.strip_suffix('*').map_or(text.clone(), |point| format!("{point}:"));
+        let (point, time) = text.split_once(['!', ':']).unwrap_or((&text, "1"));
+        let time = if time.is_empty() {
+            None
+        } else {
+            Some(time.parse().ok()?)
+        };
+        let point = point.to_owned();
+        Some(Setting { point, panics, time })
     });
-    let Some((_, time)) = stop.as_ref().filter(|(name, _)| name == point) else {
+    let Some(setting) = setting.as_ref().filter(|setting| setting.point == point) else {
         return;
     };
-    let Some(time) = time else { panic!("failpoint {point}") };
-    if TIMES.fetch_add(1, Ordering::SeqCst) + 1 != *time && *time != 0 {
+    let time = TIMES.fetch_add(1, Ordering::SeqCst) + 1;
+    if setting.time.is_some_and(|wanted| wanted != time) {
         return;
     }
+    assert!(!setting.panics, "failpoint {point}");
     let mut out = std::io::stdout();
     // Writing fails only when the test has ended.
     let _ = writeln!(out, "\nfailpoint {point}").and_then(|()| out.flush());

@@ -114,9 +114,11 @@
 //!     - `it::audit::a_change_and_its_event_are_committed_together_or_not_at_all`
 //!     - `it::streaming::every_change_is_an_audit_event`
 //!     - `it::access::every_change_of_access_is_an_audit_event`
+//!     - `it::disconnected`
 //!     - `it::begins_to_fail`, when a destination begins to fail and recovers
-//! 16. Nothing waits for ever (in parts; see the architecture).
+//! 16. Nothing waits for ever (in parts; see the architecture), and no task ends silently.
 //!     - `it::database_unavailable`, `it::silent_database` (PostgreSQL)
+//!     - `it::supervision`
 //!
 //! 17. Costs do not grow with history (in parts; see the architecture).
 //!     - `it::batch_history`, `it::begins_to_fail::idle_destinations_are_served_without_runs`
@@ -144,6 +146,7 @@ pub mod connectors;
 pub mod continuity;
 pub mod database;
 pub mod destinations;
+pub mod doctor;
 mod egress_policy;
 mod engine;
 pub mod error;

@@ -9,7 +9,8 @@ use auditstream_model::EpochMillis;
 
 use crate::Engine;
 use crate::error::Result;
-use crate::task::Task;
+use crate::failpoint;
+use crate::task::{Stop, Task};
 
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 /// The largest number of notes of each kind. Further uses are noted after the next flush.
@@ -66,15 +67,20 @@ impl Notes {
 
 /// Starts to store the uses at regular intervals.
 pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("last uses", |mut stop| async move {
-        while !*stop.borrow() {
-            tokio::select! {
-                _ = stop.changed() => {}
-                () = tokio::time::sleep(FLUSH_INTERVAL) => {}
-            }
-            flush(&engine).await;
-        }
+    Task::spawn("last_uses", engine.metrics().clone(), move |stop| {
+        flush_periodically(engine.clone(), stop)
     })
+}
+
+async fn flush_periodically(engine: Engine, mut stop: Stop) {
+    while !*stop.borrow() {
+        failpoint::reached("last_uses.flush").await;
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(FLUSH_INTERVAL) => {}
+        }
+        flush(&engine).await;
+    }
 }
 
 /// Stores the notes. Those that cannot be stored now are kept.

@@ -10,6 +10,7 @@ use super::throttle::{Attempt, THROTTLED_FOR};
 use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
 use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
+use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
@@ -30,6 +31,8 @@ fn wrong_credentials() -> Error {
 /// # Errors
 /// [`Code::WrongCredentials`], the same whether the address or the password is wrong;
 /// [`Code::Throttled`] after too many attempts.
+///
+/// The attempt is recorded even if the caller is dropped.
 pub async fn sign_in(
     engine: &Engine,
     email: &str,
@@ -38,7 +41,7 @@ pub async fn sign_in(
     client_ip: &str,
 ) -> Result<String> {
     let email = parse_email(email).map_err(|_| wrong_credentials())?;
-    let verified = verify(engine, &email, password, client_ip).await?;
+    let verified = verify(engine, email.clone(), password.to_owned(), client_ip.to_owned()).await?;
     let cookie = random_text();
     engine
         .database()
@@ -97,7 +100,12 @@ impl Verified {
 
 /// Checks a password. A wrong one of an existing user is an audit event; for an unknown address
 /// other rows are written, so that neither the response nor its time reveals which users exist.
-async fn verify(engine: &Engine, email: &str, password: &str, client_ip: &str) -> Result<Verified> {
+async fn verify(engine: &Engine, email: String, password: String, client_ip: String) -> Result<Verified> {
+    outlive_request(engine, verify_and_record(engine.clone(), email, password, client_ip)).await
+}
+
+async fn verify_and_record(engine: Engine, email: String, password: String, client_ip: String) -> Result<Verified> {
+    let (engine, email, client_ip) = (&engine, email.as_str(), client_ip.as_str());
     let user: Option<CredentialsRow> = sqlx::query_as(
         "SELECT u.id AS user_id, u.account_id, a.name AS account, u.role, u.password_hash FROM console_user u \
          JOIN account a ON a.id = u.account_id WHERE u.email = $1",
@@ -108,7 +116,7 @@ async fn verify(engine: &Engine, email: &str, password: &str, client_ip: &str) -
     let mut attempt = Attempt::new(email, client_ip);
     let is_last = attempt.count(engine, user.as_ref().map(|user| user.user_id)).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
-    let is_correct = passwords::verify(hash, password).await?;
+    let is_correct = passwords::verify(hash, &password).await?;
     let Some(user) = user else {
         attempt.write_without_effect(engine).await?;
         return Err(wrong_credentials());
@@ -252,7 +260,7 @@ pub async fn change_password(
         ));
     };
     passwords::check_length(new)?;
-    let verified = verify(engine, email, current, client_ip)
+    let verified = verify(engine, email.to_owned(), current.to_owned(), client_ip.to_owned())
         .await
         .map_err(|error| match error {
             Error::Refused(problem) if problem.code == Code::WrongCredentials => {

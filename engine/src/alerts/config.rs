@@ -9,10 +9,12 @@ use http::uri::Authority;
 use serde_json::{Value, json};
 
 use super::outbox::{EventKind, Message};
-use super::receiver::{parse_secret, parse_url};
+use super::receiver::{Receiver, parse_secret, parse_url};
 use super::rows::{Stored, Target, save};
+use super::send::Client;
 use crate::error::{Error, Result};
 use crate::precondition::Precondition;
+use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
@@ -133,12 +135,24 @@ pub async fn remove(engine: &Engine, actor: &Actor, condition: &Precondition) ->
         .await
 }
 
+/// Contacts the receiver of an account's webhook without sending a message. The inner error is that
+/// of a receiver that does not respond.
+pub(crate) async fn contact(engine: &Engine, client: &Client, account_id: i64) -> Result<Result<(), String>> {
+    let stored = Stored::find(engine, account_id).await?;
+    let receiver = stored.ok_or_else(not_found)?.receiver()?;
+    Ok(client.date(&receiver.account, &receiver.url).await.map(drop))
+}
+
 /// Sends a test message once and returns the result. A receiver that does not accept the message is
-/// a result, not an error.
+/// a result, not an error. The test is completed even if the caller is dropped.
 pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
     require_access(engine, actor)?;
     let stored = Stored::find(engine, actor.account_id()).await?;
     let receiver = stored.ok_or_else(not_found)?.receiver()?;
+    outlive_request(engine, send_test(engine.clone(), actor.clone(), receiver)).await
+}
+
+async fn send_test(engine: Engine, actor: Actor, receiver: Receiver) -> Result<WebhookTest> {
     let message = Message::new(EventKind::Test, actor.account().as_str(), json!({}));
     let (status, detail) = match engine.webhook_client().post(&receiver, &message).await {
         Ok(()) => (Outcome::Success, "The receiver accepted the message.".to_owned()),
@@ -148,7 +162,7 @@ pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
         .database()
         .transaction("test_webhook", async |tx| {
             let change = Change::of(WEBHOOK, IDENTIFIER, "TEST", (), json!({"status": status}));
-            record(tx, actor, change).await
+            record(tx, &actor, change).await
         })
         .await?;
     Ok(WebhookTest { status, detail })

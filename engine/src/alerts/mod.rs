@@ -14,6 +14,7 @@ mod worker;
 
 use std::time::Duration;
 
+pub(crate) use config::contact;
 pub use config::{get, put, remove, test};
 pub(crate) use rows::seal_again;
 pub(crate) use send::Client;

@@ -5,12 +5,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use auditstream_model::AccountName;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit, Mac};
-use http::Request;
+use http::{Request, Uri};
 use sha2::Sha256;
 
 use super::outbox::Message;
@@ -46,6 +47,32 @@ impl Client {
         }
     }
 
+    /// Contacts a URL on behalf of an account, and returns the `Date` header of its response,
+    /// whatever its status.
+    pub(crate) async fn date(&self, account: &AccountName, url: &Uri) -> Result<Option<String>, String> {
+        let request = Request::head(url)
+            .header("user-agent", concat!("auditstream/", env!("CARGO_PKG_VERSION")))
+            .body(SdkBody::empty())
+            .map_err(|error| error.to_string())?;
+        let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
+        match tokio::time::timeout(self.timeout, self.connector(account).call(request)).await {
+            Err(_) => Err(format!(
+                "It did not respond within {} seconds.",
+                self.timeout.as_secs_f64()
+            )),
+            Ok(Err(error)) => Err(format!("It cannot be reached: {}.", root_cause(&error))),
+            Ok(Ok(response)) => Ok(response.headers().get("date").map(str::to_owned)),
+        }
+    }
+
+    fn connector(&self, account: &AccountName) -> &SharedHttpConnector {
+        if self.egress_policy.of(account).private {
+            &self.private_connector
+        } else {
+            &self.public_connector
+        }
+    }
+
     /// Sends a message. The error contains no more of the response than its status code.
     pub(crate) async fn post(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
         let timestamp = (now() / 1000).to_string();
@@ -58,12 +85,7 @@ impl Client {
             .body(SdkBody::from(message.body.as_str()))
             .map_err(|error| error.to_string())?;
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
-        let connector = if self.egress_policy.of(&receiver.account).private {
-            &self.private_connector
-        } else {
-            &self.public_connector
-        };
-        match tokio::time::timeout(self.timeout, connector.call(request)).await {
+        match tokio::time::timeout(self.timeout, self.connector(&receiver.account).call(request)).await {
             Err(_) => Err(format!(
                 "The receiver did not respond within {} seconds.",
                 self.timeout.as_secs_f64()

@@ -12,47 +12,55 @@ use super::{MAX_ATTEMPTS, lag_monitor};
 use crate::Engine;
 use crate::database::now;
 use crate::error::Result;
-use crate::task::Task;
+use crate::failpoint;
+use crate::task::{Stop, Task};
 
 /// How many messages are sent at once: a receiver that hangs must not delay the others for long.
 const CONCURRENT_MESSAGES: usize = 16;
 
-/// Starts to send messages, including those that an earlier process left. Stops at once; a message
-/// in flight is sent again after the next start.
-pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("webhooks", |mut stop| async move {
-        if !engine.streaming_enabled() {
-            return;
-        }
-        tokio::select! {
-            () = monitor_and_send(&engine) => {}
-            _ = stop.changed() => {}
-        }
-    })
+/// Starts to monitor and to send messages, including those that an earlier process left. The two
+/// tasks stop at once; a message in flight is sent again after the next start.
+pub(crate) fn start(engine: &Engine) -> [Task; 2] {
+    let (monitor, sender) = (engine.clone(), engine.clone());
+    [
+        Task::spawn("lag_monitor", engine.metrics().clone(), move |stop| {
+            monitor_lag(monitor.clone(), stop)
+        }),
+        Task::spawn("webhooks", engine.metrics().clone(), move |stop| {
+            send_messages(sender.clone(), stop)
+        }),
+    ]
 }
 
-/// Monitors and sends concurrently, so that receivers that hang do not delay the monitor.
-async fn monitor_and_send(engine: &Engine) {
-    let pacing = engine.pacing();
+async fn monitor_lag(engine: Engine, mut stop: Stop) {
     let monitor = async {
         loop {
-            if let Err(error) = lag_monitor::check_lag(engine).await {
+            failpoint::reached("lag_monitor.check").await;
+            if let Err(error) = lag_monitor::check_lag(&engine).await {
                 tracing::error!(%error, "cannot check which destinations lag; retrying later");
             }
-            tokio::time::sleep(pacing.watch).await;
-        }
-    };
-    let send = async {
-        loop {
-            if let Err(error) = send_due(engine).await {
-                tracing::error!(%error, "cannot read the messages of webhooks; retrying later");
-            }
-            tokio::time::sleep(pacing.every).await;
+            tokio::time::sleep(engine.pacing().watch).await;
         }
     };
     tokio::select! {
         () = monitor => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn send_messages(engine: Engine, mut stop: Stop) {
+    let send = async {
+        loop {
+            failpoint::reached("webhooks.send").await;
+            if let Err(error) = send_due(&engine).await {
+                tracing::error!(%error, "cannot read the messages of webhooks; retrying later");
+            }
+            tokio::time::sleep(engine.pacing().every).await;
+        }
+    };
+    tokio::select! {
         () = send => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 

@@ -6,6 +6,7 @@ use aws_sdk_s3::config::Credentials;
 use futures::Stream;
 use futures::channel::mpsc;
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::secrets::ConnectorWithSecrets;
 use super::test_steps::{Steps, describe};
@@ -14,6 +15,7 @@ use crate::aws::credentials::{assume_role, base_credentials};
 use crate::aws::identity::identify_credentials;
 use crate::aws::{Aws, AwsProfile};
 use crate::error::{Error, Result};
+use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
@@ -22,12 +24,31 @@ const ROLE: &str = "Assume the role";
 const REACH: &str = "Reach the endpoint";
 
 /// Tests a connector with STS GetCallerIdentity, or with ListBuckets if it has a custom endpoint,
-/// which has no STS. Always signs in anew. A failed test is a result, not an error.
+/// which has no STS. Always signs in anew. A failed test is a result, not an error. The test is
+/// completed even if the caller is dropped.
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
     let connector = unlock(engine, actor, identifier).await?;
-    let result = run_steps(engine.aws(), &connector.profile, Steps::default()).await;
-    record_test(engine, actor, identifier, &result).await?;
+    outlive_request(
+        engine,
+        run_test(engine.clone(), actor.clone(), connector, Steps::default()),
+    )
+    .await
+}
+
+async fn run_test(
+    engine: Engine,
+    actor: Actor,
+    connector: ConnectorWithSecrets,
+    steps: Steps,
+) -> Result<ConnectionTest> {
+    let result = run_steps(engine.aws(), &connector.profile, steps).await;
+    record_test(&engine, &actor, &connector.profile.identifier, &result).await?;
     Ok(result)
+}
+
+/// Tests a connector like [`test`], without a record in the trail.
+pub(crate) async fn try_connection(engine: &Engine, connector: &ConnectorWithSecrets) -> ConnectionTest {
+    run_steps(engine.aws(), &connector.profile, Steps::default()).await
 }
 
 /// Tests a connector like [`test`], and reports its progress: the plan, the beginning and the end
@@ -42,18 +63,21 @@ pub async fn watch_test(
     identifier: &str,
 ) -> Result<impl Stream<Item = TestProgress> + Send + use<>> {
     let connector = unlock(engine, actor, identifier).await?;
-    let (engine, actor, identifier) = (engine.clone(), actor.clone(), identifier.to_owned());
     let (watcher, progress) = mpsc::unbounded();
-    // Sending fails when the client has disconnected.
-    tokio::spawn(async move {
-        drop(watcher.unbounded_send(TestProgress::Planned(plan(&connector.profile))));
-        let steps = Steps::watched(watcher.clone());
-        let result = run_steps(engine.aws(), &connector.profile, steps).await;
-        match record_test(&engine, &actor, &identifier, &result).await {
-            Ok(()) => drop(watcher.unbounded_send(TestProgress::Done(result))),
+    drop(watcher.unbounded_send(TestProgress::Planned(plan(&connector.profile))));
+    let steps = Steps::watched(watcher.clone());
+    let (engine, test) = (
+        engine.clone(),
+        run_test(engine.clone(), actor.clone(), connector, steps),
+    );
+    let watched = async move {
+        // Sending fails when the client has disconnected.
+        match outlive_request(&engine, test).await {
+            Ok(result) => drop(watcher.unbounded_send(TestProgress::Done(result))),
             Err(error) => tracing::error!(%error, "cannot record a connection test in the trail"),
         }
-    });
+    };
+    tokio::spawn(watched.in_current_span());
     Ok(progress)
 }
 

@@ -9,6 +9,7 @@ mod secrets;
 mod test_steps;
 
 pub use change::{create, delete, replace};
+pub(crate) use connection_test::try_connection;
 pub use connection_test::{test, watch_test};
 pub use list::{external_id, get, list};
 pub(crate) use rows::{KIND, lock_shared};

@@ -12,8 +12,9 @@ use super::verdict::{Evidence, Verdict, judge};
 use crate::Engine;
 use crate::database::{Database, Dialect};
 use crate::error::Result;
+use crate::failpoint;
 use crate::marks::{BLOCK, BeyondCursor, Found, Marks, MarksFile, Numbering};
-use crate::task::Task;
+use crate::task::{Stop, Task};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -29,19 +30,24 @@ pub(crate) async fn open(database: &Database, file: Option<MarksFile>) -> Result
 
 /// Compares now and then. Ends after the newest numbers were written to the file.
 pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("continuity", |mut stop| async move {
-        let database = engine.database();
-        while !*stop.borrow() {
-            tokio::select! {
-                _ = stop.changed() => {}
-                () = database.numbering().doubted() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-            if let Err(error) = compare(database).await {
-                tracing::warn!(%error, "the database could not be compared with its high-water marks; retrying in two seconds");
-            }
-        }
+    Task::spawn("continuity", engine.metrics().clone(), move |stop| {
+        compare_periodically(engine.clone(), stop)
     })
+}
+
+async fn compare_periodically(engine: Engine, mut stop: Stop) {
+    let database = engine.database();
+    while !*stop.borrow() {
+        failpoint::reached("continuity.compare").await;
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = database.numbering().doubted() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        if let Err(error) = compare(database).await {
+            tracing::warn!(%error, "the database could not be compared with its high-water marks; retrying in two seconds");
+        }
+    }
 }
 
 /// Compares until numbering is open or closed.

@@ -17,6 +17,20 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The migration that was rewritten before the first release.
 const FIRST: i64 = 1;
 
+/// Returns the version and the checksum of every migration.
+pub(super) fn migrations(dialect: Dialect) -> Vec<(i64, Vec<u8>)> {
+    let list = |migrator: &Migrator| {
+        let migrations = migrator.iter();
+        migrations
+            .map(|migration| (migration.version, migration.checksum.to_vec()))
+            .collect()
+    };
+    match dialect {
+        Dialect::Sqlite => list(&SQLITE),
+        Dialect::Postgres => list(&POSTGRES),
+    }
+}
+
 pub(super) async fn migrate_sqlite(pool: &Pool) -> Result<(), String> {
     let mut lent = pool.acquire().await.map_err(|error| error.to_string())?;
     let done = SQLITE.run_direct(None, &mut *lent, false).await;

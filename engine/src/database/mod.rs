@@ -155,6 +155,23 @@ async fn connect(url: &str, size: u32, limits: &Limits, dialect: Dialect, setup:
     pool.map_err(|error| error.to_string())
 }
 
+/// Opens a connection to look at a database, which is neither created nor brought up to date.
+pub(crate) async fn connect_read_only(database: &DatabaseUrl) -> Result<AnyConnection, sqlx::Error> {
+    install_drivers();
+    match database {
+        DatabaseUrl::Sqlite(file) => AnyConnection::connect(&url::sqlite_url(file, "ro")?).await,
+        DatabaseUrl::Postgres(url) => AnyConnection::connect(&url.with_tls()).await,
+    }
+}
+
+/// Returns the version and the checksum of every migration of this version of Auditstream.
+pub(crate) fn migrations(database: &DatabaseUrl) -> Vec<(i64, Vec<u8>)> {
+    migrate::migrations(match database {
+        DatabaseUrl::Sqlite(_) => Dialect::Sqlite,
+        DatabaseUrl::Postgres(_) => Dialect::Postgres,
+    })
+}
+
 /// The current time, epoch ms.
 #[must_use]
 pub fn now() -> EpochMillis {

@@ -5,20 +5,25 @@ use auditstream_model::{BucketCheck, BucketCheckInput, DestinationInput, Destina
 use serde_json::{Value, json};
 
 use super::authorize::authorize;
-use super::rows::{self, KIND};
-use crate::connectors::{self, bucket_check};
+use super::rows::{self, DestinationRow, KIND};
+use crate::connectors::{self, ConnectorWithSecrets, bucket_check};
 use crate::database::now;
 use crate::error::Result;
+use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
 /// Checks the bucket of a destination, and records whether the store honours `If-None-Match`.
-/// A failed check is a result, not an error.
+/// A failed check is a result, not an error. The check is completed even if the caller is dropped.
 pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> Result<BucketCheck> {
     authorize(engine, actor, Permission::EditDestination)?;
     let row = rows::require(engine.database().read(), actor.account_id(), identifier).await?;
+    outlive_request(engine, check_saved(engine.clone(), actor.clone(), row)).await
+}
+
+async fn check_saved(engine: Engine, actor: Actor, row: DestinationRow) -> Result<BucketCheck> {
     let spec = row.spec.get()?;
-    let check = match connectors::unlock(engine, row.account_id, &row.connector).await? {
+    let check = match connectors::unlock(&engine, row.account_id, &row.connector).await? {
         Some(connector) => bucket_check::check(engine.aws(), &connector.profile, spec).await,
         None => bucket_check::without_connector(&row.connector),
     };
@@ -40,14 +45,15 @@ pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> R
                 .execute(&mut **tx)
                 .await?;
             }
-            let change = Change::of(KIND, identifier, "TEST", (), summary(spec, &check));
-            record(tx, actor, change).await.map(drop)
+            let change = Change::of(KIND, &row.identifier, "TEST", (), summary(spec, &check));
+            record(tx, &actor, change).await.map(drop)
         })
         .await?;
     Ok(check)
 }
 
-/// Checks a bucket that no destination has yet.
+/// Checks a bucket that no destination has yet. The check is completed even if the caller is
+/// dropped.
 pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketCheckInput) -> Result<BucketCheck> {
     authorize(engine, actor, Permission::EditDestination)?;
     // Validates the fields as they will be saved.
@@ -63,13 +69,23 @@ pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketC
     let Some(connector) = connectors::unlock(engine, actor.account_id(), identifier).await? else {
         return Err(FieldErrors::one("connector_ref", format!("There is no connector “{identifier}”.")).into());
     };
-    let check = bucket_check::check(engine.aws(), &connector.profile, &destination.spec).await;
+    let (work, actor, spec) = (engine.clone(), actor.clone(), destination.spec);
+    outlive_request(engine, check_unsaved(work, actor, connector, spec)).await
+}
+
+async fn check_unsaved(
+    engine: Engine,
+    actor: Actor,
+    connector: ConnectorWithSecrets,
+    spec: DestinationSpec,
+) -> Result<BucketCheck> {
+    let check = bucket_check::check(engine.aws(), &connector.profile, &spec).await;
     engine
         .database()
         .transaction("check_unsaved_bucket", async |tx| {
-            let summary = summary(&destination.spec, &check);
-            let change = Change::of(connectors::KIND, identifier, "TEST", (), summary);
-            record(tx, actor, change).await.map(drop)
+            let identifier = &connector.profile.identifier;
+            let change = Change::of(connectors::KIND, identifier, "TEST", (), summary(&spec, &check));
+            record(tx, &actor, change).await.map(drop)
         })
         .await?;
     Ok(check)

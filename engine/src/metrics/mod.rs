@@ -25,6 +25,7 @@ const SECONDS: [f64; 13] = [
 /// Upper bounds of the buckets for the number of requests in a commit.
 const REQUESTS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0];
 
+const TASK_RESTARTS: &str = "auditstream_task_restarts_total";
 const INGEST_REFUSED: &str = "auditstream_ingest_refused_total";
 const PUT: &str = "auditstream_put_total";
 const COMMIT_SECONDS: &str = "auditstream_ingest_commit_seconds";
@@ -161,6 +162,12 @@ impl Metrics {
         self.retention_failures.increment(1);
     }
 
+    /// Returns the counter of the restarts of a background task.
+    pub(crate) fn task_restarts(&self, task: &'static str) -> Counter {
+        let key = Key::from_parts(TASK_RESTARTS, vec![Label::new("task", task)]);
+        self.recorder.register_counter(&key, &METADATA)
+    }
+
     /// Adds the recorded durations to their buckets, so that their memory stays bounded between
     /// requests.
     pub(crate) fn fold(&self) {
@@ -188,6 +195,11 @@ fn recorder() -> Result<PrometheusRecorder> {
         INGEST_REFUSED.into(),
         None,
         "Refused ingest requests, by error code".into(),
+    );
+    recorder.describe_counter(
+        TASK_RESTARTS.into(),
+        None,
+        "Restarts of background tasks that ended unexpectedly, by task".into(),
     );
     recorder.describe_counter(
         PUT.into(),

@@ -9,6 +9,7 @@ use sqlx::any::AnyExecutor;
 use crate::Engine;
 use crate::database::{Dialect, WriteTx};
 use crate::error::Result;
+use crate::failpoint;
 use crate::task::{Stop, Task};
 
 /// The PostgreSQL advisory lock under which one server at a time removes events: "retain" in ASCII.
@@ -24,16 +25,21 @@ struct Progress {
 
 /// Starts to sweep all accounts, now and at regular intervals. Stops after the current step.
 pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("retention", |mut stop| async move {
-        while !*stop.borrow() {
-            sweep(&engine, &mut stop).await;
-            engine.metrics().fold();
-            tokio::select! {
-                _ = stop.changed() => {}
-                () = tokio::time::sleep(engine.retention().every) => {}
-            }
-        }
+    Task::spawn("retention", engine.metrics().clone(), move |stop| {
+        sweep_periodically(engine.clone(), stop)
     })
+}
+
+async fn sweep_periodically(engine: Engine, mut stop: Stop) {
+    while !*stop.borrow() {
+        failpoint::reached("retention.sweep").await;
+        sweep(&engine, &mut stop).await;
+        engine.metrics().fold();
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(engine.retention().every) => {}
+        }
+    }
 }
 
 /// Removes the old events of every account. An account that fails does not stop the others.

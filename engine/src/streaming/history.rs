@@ -12,6 +12,7 @@ use sqlx::FromRow;
 use crate::Engine;
 use crate::database::{WriteTx, now};
 use crate::error::Result;
+use crate::failpoint;
 use crate::task::{Stop, Task};
 
 /// How many batches one transaction removes or reduces.
@@ -22,17 +23,22 @@ const DETAILS: Duration = Duration::from_secs(30 * 86_400);
 /// Starts to remove what is old, now and at the intervals of the retention. Stops after the current
 /// step.
 pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("batches", |mut stop| async move {
-        while !*stop.borrow() {
-            if let Err(error) = sweep(&engine, &mut stop).await {
-                tracing::error!(%error, "old batches cannot be removed; retrying later");
-            }
-            tokio::select! {
-                _ = stop.changed() => {}
-                () = tokio::time::sleep(engine.retention().every) => {}
-            }
-        }
+    Task::spawn("batches", engine.metrics().clone(), move |stop| {
+        sweep_periodically(engine.clone(), stop)
     })
+}
+
+async fn sweep_periodically(engine: Engine, mut stop: Stop) {
+    while !*stop.borrow() {
+        failpoint::reached("batches.sweep").await;
+        if let Err(error) = sweep(&engine, &mut stop).await {
+            tracing::error!(%error, "old batches cannot be removed; retrying later");
+        }
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(engine.retention().every) => {}
+        }
+    }
 }
 
 async fn sweep(engine: &Engine, stop: &mut Stop) -> Result<()> {

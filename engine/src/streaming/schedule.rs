@@ -3,9 +3,11 @@
 //! to send. The others are served by one statement for all.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use auditstream_model::EpochMillis;
+use tokio::sync::Mutex;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
@@ -15,7 +17,8 @@ use super::run::run;
 use crate::Engine;
 use crate::database::{Dialect, now};
 use crate::error::Result;
-use crate::task::{Stop, Task};
+use crate::failpoint;
+use crate::task::{Stop, Task, supervise};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two looks for due destinations, unless a run is requested.
@@ -24,12 +27,14 @@ const REST: Duration = Duration::from_millis(200);
 /// some seconds.
 const RUNS_PER_LOOK: usize = 32;
 
-/// Once stopped, begins no further runs, and ends after those in flight.
+/// Once stopped, begins no further runs, and ends after those in flight. A panic of the scheduler
+/// does not affect the runs.
 pub(crate) fn start(engine: Engine) -> Task {
-    Task::spawn("scheduler", |stop| async move {
-        if engine.streaming_enabled() {
-            schedule(engine, stop).await;
-        }
+    let replica = Replica::new(&engine);
+    engine.scheduler_watch().looked();
+    let runs = Arc::new(Mutex::new(Runs::default()));
+    Task::spawn("scheduler", engine.metrics().clone(), move |stop| {
+        schedule(engine.clone(), replica, Arc::clone(&runs), stop)
     })
 }
 
@@ -42,9 +47,8 @@ pub fn next_tick(engine: &Engine) -> EpochMillis {
     (now() / interval).saturating_add(1).saturating_mul(interval)
 }
 
-async fn schedule(engine: Engine, mut stop: Stop) {
-    let replica = Replica::new(&engine);
-    engine.scheduler_watch().looked();
+async fn schedule(engine: Engine, replica: Replica, runs: Arc<Mutex<Runs>>, mut stop: Stop) {
+    let mut runs = runs.lock().await;
     while let Err(error) = replica.register(engine.database()).await {
         tracing::error!(%error, "cannot register this server in the database; retrying in a second");
         tokio::select! {
@@ -52,11 +56,13 @@ async fn schedule(engine: Engine, mut stop: Stop) {
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
     }
-    let heartbeat = tokio::spawn(renew_heartbeat(engine.clone(), replica));
-    let mut runs = Runs::default();
+    // Aborted when it is dropped, also by a panic.
+    let mut heartbeat = JoinSet::new();
+    heartbeat.spawn(keep_alive(engine.clone(), replica));
     let mut next_look = Instant::now();
     while !*stop.borrow() {
         if Instant::now() >= next_look {
+            failpoint::reached("scheduler.look").await;
             let found_more = runs.look(&engine, replica, &stop).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "cannot look for due destinations; retrying in a second");
                 false
@@ -76,7 +82,7 @@ async fn schedule(engine: Engine, mut stop: Stop) {
     while !runs.by_task.is_empty() {
         runs.ended().await;
     }
-    heartbeat.abort();
+    heartbeat.shutdown().await;
     if let Err(error) = replica.leave(engine.database()).await {
         tracing::warn!(%error, "cannot remove this server from the database; the other servers notice in a few \
          seconds that it is gone");
@@ -89,11 +95,21 @@ fn until_tick(engine: &Engine) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(HEARTBEAT_INTERVAL)
 }
 
-async fn renew_heartbeat(engine: Engine, replica: Replica) {
-    if engine.database().dialect() == Dialect::Sqlite {
-        return;
+async fn keep_alive(engine: Engine, replica: Replica) {
+    if engine.database().dialect() == Dialect::Postgres {
+        supervise(
+            "heartbeat",
+            engine.metrics(),
+            || false,
+            || renew_heartbeat(&engine, replica),
+        )
+        .await;
     }
+}
+
+async fn renew_heartbeat(engine: &Engine, replica: Replica) {
     loop {
+        failpoint::reached("heartbeat.renew").await;
         tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         if let Err(error) = replica.register(engine.database()).await {
             tracing::error!(%error, "cannot renew the heartbeat; retrying in a second");

@@ -15,12 +15,15 @@ use super::stored_form::Prepared;
 use super::turns::Turns;
 use crate::database::{Database, Dialect, WriteTx, now};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::metrics::Metrics;
 use crate::shared_budget::{Exhausted, Share, SharedBudget};
+use crate::task::supervise;
 
 /// Capacity of the queue in bytes of events, of which one account gets at most half; beyond it
 /// requests are refused with 503.
 const QUEUE_BYTES: usize = 128 << 20;
+const NOT_WRITTEN: &str = "The events could not be written to the database. Send them again in a few seconds.";
 const COMMIT_EVENTS: usize = 10_000;
 /// The message for requests whose commit the database did not confirm.
 const IN_DOUBT: &str = "The database did not confirm in time that the events were stored. Send them again: those that \
@@ -59,13 +62,23 @@ impl Progress {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.remove(&commit);
     }
+
+    /// Called when the writer starts: a panic has aborted the commits that were under way.
+    fn restarted(&self) {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Writer {
     pub(crate) fn start(database: Database, metrics: Metrics) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let progress = Arc::<Progress>::default();
-        tokio::spawn(write(database, metrics, Arc::clone(&progress), requests));
+        let (requests, watched) = (tokio::sync::Mutex::new(requests), Arc::clone(&progress));
+        tokio::spawn(async move {
+            // After a panic, the requests that were taken from the queue are refused with 503.
+            let write = || write(&database, &metrics, &watched, &requests);
+            supervise("ingest_writer", &metrics, || true, write).await;
+        });
         Self {
             queue,
             room: SharedBudget::halved(QUEUE_BYTES),
@@ -111,7 +124,9 @@ impl Writer {
                 _room: room,
             })
             .map_err(|_| busy(""))?;
-        answered.await.map_err(|_| busy(""))?
+        answered
+            .await
+            .map_err(|_| Error::refused(Code::Unavailable, NOT_WRITTEN))?
     }
 }
 
@@ -173,14 +188,17 @@ impl Lanes {
     }
 }
 
+/// Ends when the last [`Writer`] is gone.
 async fn write(
-    database: Database,
-    metrics: Metrics,
-    progress: Arc<Progress>,
-    mut requests: mpsc::UnboundedReceiver<Request>,
+    database: &Database,
+    metrics: &Metrics,
+    progress: &Arc<Progress>,
+    requests: &tokio::sync::Mutex<mpsc::UnboundedReceiver<Request>>,
 ) {
+    let mut requests = requests.lock().await;
+    progress.restarted();
     let lane_of = |request: &Request| lane(database.dialect(), request.account_id);
-    let mut lanes = Lanes::new(&database);
+    let mut lanes = Lanes::new(database);
     let mut commits = JoinSet::new();
     let mut open = true;
     while open || !commits.is_empty() {
@@ -190,11 +208,18 @@ async fn write(
                 None => open = false,
             },
             Some(ended) = commits.join_next_with_id() => {
-                let commit = ended.map_or_else(|panic| panic.id(), |(commit, ())| commit);
+                let commit = ended.map_or_else(
+                    |panic| {
+                        progress.failed_at.store(now(), Ordering::Relaxed);
+                        panic.id()
+                    },
+                    |(commit, ())| commit,
+                );
                 progress.ended(commit);
                 lanes.ended(commit);
             }
         }
+        failpoint::reached("writer.look").await;
         while let Ok(request) = requests.try_recv() {
             lanes.add(lane_of(&request), request);
         }
@@ -202,7 +227,7 @@ async fn write(
             let commit = commits.spawn(commit_and_answer(
                 database.clone(),
                 metrics.clone(),
-                Arc::clone(&progress),
+                Arc::clone(progress),
                 group,
             ));
             progress.began(commit.id());
@@ -225,6 +250,7 @@ fn next_group(waiting: &mut Turns<Request>) -> Vec<Request> {
 
 async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<Progress>, group: Vec<Request>) {
     let began = Instant::now();
+    failpoint::reached("writer.commit").await;
     match commit(&database, &group).await {
         Ok(results) => {
             progress.failed_at.store(0, Ordering::Relaxed);
@@ -240,7 +266,7 @@ async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<P
             let detail = match error {
                 Error::InDoubt(_) => IN_DOUBT.to_owned(),
                 _ if error.code() == Code::Unavailable => error.into_problem().detail,
-                _ => "The events could not be written to the database. Send them again in a few seconds.".to_owned(),
+                _ => NOT_WRITTEN.to_owned(),
             };
             for request in group {
                 let refusal = Error::refused(Code::Unavailable, detail.clone());

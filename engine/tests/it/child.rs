@@ -101,6 +101,11 @@ pub struct Inside {
 impl Inside {
     /// Opens the engine; `None` when the test was started by hand with `--ignored`.
     pub async fn open(interval: Duration) -> Option<Self> {
+        Self::open_with(|config| config.stream_interval = interval).await
+    }
+
+    /// Opens the engine with a changed configuration.
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Option<Self> {
         let place = std::env::var(DATABASE).ok()?;
         let database = if place.starts_with("postgres") {
             DatabaseUrl::Postgres(PostgresUrl::parse(&place).unwrap())
@@ -108,7 +113,7 @@ impl Inside {
             DatabaseUrl::Sqlite(place.into())
         };
         let mut config = config(database);
-        config.stream_interval = interval;
+        change(&mut config);
         let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await
@@ -127,6 +132,16 @@ impl Inside {
         ingest(&self.engine, &self.ingester, BodyFormat::Json, body.into())
             .await
             .unwrap();
+    }
+}
+
+/// Returns the URL of the database, inside the process.
+pub fn database() -> String {
+    let place = std::env::var(DATABASE).unwrap();
+    if place.starts_with("postgres") {
+        place
+    } else {
+        format!("sqlite://{place}")
     }
 }
 

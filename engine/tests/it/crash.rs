@@ -125,6 +125,20 @@ const SINGLE_CHANGES: &[&str] = &[
     "end_export",
 ];
 
+/// Points at which background tasks panic; see [`supervision`](crate::supervision).
+const TASKS: &[&str] = &[
+    "scheduler.look",
+    "heartbeat.renew",
+    "writer.look",
+    "writer.commit",
+    "retention.sweep",
+    "batches.sweep",
+    "last_uses.flush",
+    "continuity.compare",
+    "webhooks.send",
+    "lag_monitor.check",
+];
+
 /// The number of events that the process sends before it moves the cursor, and after.
 const EVENTS: usize = 40;
 const LATER: usize = 10;
@@ -177,7 +191,8 @@ fn every_failpoint_in_the_sources_is_in_the_table() {
         .flat_map(|name| [format!("{name}.committing"), format!("{name}.committed")]);
     // Reads only: `it::search` holds the searches there.
     let reading = std::iter::once("search.connected".to_owned());
-    assert_eq!(found, table.chain(single).chain(reading).collect());
+    let tasks = TASKS.iter().map(|point| (*point).to_owned());
+    assert_eq!(found, table.chain(single).chain(reading).chain(tasks).collect());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

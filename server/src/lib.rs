@@ -20,6 +20,7 @@
 //! - [`site`]: the files that pages load
 //! - [`ops`]: health and metrics
 //! - [`openapi`]: the description of the API, for programs and for people
+//! - [`log`]: the log on standard error
 //! - [`fatal`]: errors that end the program
 
 pub mod api;
@@ -29,16 +30,17 @@ pub mod console;
 pub mod demo;
 pub mod fatal;
 pub mod http;
+pub mod log;
 pub mod openapi;
 pub mod ops;
 pub mod site;
 pub mod state;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 
-use http::{client_address, csrf, security_headers};
+use http::{client_address, csrf, request_id, security_headers};
 use ops::{health, metrics};
 use state::AppState;
 
@@ -57,5 +59,6 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.origins.clone(), csrf::refuse_cross_site))
         .layer(from_fn_with_state(state.proxies.clone(), client_address::resolve))
         .layer(from_fn_with_state(state.is_https(), security_headers::add))
+        .layer(from_fn(request_id::add))
         .with_state(state)
 }

@@ -1,6 +1,7 @@
 //! The state that handlers share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use auditstream_engine::Engine;
 use axum::extract::FromRef;
@@ -24,6 +25,8 @@ pub struct AppState {
     pub proxies: Proxies,
     /// The Bearer token for the metrics; without one only this host may read them.
     pub metrics_token: Option<Arc<str>>,
+    /// Whether the server has been asked to stop: it is not ready any more.
+    pub stopping: Arc<AtomicBool>,
     /// Reads request bodies within the memory budget.
     pub body_reader: BodyReader,
     /// How pages refer to the files of the site.

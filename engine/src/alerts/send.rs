@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use auditstream_model::AccountName;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -49,7 +48,7 @@ impl Client {
 
     /// Contacts a URL on behalf of an account, and returns the `Date` header of its response,
     /// whatever its status.
-    pub(crate) async fn date(&self, account: &AccountName, url: &Uri) -> Result<Option<String>, String> {
+    pub(crate) async fn date(&self, account: &str, url: &Uri) -> Result<Option<String>, String> {
         let request = Request::head(url)
             .header("user-agent", concat!("auditstream/", env!("CARGO_PKG_VERSION")))
             .body(SdkBody::empty())
@@ -65,7 +64,7 @@ impl Client {
         }
     }
 
-    fn connector(&self, account: &AccountName) -> &SharedHttpConnector {
+    fn connector(&self, account: &str) -> &SharedHttpConnector {
         if self.egress_policy.of(account).private {
             &self.private_connector
         } else {

@@ -30,6 +30,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auditstream_model::EpochMillis;
+use sqlx::{AnyConnection, Connection as _};
 
 use crate::error::{Error, Result};
 use crate::marks::Numbering;

@@ -96,7 +96,7 @@ async fn check_postgres(connection: &mut AnyConnection, url: &DatabaseUrl) -> Re
     )
     .await?;
     let found = format!("PostgreSQL {version}, {url}");
-    let mut findings = vec![Finding::good(SUBJECT, found.clone()), time];
+    let mut findings = vec![Finding::good(SUBJECT, found), time];
     let mut fail = |what: &str, advice: &str| findings.push(Finding::failed(SUBJECT, format!("{what}. {advice}.")));
     if number_of_version < POSTGRES_MIN {
         fail("this version of PostgreSQL is too old", "Upgrade it to 14 or newer");
@@ -113,10 +113,8 @@ async fn check_postgres(connection: &mut AnyConnection, url: &DatabaseUrl) -> Re
             .fetch_one(&mut *connection)
             .await?;
         if value != "on" {
-            fail(
-                &format!("{setting} is {value}: {harm}"),
-                "Set it to on in postgresql.conf",
-            );
+            let detail = format!("{setting} is {value}: {harm}. Set it to on in postgresql.conf.");
+            findings.push(Finding::warning(SUBJECT, detail));
         }
     }
     let free = number(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auditstream_model::{AccountName, Outcome};
+use auditstream_model::Outcome;
 use futures::StreamExt as _;
 use jiff::fmt::rfc2822::DateTimeParser;
 use sqlx::FromRow;
@@ -62,7 +62,7 @@ pub async fn check_secrets_and_endpoints(engine: &Engine) -> Result<Vec<Finding>
     let webhooks: Vec<_> = futures::stream::iter(webhooks).buffered(CONCURRENT).collect().await;
     let (mut findings, endpoints): (Vec<_>, Vec<_>) = connectors.into_iter().unzip();
     findings.extend(webhooks);
-    let endpoints: BTreeMap<String, AccountName> = endpoints.into_iter().flatten().collect();
+    let endpoints: BTreeMap<String, String> = endpoints.into_iter().flatten().collect();
     let clocks = endpoints
         .iter()
         .map(|(endpoint, account)| check_clock(client, account, endpoint));
@@ -72,7 +72,7 @@ pub async fn check_secrets_and_endpoints(engine: &Engine) -> Result<Vec<Finding>
 }
 
 /// Returns the finding, and the endpoint whose clock can be compared.
-async fn check_connector(engine: &Engine, row: ConnectorRow) -> (Finding, Option<(String, AccountName)>) {
+async fn check_connector(engine: &Engine, row: ConnectorRow) -> (Finding, Option<(String, String)>) {
     let subject = format!("connector {}/{}", row.account, row.identifier);
     let unlocked = connectors::unlock(engine, row.account_id, &row.identifier).await;
     let connector = match unlocked {
@@ -118,7 +118,7 @@ async fn check_webhook(engine: &Engine, client: &Client, row: WebhookRow) -> Fin
 }
 
 /// Returns `None` if the endpoint does not respond with a time.
-async fn check_clock(client: &Client, account: &AccountName, endpoint: &str) -> Option<Finding> {
+async fn check_clock(client: &Client, account: &str, endpoint: &str) -> Option<Finding> {
     let url = endpoint.parse().ok()?;
     let before = now();
     let date = client.date(account, &url).await.ok()??;

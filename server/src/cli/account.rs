@@ -1,8 +1,8 @@
 //! `auditstream account …`
-#![expect(clippy::print_stdout, reason = "commands print their result")]
 
 use auditstream_engine::{Engine, access};
 
+use super::output::print;
 use crate::configuration::{AccountCommand, Settings};
 use crate::fatal::Fatal;
 
@@ -11,7 +11,7 @@ pub async fn run(settings: &Settings, command: AccountCommand) -> Result<(), Fat
     let engine = Engine::open(settings.engine()?).await?;
     let AccountCommand::Create { name } = command;
     access::create_account(&engine, &name).await?;
-    println!("created account {}", name.as_str());
+    print(&format!("created account {}", name.as_str()))?;
     engine.close().await;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `auditstream backup`
-#![expect(clippy::print_stdout, reason = "commands print their result")]
 
 use auditstream_engine::continuity;
 use auditstream_engine::database::DatabaseUrl;
 
+use super::output::note;
 use crate::configuration::{Backup, Settings};
 use crate::fatal::Fatal;
 
@@ -16,12 +16,12 @@ pub async fn run(settings: &Settings, options: Backup) -> Result<(), Fatal> {
         ));
     };
     let made = continuity::backup(&database, &options.file).await?;
-    println!(
+    note(&format!(
         "copied {} event(s), {} bytes, to {}",
         made.events,
         made.bytes,
         options.file.display()
-    );
-    println!("the master key is not part of the copy: keep it elsewhere");
+    ));
+    note("the master key is not part of the copy: keep it elsewhere");
     Ok(())
 }

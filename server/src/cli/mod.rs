@@ -2,8 +2,11 @@
 
 pub mod account;
 pub mod backup;
+pub mod doctor;
 pub mod key;
+mod output;
 pub mod restore;
 pub mod serve;
+mod signals;
 pub mod token;
 pub mod user;

@@ -1,5 +1,4 @@
 //! `auditstream restore`
-#![expect(clippy::print_stdout, reason = "commands print their result")]
 
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use auditstream_engine::{Actor, Engine, continuity};
 use auditstream_model::{AccountName, Sequence};
 
 use super::serve;
+use super::output::note;
 use crate::configuration::{Restore, Settings};
 use crate::fatal::Fatal;
 
@@ -37,21 +37,21 @@ async fn place(settings: &Settings, file: &Path, force: bool) -> Result<(), Fata
         && force
         && let Err(error) = continuity::remember_numbers(&database, &marks).await
     {
-        println!("the numbers of the present database cannot be read ({error}); the high-water marks have to do");
+        note(&format!("the numbers of the present database cannot be read ({error})); the high-water marks have to do");
     }
     let (copy, aside) = continuity::restore(file, &database, force).await?;
     if let Some(aside) = aside {
-        println!("moved the present database to {}", aside.display());
+        note(&format!("moved the present database to {}", aside.display()));
     }
-    println!("restored {} event(s) to {}", copy.events, database.display());
+    note(&format!("restored {} event(s) to {}", copy.events, database.display()));
     if marks.exists() {
-        println!("at the next start, numbering continues after a gap, which the trail declares");
+        note("at the next start, numbering continues after a gap, which the trail declares");
     } else {
-        println!(
+        note(&format!(
             "there is no record of the numbers given out since the backup ({} is missing): before the server accepts \
              events, run auditstream restore --confirm",
             marks.display()
-        );
+        ));
     }
     Ok(())
 }
@@ -61,12 +61,12 @@ async fn confirm(settings: &Settings, after: Option<Sequence>) -> Result<(), Fat
     let engine = Engine::open(settings.engine()?).await?;
     let actor = Actor::command_line(&engine, &AccountName::default_account()).await?;
     if continuity::closed(&engine).is_none() {
-        println!("nothing to confirm: the numbers given out are known, and numbering continues after them");
+        note("nothing to confirm: the numbers given out are known, and numbering continues after them");
     } else {
         for (account, next) in continuity::confirm(&engine, &actor, after).await? {
-            println!("account {account}: the next event gets the sequence {}", next + 1);
+            note(&format!("account {account}: the next event gets the sequence {}", next + 1));
         }
-        println!("the sequences before are a declared gap, and every destination has a new uid");
+        note("the sequences before are a declared gap, and every destination has a new uid");
     }
     engine.close().await;
     Ok(())

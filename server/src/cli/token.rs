@@ -1,10 +1,10 @@
 //! `auditstream token …`
-#![expect(clippy::print_stdout, reason = "commands print their result")]
 
 use auditstream_engine::{Actor, Engine, access};
 use auditstream_model::{ApiToken, ApiTokenInput, EpochMillis};
 use jiff::Timestamp;
 
+use super::output::print;
 use crate::configuration::{Settings, TokenCommand};
 use crate::fatal::Fatal;
 
@@ -24,18 +24,18 @@ pub async fn run(settings: &Settings, command: TokenCommand) -> Result<(), Fatal
                 scopes: scope,
                 expires_in_days: expires,
             };
-            println!("{}", access::create_token(&engine, &actor, &input).await?.token);
+            print(&access::create_token(&engine, &actor, &input).await?.token)?;
         }
         TokenCommand::List { account } => {
             let actor = Actor::command_line(&engine, &account).await?;
             for token in access::tokens(&engine, &actor).await? {
-                println!("{}", line(&token));
+                print(&line(&token))?;
             }
         }
         TokenCommand::Revoke { id, account } => {
             let actor = Actor::command_line(&engine, &account).await?;
             access::revoke_token(&engine, &actor, &id).await?;
-            println!("revoked token {id}");
+            print(&format!("revoked token {id}"))?;
         }
     }
     engine.close().await;

@@ -1,8 +1,8 @@
 //! `auditstream user …`
-#![expect(clippy::print_stdout, reason = "commands print their result")]
 
 use auditstream_engine::{Actor, Engine, access};
 
+use super::output::print;
 use crate::configuration::{Settings, UserCommand};
 use crate::fatal::Fatal;
 
@@ -16,17 +16,14 @@ pub async fn run(settings: &Settings, command: UserCommand) -> Result<(), Fatal>
             let actor = Actor::command_line(&engine, &account).await?;
             let password = password(&email)?;
             access::create_user(&engine, &actor, &email, role, &password).await?;
-            println!(
-                "created user {email} in account {} as {}",
-                account.as_str(),
-                role.as_str()
-            );
+            let (account, role) = (account.as_str(), role.as_str());
+            print(&format!("created user {email} in account {account} as {role}"))?;
         }
         UserCommand::ResetPassword { email, account } => {
             let actor = Actor::command_line(&engine, &account).await?;
             let password = password(&email)?;
             access::reset_password(&engine, &actor, &email, &password).await?;
-            println!("set the password of {email}");
+            print(&format!("set the password of {email}"))?;
         }
     }
     engine.close().await;

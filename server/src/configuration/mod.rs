@@ -1,20 +1,23 @@
 //! Commands, flags and environment variables. The doc comments are the help texts.
 //!
+//! - [`environment`]: variables that are set but empty
 //! - [`settings`]: settings of all commands
 //! - [`values`]: parsing the values of flags and variables
 
+pub mod environment;
 mod settings;
 mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
 use crate::http::client_address::{ForwardingHeader, Proxies};
 pub use settings::Settings;
-use values::{account_name, public_url, role, scope};
+use values::{account_name, drain, public_url, role, scope};
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
 #[derive(Parser)]
@@ -33,6 +36,9 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the server: console, API and streaming.
     Serve(Serve),
+    /// Check clock, disk, database, keys, connectors and webhooks, and say what to do. Changes
+    /// nothing, and works while servers run. Exit code 1 if a check fails.
+    Doctor,
     /// Manage accounts (tenants).
     #[command(subcommand)]
     Account(AccountCommand),
@@ -98,7 +104,7 @@ pub struct Serve {
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
     /// Certificate for built-in TLS, followed by its intermediate certificates, as PEM. Changed
-    /// files are reloaded within a minute. [default: none; the server then speaks plain HTTP and
+    /// files are reloaded within a minute, or at SIGHUP. [default: none; the server then speaks plain HTTP and
     /// belongs behind a proxy that terminates TLS]
     #[arg(long, env = "AUDITSTREAM_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -122,6 +128,12 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub metrics_token: Option<String>,
+    /// How long the server continues to accept requests after SIGTERM, while /readyz already
+    /// responds with 503, such as 10s, up to 10m. Behind a load balancer, set it to the time in
+    /// which the load balancer notices that; without one, it only delays the stop. Requests and
+    /// PUTs in flight get up to 25 more seconds.
+    #[arg(long, env = "AUDITSTREAM_DRAIN", value_name = "DURATION", value_parser = drain, default_value = "0s")]
+    pub drain: Duration,
     /// E-mail address of the first admin, who is created if there is no user yet. Without it, the
     /// server prints a one-time link for setting up the first admin.
     #[arg(

@@ -11,6 +11,7 @@ use clap::{ArgAction, Args};
 
 use super::values::{duration, retention};
 use crate::fatal::Fatal;
+use crate::log::LogFormat;
 
 /// Settings of all commands.
 #[derive(Clone, Args)]
@@ -79,7 +80,7 @@ pub struct Settings {
     )]
     pub streaming_enabled: bool,
     /// Accounts whose connectors may use this host's AWS identity (INHERIT, IRSA), separated by
-    /// commas.
+    /// commas; a comma alone for none.
     #[arg(
         long,
         env = "AUDITSTREAM_HOST_CREDENTIALS_ACCOUNTS",
@@ -104,6 +105,16 @@ pub struct Settings {
     /// Endpoint of AWS STS, instead of the regional ones of AWS.
     #[arg(long, env = "AWS_ENDPOINT_URL_STS", value_name = "URL", global = true)]
     pub sts_endpoint: Option<String>,
+    /// Form of the log's lines on standard error: text for people, or json, one object per line.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        global = true
+    )]
+    pub log_format: LogFormat,
     /// Token file of the Kubernetes pod's service account, for IRSA. Set by Kubernetes.
     #[arg(
         long,
@@ -139,6 +150,7 @@ impl Settings {
             host_credentials_accounts: self.host_credentials_accounts,
             endpoints_private: Some(true),
             sts_endpoint: self.sts_endpoint,
+            log_format: self.log_format,
             web_identity_token_file: self.web_identity_token_file,
             web_identity_role: self.web_identity_role,
         }
@@ -201,6 +213,12 @@ impl Settings {
         create_private_folder(&self.data_dir)
     }
 
+    /// The file of the master key, with SQLite and without AUDITSTREAM_MASTER_KEY.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        self.data_dir.join("master.key")
+    }
+
     /// The configuration of the engine. With SQLite, creates the data folder and the master key.
     ///
     /// # Errors
@@ -216,7 +234,7 @@ impl Settings {
         let master_key = match (&self.master_key, &database) {
             (Some(text), _) => MasterKey::from_base64(text.trim())
                 .map_err(|error| Fatal::new(format!("invalid AUDITSTREAM_MASTER_KEY: {error}")))?,
-            (None, DatabaseUrl::Sqlite(_)) => MasterKey::load_or_create(&self.data_dir.join("master.key"))?,
+            (None, DatabaseUrl::Sqlite(_)) => MasterKey::load_or_create(&self.master_key_file())?,
             (None, DatabaseUrl::Postgres(_)) => {
                 return Err(Fatal::new(
                     "AUDITSTREAM_MASTER_KEY is required with PostgreSQL, the same for every server with one database; \

@@ -68,6 +68,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `10s`, `1m`, or a number of seconds, up to ten minutes.
+pub(super) fn drain(text: &str) -> Result<Duration, String> {
+    let bare = text.trim().parse().ok();
+    match bare.or_else(|| seconds(text)) {
+        Some(seconds @ 0..=600) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err("it must be between 0s and 10m".to_owned()),
+        None => Err("it must look like 10s or 1m".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +115,16 @@ mod tests {
         }
         for text in ["", "23h", "0d", "730", "90000s", "d", "36501d", "99999999999999999999d"] {
             assert!(retention(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_drain_has_seconds_or_a_unit() {
+        for (text, seconds) in [("0", 0), ("0s", 0), ("15", 15), ("10s", 10), ("10m", 600)] {
+            assert_eq!(drain(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-1", "11m", "601", "s", "1.5s"] {
+            assert!(drain(text).is_err(), "{text}");
         }
     }
 

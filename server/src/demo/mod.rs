@@ -5,6 +5,7 @@ pub mod s3;
 pub mod samples;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use auditstream_engine::Precondition;
 use auditstream_engine::{Actor, Engine, access, connectors, destinations};
@@ -44,9 +45,13 @@ impl Demo {
         }
         samples::send_recorded(engine, &actor, folder).await?;
         let objects = store.objects.clone();
+        let (store, stores, samples) = (Arc::new(store), engine.clone(), engine.clone());
         let tasks = vec![
-            tokio::spawn(store.serve()),
-            tokio::spawn(samples::send_periodically(engine.clone(), actor)),
+            tokio::spawn(async move { stores.supervise("demo_store", || Arc::clone(&store).serve()).await }),
+            tokio::spawn(async move {
+                let send = || samples::send_periodically(samples.clone(), actor.clone());
+                samples.supervise("demo_samples", send).await;
+            }),
         ];
         Ok(Self {
             password,

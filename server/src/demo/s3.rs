@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use http::{Request, Response, StatusCode};
@@ -79,7 +80,7 @@ impl Store {
     }
 
     /// Serves until the task is aborted.
-    pub async fn serve(self) {
+    pub async fn serve(self: Arc<Self>) {
         loop {
             let Ok((connection, _)) = self.listener.accept().await else {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -76,15 +76,9 @@ impl Listener {
         Self { tcp, tls }
     }
 
-    /// Reloads the certificate whenever its files change; never completes.
-    pub(crate) fn renewal(&self) -> impl Future<Output = ()> + use<> {
-        let tls = self.tls.clone();
-        async move {
-            match tls {
-                Some(tls) => tls.reload_periodically().await,
-                None => std::future::pending().await,
-            }
-        }
+    /// The certificate; `None` without TLS.
+    pub(crate) fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
     }
 }
 

@@ -16,6 +16,7 @@ pub mod json;
 pub mod origins;
 pub mod pagination;
 pub mod problem;
+pub mod request_id;
 pub mod security_headers;
 mod timed_stream;
 pub mod tls;

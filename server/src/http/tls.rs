@@ -123,7 +123,7 @@ impl Tls {
     }
 
     /// Reloads the files whenever they change; never completes.
-    pub(super) async fn reload_periodically(&self) {
+    pub(crate) async fn reload_periodically(&self) {
         loop {
             tokio::time::sleep(RELOAD_INTERVAL).await;
             let tls = self.clone();

@@ -1,5 +1,7 @@
 //! `/healthz`: whether the process responds. `/readyz`: whether it can do its work.
 
+use std::sync::atomic::Ordering;
+
 use auditstream_engine::Error;
 use auditstream_model::Code;
 use axum::extract::State;
@@ -30,8 +32,8 @@ async fn alive() -> &'static str {
 
 /// Check whether the server can do its work
 ///
-/// The database responds, the last events were committed, no commit takes unusually long, and the
-/// scheduler is alive.
+/// The database responds, the last events were committed, no commit takes unusually long, the
+/// scheduler is alive, and the server is not stopping.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -44,6 +46,12 @@ async fn alive() -> &'static str {
     )
 )]
 async fn ready(State(state): State<AppState>) -> Result<&'static str, Refusal> {
+    if state.stopping.load(Ordering::Relaxed) {
+        return Err(Refusal::new(
+            Code::Unavailable,
+            "This server is stopping. Use another one.",
+        ));
+    }
     match state.engine.ready().await {
         Ok(()) => Ok("ready\n"),
         Err(error) => {

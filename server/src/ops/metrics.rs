@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::http::origins::is_loopback;
 use crate::http::problem::Refusal;
+use crate::log;
 use crate::openapi::names::tag;
 use crate::state::AppState;
 
@@ -58,7 +59,7 @@ async fn show(State(state): State<AppState>, request: Request) -> Result<impl In
         }
         _ => {}
     }
-    let text = metrics::render(&state.engine).await;
+    let text = metrics::render(&state.engine).await + &log::metrics();
     Ok(([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, "no-store")], text))
 }
 

@@ -19,8 +19,8 @@ const INTRODUCTION: &str = "\
 <!-- Rendered from the command line's definitions. To rewrite it:
      AUDITSTREAM_WRITE_DOCS=1 cargo test --package auditstream-server --test it docs:: -->
 
-Each setting is an environment variable and a flag; the flag takes precedence. Durations are a number and a unit: `10s`,
-`5m`, `1h`, `730d`. [auditstream.env.example](auditstream.env.example) lists all settings of a server, ready to be copied.
+Each setting is an environment variable and a flag; the flag takes precedence. A variable that is empty or blank
+counts as not set. Durations are a number and a unit: `10s`, `5m`, `1h`, `730d`. [auditstream.env.example](auditstream.env.example) lists all settings of a server, ready to be copied.
 ";
 
 const OTHER_VARIABLES: &str = "

@@ -10,7 +10,8 @@
 //! - [`routes`], [`openapi`]: every route and its description
 //! - [`docs`]: the documentation that is rendered from the command line
 //! - [`pages`]: rendering while other servers start
-//! - [`process`]: the binary as a process
+//! - [`process`], [`doctor`]: the binary as a process
+//! - [`stop`], [`request_ids`]: stopping, and the ids of requests
 //! - [`replicas`]: several servers with one PostgreSQL
 //! - [`reports`]: troubles that people reported about similar systems
 #![allow(
@@ -23,6 +24,7 @@ mod app;
 mod auth;
 mod console;
 mod docs;
+mod doctor;
 mod ingest;
 mod matrix;
 mod memory;
@@ -34,8 +36,10 @@ mod process;
 mod reference_client;
 mod replicas;
 mod reports;
+mod request_ids;
 mod routes;
 mod security;
 mod sign_in;
+mod stop;
 mod tls;
 mod versions;

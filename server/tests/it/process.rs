@@ -29,7 +29,7 @@ pub(crate) fn auditstream(folder: &Path, arguments: &[&str]) -> Command {
 
 /// A server process that is killed when the test ends.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) address: String,
     printed: Vec<String>,
 }
@@ -40,7 +40,12 @@ impl Server {
     }
 
     pub(crate) fn start_with(command: &mut Command) -> Self {
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        Self::spawn(command.stderr(Stdio::null()))
+    }
+
+    /// Starts a server with the command's own standard error.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap();
         let mut server = Self {
             child,
             address: String::new(),
@@ -94,6 +99,19 @@ pub(crate) fn refused(output: &Output, text: &str) {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(line.starts_with("auditstream: ") && line.contains(text), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
+}
+
+/// Sends a signal, such as `TERM`, to a server.
+pub(crate) fn signal(server: &Server, name: &str) {
+    signal_process(server.child.id(), name);
+}
+
+pub(crate) fn signal_process(id: u32, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(id.to_string())
+        .status();
+    assert!(sent.unwrap().success());
 }
 
 pub(crate) fn token(folder: &Path, scope: &str) -> String {
@@ -379,11 +397,7 @@ fn the_demo_resumes_where_it_stopped() {
 fn a_server_that_receives_sigterm_exits_with_success() {
     let folder = TempDir::new().unwrap();
     let mut server = Server::start(folder.path());
-    let asked = Command::new("kill")
-        .args(["-TERM", &server.child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(asked.success());
+    signal(&server, "TERM");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 

@@ -20,13 +20,13 @@ use crate::app::{App, PASSWORD};
 use crate::process::{Server, auditstream, refused};
 
 /// A certificate for `localhost` and its key, as files.
-struct Pair {
-    cert: PathBuf,
-    key: PathBuf,
+pub(crate) struct Pair {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Pair {
-    fn make(folder: &Path, name: &str) -> Self {
+    pub(crate) fn make(folder: &Path, name: &str) -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pair = Self {
             cert: folder.join(format!("{name}.crt")),
@@ -44,7 +44,7 @@ impl Pair {
 
 /// Sends a request as a client that only trusts this certificate. Returns the negotiated protocol
 /// and the response.
-async fn ask(address: &str, trusted: &Path, request: &str) -> std::io::Result<(Option<Vec<u8>>, String)> {
+pub(crate) async fn ask(address: &str, trusted: &Path, request: &str) -> std::io::Result<(Option<Vec<u8>>, String)> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted).unwrap()).unwrap();
@@ -64,7 +64,7 @@ async fn ask(address: &str, trusted: &Path, request: &str) -> std::io::Result<(O
     Ok((protocol, answer))
 }
 
-fn get(path: &str) -> String {
+pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
 }
 

@@ -125,22 +125,25 @@ impl Drop for Ongoing {
 ///
 /// # Errors
 /// Those of `work`, and [`Error::Broken`] if it panics.
-pub(crate) async fn outlive_request<T: Send + 'static>(
+pub(crate) fn outlive_request<T: Send + 'static>(
     engine: &Engine,
     work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
+) -> impl Future<Output = Result<T>> + use<T> {
     let ongoing = engine.ongoing_work().begin();
     let work = async move {
         let _ongoing = ongoing;
         work.await
     };
-    tokio::spawn(work.instrument(Span::current()))
-        .await
-        .unwrap_or_else(|error| {
+    // Spawned here, so that the caller's future does not contain that of the work.
+    let running = tokio::spawn(work.instrument(Span::current()));
+    async move {
+        let ended = running.await;
+        ended.unwrap_or_else(|error| {
             Err(Error::Broken(format!(
                 "the work of a request ended unexpectedly: {error}"
             )))
         })
+    }
 }
 
 impl Engine {

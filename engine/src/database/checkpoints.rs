@@ -4,9 +4,11 @@
 //! all of it has been moved and no statement reads from it, and under a steady load that moment may
 //! never come. So a log beyond its limit gets a checkpoint during which new reads wait.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use futures::FutureExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use sqlx_sqlite::SqliteConnection;
 use tokio::sync::{Mutex, watch};
@@ -93,8 +95,12 @@ impl Checkpointer {
                 _ = stopped.changed() => break,
                 () = sleep(INTERVAL) => {}
             }
-            if let Err(error) = self.tick().await {
-                tracing::error!(%error, "the write-ahead log of the database could not be moved into its file");
+            match AssertUnwindSafe(self.tick()).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the write-ahead log of the database could not be moved into its file");
+                }
+                Err(_) => tracing::error!("a checkpoint of the database panicked; retrying in a second"),
             }
         }
         // An unclosed connection leaves nothing behind.

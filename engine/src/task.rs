@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
@@ -128,7 +129,7 @@ impl Drop for Ongoing {
 pub(crate) fn outlive_request<T: Send + 'static>(
     engine: &Engine,
     work: impl Future<Output = Result<T>> + Send + 'static,
-) -> impl Future<Output = Result<T>> + use<T> {
+) -> BoxFuture<'static, Result<T>> {
     let ongoing = engine.ongoing_work().begin();
     let work = async move {
         let _ongoing = ongoing;
@@ -136,14 +137,15 @@ pub(crate) fn outlive_request<T: Send + 'static>(
     };
     // Spawned here, so that the caller's future does not contain that of the work.
     let running = tokio::spawn(work.instrument(Span::current()));
-    async move {
+    let ended = async move {
         let ended = running.await;
         ended.unwrap_or_else(|error| {
             Err(Error::Broken(format!(
                 "the work of a request ended unexpectedly: {error}"
             )))
         })
-    }
+    };
+    ended.boxed()
 }
 
 impl Engine {

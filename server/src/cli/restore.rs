@@ -6,8 +6,8 @@ use auditstream_engine::database::DatabaseUrl;
 use auditstream_engine::{Actor, Engine, continuity};
 use auditstream_model::{AccountName, Sequence};
 
-use super::serve;
 use super::output::note;
+use super::serve;
 use crate::configuration::{Restore, Settings};
 use crate::fatal::Fatal;
 
@@ -37,7 +37,9 @@ async fn place(settings: &Settings, file: &Path, force: bool) -> Result<(), Fata
         && force
         && let Err(error) = continuity::remember_numbers(&database, &marks).await
     {
-        note(&format!("the numbers of the present database cannot be read ({error})); the high-water marks have to do");
+        note(&format!(
+            "the numbers of the present database cannot be read ({error}); the high-water marks have to do"
+        ));
     }
     let (copy, aside) = continuity::restore(file, &database, force).await?;
     if let Some(aside) = aside {
@@ -64,7 +66,10 @@ async fn confirm(settings: &Settings, after: Option<Sequence>) -> Result<(), Fat
         note("nothing to confirm: the numbers given out are known, and numbering continues after them");
     } else {
         for (account, next) in continuity::confirm(&engine, &actor, after).await? {
-            note(&format!("account {account}: the next event gets the sequence {}", next + 1));
+            note(&format!(
+                "account {account}: the next event gets the sequence {}",
+                next + 1
+            ));
         }
         note("the sequences before are a declared gap, and every destination has a new uid");
     }

@@ -93,7 +93,9 @@
 //!     - `it::faults::any_sequence_of_faults_is_survived`
 //!     - `it::model::in_any_program_every_event_lands_once_in_order_*`
 //! 11. One destination, account, search or client never delays another.
-//!     - `it::fairness`, `it::plans` (PostgreSQL)
+//!     - `it::fairness`, `it::plans`
+//!     - `it::search::searches_that_are_stuck_delay_neither_ingest_nor_sign_in_nor_streaming`
+//!     - `database::search_pool::places::tests`
 //!     - `streaming::limits::tests::failing_destinations_get_at_most_half_of_the_memory`
 //!     - `shared_budget::tests`, `trail::turns::tests`
 //!     - of the server: `it::memory`, `it::pressure::one_account_cannot_occupy_ingest`,
@@ -119,8 +121,10 @@
 //! 16. Nothing waits for ever (in parts; see the architecture), and no task ends silently.
 //!     - `it::database_unavailable`, `it::silent_database` (PostgreSQL)
 //!     - `it::supervision`
+//!     - `database::search_pool::tests`
 //!
 //! 17. Costs do not grow with history (in parts; see the architecture).
+//!     - `it::search`, `it::plans::searches_enter_the_trail_by_an_index_bounded_at_both_ends`
 //!     - `it::batch_history`, `it::begins_to_fail::idle_destinations_are_served_without_runs`
 //!
 //! Rule 18, evidence, has no tests yet. Further promises:

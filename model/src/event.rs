@@ -78,8 +78,8 @@ pub struct EventFilter {
     /// The earliest `auditEventTime`, epoch ms, inclusive.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub start: Option<EpochMillis>,
-    /// The latest `auditEventTime`, epoch ms, exclusive. Without it, events that are dated more than
-    /// five minutes in the future are left out, unless `start` is in the future as well.
+    /// The latest `auditEventTime`, epoch ms, exclusive. Without it, events that are dated more
+    /// than five minutes in the future are left out, unless `start` is in the future as well.
     #[cfg_attr(feature = "openapi", param(minimum = -9_007_199_254_740_991, maximum = 9_007_199_254_740_991))]
     pub end: Option<EpochMillis>,
     /// The principal's identifier.

@@ -16,9 +16,9 @@ use crate::server_functions::client::as_poll;
 /// The longest time between two polls.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// Calls `load` again and again while the page is visible: an interval after the end of the previous
-/// call, and later when the server is slow. The server does not count its requests as use of the
-/// session.
+/// Calls `load` again and again while the page is visible: an interval after the end of the
+/// previous call, and later when the server is slow. The server does not count its requests as use
+/// of the session.
 pub fn use_polling<F>(interval: Duration, load: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + 'static,

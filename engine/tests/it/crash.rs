@@ -189,7 +189,7 @@ fn every_failpoint_in_the_sources_is_in_the_table() {
     let single = SINGLE_CHANGES
         .iter()
         .flat_map(|name| [format!("{name}.committing"), format!("{name}.committed")]);
-    // Reads only: `it::search` holds the searches there.
+    // It reads only; `it::search` stops searches there.
     let reading = std::iter::once("search.connected".to_owned());
     let tasks = TASKS.iter().map(|point| (*point).to_owned());
     assert_eq!(found, table.chain(single).chain(reading).chain(tasks).collect());

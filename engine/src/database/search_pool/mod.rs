@@ -4,7 +4,8 @@
 //!
 //! - A search waits for one of the [places](places); a short queue bounds how many wait.
 //! - Each statement has a deadline. A connection that missed it is closed, not reused (rule 16).
-//! - A search whose client leaves is dropped, which cancels its statement and closes its connection.
+//! - A search whose client leaves is dropped, which cancels its statement and closes its
+//!   connection.
 
 mod places;
 mod postgres;
@@ -51,7 +52,7 @@ impl fmt::Debug for SearchPool {
 }
 
 enum Source {
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
     Postgres(Box<PgConnectOptions>),
 }
 
@@ -87,7 +88,7 @@ impl<T> SearchRow for T where T: for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> 
 impl SearchPool {
     /// Prepares the connections to a SQLite file. They are opened by the first searches.
     pub(super) fn sqlite(file: &Path) -> Result<Self, String> {
-        Ok(Self::with(Source::Sqlite(sqlite::options(file)?), STATEMENT))
+        Ok(Self::with(Source::Sqlite(Box::new(sqlite::options(file)?)), STATEMENT))
     }
 
     /// Prepares the connections to a PostgreSQL server. They are opened by the first searches.
@@ -298,7 +299,7 @@ mod tests {
         let file = folder.path().join("auditstream.db");
         let (url, limits) = (DatabaseUrl::Sqlite(file.clone()), Limits::default());
         Database::open(&url, &limits).await.unwrap().close().await;
-        let source = Source::Sqlite(sqlite::options(&file).unwrap());
+        let source = Source::Sqlite(Box::new(sqlite::options(&file).unwrap()));
         (folder, SearchPool::with(source, statement))
     }
 

@@ -271,7 +271,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Where a look stands.
+/// The progress of a look.
 struct Steps {
     /// Rows below this position are next.
     below: Position,

@@ -38,7 +38,8 @@ pub(super) const NEWER: &str = r"
        AND ($13 <> 'no_system' OR principal_type <> 'SYSTEM')
      ORDER BY sequence LIMIT $14";
 
-/// `CROSS JOIN` makes SQLite look up each sequence: it would rather scan the account to save sorting.
+/// `CROSS JOIN` makes SQLite look up each sequence: it would rather scan the account to save the
+/// sorting.
 const EVENTS_SQLITE: &str = r"
     SELECT sequence, time, principal, action, module, resource_type, resource, org, project, payload
       FROM json_each($2) AS wanted CROSS JOIN audit_event
@@ -138,7 +139,8 @@ impl From<StoredEvent> for AuditEvent {
 /// The columns of a filter.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    /// As they are bound: principal, action, module, resource type, resource, organisation, project.
+    /// Principal, action, module, resource type, resource, organisation and project, as they are
+    /// bound.
     texts: [Option<String>; 7],
     show: Show,
 }

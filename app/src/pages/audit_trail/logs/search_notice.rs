@@ -1,4 +1,4 @@
-//! What a search did not find, or has not looked at yet.
+//! Notices of searches that found nothing, or have not looked at everything yet.
 
 use auditstream_model::{EpochMillis, TimeRange};
 use leptos::prelude::*;

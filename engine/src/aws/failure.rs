@@ -8,7 +8,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::error_table::explain;
 use super::hint::{foreign_response, hint, unreachable};
-use super::response::{bucket_region, element, foreign, request_id};
+use super::response::{Foreign, bucket_region, element, foreign, request_id};
 use super::transfer::TransferError;
 use crate::egress_policy::{AddressNotAllowed, address_not_allowed};
 
@@ -125,6 +125,12 @@ where
     E: std::error::Error + 'static,
 {
     let transfer = TransferError::find(error);
+    if let Some(status) = transfer.and_then(TransferError::page) {
+        return AwsFailure {
+            in_doubt: true,
+            ..foreign_response(status, Some(Foreign::page()))
+        };
+    }
     let root = error
         .source()
         .map_or_else(|| DisplayErrorContext(error).to_string(), innermost);

@@ -19,6 +19,16 @@ pub(super) enum Foreign {
     TlsExpected,
 }
 
+impl Foreign {
+    /// A web page whose text is not known.
+    pub(super) fn page() -> Self {
+        Self::Document {
+            content_type: "a web page".to_owned(),
+            title: String::new(),
+        }
+    }
+}
+
 /// Returns why a response cannot be one of S3; `None` if it can. `error_code` is the one that was
 /// found in it; empty for none.
 pub(super) fn foreign(response: &HttpResponse, error_code: &str) -> Option<Foreign> {

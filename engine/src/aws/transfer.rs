@@ -81,7 +81,15 @@ async fn await_response(
             result = &mut response => {
                 // Bytes may have been accepted since the last look.
                 let sent = *progress.borrow();
-                return result.map_err(|error| mark_unsent(error, sent, bytes));
+                return match result {
+                    Ok(response) if is_page(&response) => {
+                        let interruption = Interruption::Page(response.status().as_u16());
+                        let error = TransferError { sent, bytes, interruption };
+                        Err(ConnectorError::other(error.into(), None))
+                    }
+                    Ok(response) => Ok(response),
+                    Err(error) => Err(mark_unsent(error, sent, bytes)),
+                };
             }
             Ok(()) = progress.changed() => {
                 sent = *progress.borrow_and_update();
@@ -146,6 +154,8 @@ enum Interruption {
     /// There was no response for this long after the request was sent.
     NoResponse(Duration),
     Broken(ConnectorError),
+    /// A web page reports success, with this status.
+    Page(u16),
 }
 
 impl TransferError {
@@ -174,13 +184,21 @@ impl TransferError {
             // Nothing at all is not slow: the store does not read, or the connection is not open.
             Interruption::Stalled(_) => self.sent > 0,
             Interruption::NoResponse(_) => self.bytes > PIECE as u64,
-            Interruption::Broken(_) => false,
+            Interruption::Broken(_) | Interruption::Page(_) => false,
+        }
+    }
+
+    /// Returns the status of a web page that reports success.
+    pub(super) fn page(&self) -> Option<u16> {
+        match self.interruption {
+            Interruption::Page(status) => Some(status),
+            _ => None,
         }
     }
 
     /// Returns whether a deadline passed.
     pub(super) fn is_timeout(&self) -> bool {
-        !matches!(self.interruption, Interruption::Broken(_))
+        !matches!(self.interruption, Interruption::Broken(_) | Interruption::Page(_))
     }
 }
 
@@ -207,6 +225,7 @@ impl fmt::Display for TransferError {
                 write!(f, "no response for {} s after the request was sent", time.as_secs_f32())
             }
             Interruption::Broken(_) => write!(f, "the request was not sent completely"),
+            Interruption::Page(status) => write!(f, "a web page responded (HTTP {status})"),
         }
     }
 }
@@ -218,6 +237,16 @@ impl std::error::Error for TransferError {
             _ => None,
         }
     }
+}
+
+/// Returns whether a response is a web page that reports success, which no service of AWS and no
+/// store sends.
+fn is_page(response: &HttpResponse) -> bool {
+    let headers = response.headers();
+    let content_type = headers.get("content-type").unwrap_or_default();
+    response.status().is_success()
+        && content_type.starts_with("text/html")
+        && !headers.iter().any(|(name, _)| name.starts_with("x-amz"))
 }
 
 /// A body in pieces that counts the bytes that the connection has accepted.

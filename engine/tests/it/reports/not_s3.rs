@@ -69,6 +69,7 @@ async fn put_200_without_etag() {
     for reply in [
         Reply::new(200, ""),
         Reply::new(200, "").with("etag", "\"\""),
+        Reply::html(200, "Welcome").with("etag", "\"5f3c\""),
         Reply::new(204, "").with("x-amz-request-id", "1"),
     ] {
         let answer = reply.clone();

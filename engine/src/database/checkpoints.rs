@@ -18,8 +18,10 @@ use tokio::time::{Instant, sleep};
 use super::pool::Pool;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long a checkpoint that begins the log anew waits for reads, and then for the writer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a checkpoint that begins the log anew waits for reads, and then makes the writer wait.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The longest pause between two such attempts, while something reads from the log all the time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// How many times its limit the log can be before that is logged.
 const WARN_FACTOR: u64 = 8;
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
@@ -49,6 +51,8 @@ impl Checkpoints {
             page_size: page_size.unsigned_abs(),
             readers,
             limit,
+            pause: INTERVAL,
+            next: Instant::now(),
             written: None,
             warned: None,
         };
@@ -82,6 +86,10 @@ struct Checkpointer {
     readers: Pool,
     /// The size of the log, in bytes, beyond which it begins anew even if reads have to wait.
     limit: u64,
+    /// The pause after the next attempt to begin the log anew that fails.
+    pause: Duration,
+    /// When the next attempt may be made.
+    next: Instant,
     /// When the log had last been written to before the last checkpoint.
     written: Option<SystemTime>,
     warned: Option<Instant>,
@@ -117,13 +125,25 @@ impl Checkpointer {
             self.written = written;
             return Ok(());
         }
-        let gate = self.readers.pause(PATIENCE).await;
-        let log = self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await?;
-        drop(gate);
+        if Instant::now() >= self.next && self.restart().await? {
+            self.pause = INTERVAL;
+            return Ok(());
+        }
         if log > self.limit.saturating_mul(WARN_FACTOR) {
             self.warn(log);
         }
         Ok(())
+    }
+
+    /// Lets the log begin anew with the next commit, if no statement reads from it for a moment.
+    async fn restart(&mut self) -> Result<bool, sqlx::Error> {
+        let gate = self.readers.pause(PATIENCE).await;
+        let is_restarted = gate.is_some() && self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await? == 0;
+        if !is_restarted {
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.next = Instant::now() + self.pause;
+        }
+        Ok(is_restarted)
     }
 
     /// Returns the size of the log, in bytes: 0 if it begins anew with the next commit.

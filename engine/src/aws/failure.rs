@@ -91,7 +91,7 @@ where
     let foreign = foreign(response, error_code);
     if foreign.is_some() || matches!(error, SdkError::ResponseError(_)) {
         return AwsFailure {
-            in_doubt: status < 300 || status >= 500,
+            in_doubt: !(300..500).contains(&status),
             ..foreign_response(status, foreign)
         };
     }
@@ -107,7 +107,7 @@ where
     AwsFailure {
         code: meaning.code,
         responded: true,
-        in_doubt: (status < 300 || status >= 500) && !meaning.is_refusal(),
+        in_doubt: !(300..500).contains(&status) && !meaning.is_refusal(),
         connection_lost: false,
         too_slow: false,
         transient: meaning.transient,

@@ -17,7 +17,8 @@ use auditstream_engine::database::Limits;
 use auditstream_engine::streaming::encode;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors, destinations,
+    Actor, AwsSettings, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors,
+    destinations,
 };
 use auditstream_model::{AccountName, ApiTokenInput, Compression, ListQuery, Scope, Status};
 use futures::stream::{self, StreamExt as _};
@@ -177,6 +178,7 @@ async fn open(folder: &Path) -> Engine {
         egress_policy: EgressPolicy::default(),
         retention: Retention::default(),
         pacing: Pacing::default(),
+        clock: Clock::default(),
     };
     Engine::open(config).await.unwrap()
 }

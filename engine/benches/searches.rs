@@ -48,6 +48,7 @@ async fn open(database: DatabaseUrl, master_key: MasterKey) -> Engine {
         egress_policy: EgressPolicy::default(),
         retention: Retention::default(),
         pacing: Pacing::default(),
+        clock: auditstream_engine::Clock::default(),
     };
     Engine::open(config).await.unwrap()
 }

@@ -6,19 +6,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use auditstream_model::Code;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::access::{self, LastUses};
 use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
+use crate::clock::{Watch, Watched};
 use crate::continuity;
-use crate::database::{Database, DatabaseUrl, Limits};
+use crate::database::{Clock, Database, DatabaseUrl, Limits};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
 use crate::marks::MarksFile;
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
-use crate::retention::{RetainedCache, Retention};
+use crate::retention::Retention;
 use crate::task::OngoingWork;
 use crate::trail::readers::Readers;
 use crate::trail::writer::Writer;
@@ -51,6 +52,8 @@ pub struct Config {
     pub retention: Retention,
     /// How often the webhook is notified.
     pub pacing: Pacing,
+    /// The clock of this server.
+    pub clock: Clock,
 }
 
 impl Config {
@@ -75,7 +78,8 @@ struct Shared {
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
-    retained_cache: RetainedCache,
+    clock_watch: Mutex<Watch>,
+    watched_clock: Watched,
     metrics: Metrics,
     pacing: Pacing,
     webhook_client: OnceLock<Client>,
@@ -99,14 +103,26 @@ impl Engine {
     /// # Errors
     /// [`Error::Opening`] with the reason and what to do.
     pub async fn open(config: Config) -> Result<Self> {
-        let database = Database::open(&config.database, &config.limits).await?;
-        continuity::watch::open(&database, config.marks()).await?;
+        let marks = config.marks();
+        let database = Database::open(&config.database, &config.limits)
+            .await?
+            .with_clock(config.clock);
+        continuity::watch::open(&database, marks).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
         access::ensure_default_account(&database).await?;
         let metrics = Metrics::new()?;
+        let watched_clock = Watched::default();
+        let mut clock_watch = Watch::new(
+            &database,
+            watched_clock.clone(),
+            config.retention.settle,
+            config.database.is_remote(),
+        );
+        // Corrects the time that is recorded from the first moment on, if the database knows better.
+        clock_watch.look(&database).await?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(database.clone(), metrics.clone()),
-            aws: Aws::new(config.aws, config.egress_policy),
+            aws: Aws::new(config.aws, config.egress_policy, database.clock().clone()),
             egress_policy: config.egress_policy,
             wake: Notify::new(),
             scheduler_watch: SchedulerWatch::default(),
@@ -116,7 +132,8 @@ impl Engine {
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
             retention: config.retention,
-            retained_cache: RetainedCache::default(),
+            clock_watch: Mutex::new(clock_watch),
+            watched_clock,
             metrics,
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
@@ -200,8 +217,12 @@ impl Engine {
         &self.0.metrics
     }
 
-    pub(crate) fn retained_cache(&self) -> &RetainedCache {
-        &self.0.retained_cache
+    pub(crate) async fn clock_watch(&self) -> MutexGuard<'_, Watch> {
+        self.0.clock_watch.lock().await
+    }
+
+    pub(crate) fn watched_clock(&self) -> &Watched {
+        &self.0.watched_clock
     }
 
     pub(crate) fn last_uses(&self) -> &LastUses {

@@ -30,6 +30,7 @@
 //! - [`precondition`]: changes on condition that a resource has not changed meanwhile
 //! - [`shared_budget`]: memory of which one account gets at most a part
 //! - [`egress_policy`]: the addresses that the server may connect to for a user
+//! - [`clock`]: whether the server's clock can be trusted
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
 //! - [`alerts`]: the webhook that is notified of failures and lag
@@ -105,8 +106,8 @@
 //!     - `it::streaming::a_paused_destination_resumes_where_it_stopped`
 //!     - `it::streaming::a_pause_never_waits_for_the_store_and_no_put_starts_after_it`
 //!     - `it::replicas::a_pause_on_one_server_applies_to_all`
-//! 13. Retention never removes an event that a destination has yet to receive.
-//!     - `it::retention`
+//! 13. Retention never removes an event that a destination has yet to receive, nor by a clock in doubt.
+//!     - `it::retention`, `it::clocks`, `clock::judgement::tests`
 //! 14. Secrets are write-only.
 //!     - `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`
 //!     - `it::webhook::the_webhook_secret_is_never_shown_and_its_changes_are_audited`
@@ -146,6 +147,7 @@ pub mod actor;
 pub mod alerts;
 mod aws;
 mod background;
+pub mod clock;
 pub mod connectors;
 pub mod continuity;
 pub mod database;
@@ -172,6 +174,7 @@ pub use actor::Actor;
 pub use alerts::Pacing;
 pub use aws::{AwsSettings, Timeouts, WebIdentity};
 pub use background::Background;
+pub use database::Clock;
 pub use egress_policy::EgressPolicy;
 pub use engine::{Config, Engine};
 pub use error::{Error, Result};

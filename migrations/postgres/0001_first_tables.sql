@@ -7,12 +7,27 @@ CREATE TABLE account (
     -- The newest sequence. Updated in the transaction that inserts the events, so that the row's
     -- lock orders commits.
     last_sequence BIGINT  NOT NULL DEFAULT 0,
-    -- The time of receipt of that event. It never decreases, even when the clock is set back, so
-    -- that the oldest events have the lowest sequences.
+    -- The time of receipt of that event. It does not decrease when a clock is set back, unless it
+    -- was ahead of every time that is known to have come.
     last_received BIGINT  NOT NULL DEFAULT 0,
     -- The external id that the trust policy of a cross-account role must require. Generated.
     external_id   TEXT    NOT NULL UNIQUE,
-    created       BIGINT  NOT NULL
+    created       BIGINT  NOT NULL,
+    -- The payload bytes of all its events ever stored.
+    trail_bytes          BIGINT NOT NULL DEFAULT 0,
+    -- The first event that retention has not removed.
+    first_sequence       BIGINT NOT NULL DEFAULT 1,
+    -- The last event older than the retention. Those up to it that are left are retained for a
+    -- destination, or until an admin confirms their removal.
+    expired_sequence     BIGINT NOT NULL DEFAULT 0,
+    -- The last event whose time of receipt may be in the future, since a clock was ahead; or 0.
+    misdated_sequence    BIGINT NOT NULL DEFAULT 0,
+    -- The last event whose removal an admin has to confirm, or 0; and the last confirmed one.
+    unconfirmed_sequence BIGINT NOT NULL DEFAULT 0,
+    confirmed_sequence   BIGINT NOT NULL DEFAULT 0,
+    -- When events last expired, and the time of receipt before which they had expired then.
+    swept                BIGINT NOT NULL DEFAULT 0,
+    swept_cutoff         BIGINT NOT NULL DEFAULT 0
 );
 
 -- The installation, and the history of numbers that this database continues. It has one row.
@@ -78,6 +93,8 @@ CREATE TABLE audit_event (
     resource       TEXT    NOT NULL,
     org            TEXT,
     project        TEXT,
+    -- The payload bytes of the account's earlier events: the size of a range is a difference.
+    bytes_before   BIGINT  NOT NULL,
     payload        TEXT    NOT NULL
 );
 CREATE UNIQUE INDEX audit_event_sequence ON audit_event (account_id, sequence);
@@ -274,6 +291,33 @@ CREATE TABLE known_address (
     address TEXT    NOT NULL,
     seen    BIGINT  NOT NULL,
     PRIMARY KEY (user_id, address)
+);
+
+-- The time as the servers know it. One row.
+CREATE TABLE clock (
+    id      BIGINT  PRIMARY KEY CHECK (id = 1),
+    -- The latest time that was not in doubt; 0 before the first.
+    trusted BIGINT  NOT NULL
+);
+INSERT INTO clock (id, trusted) VALUES (1, 0);
+
+-- The retention that an account has set; without a row, the server's default applies.
+CREATE TABLE retention_setting (
+    account_id    BIGINT  PRIMARY KEY REFERENCES account (id),
+    -- Null: the server's default.
+    days          BIGINT,
+    -- Applies until `effective`, if it is longer; null: the server's default.
+    previous_days BIGINT,
+    -- When `days` applies.
+    effective     BIGINT  NOT NULL,
+    updated       BIGINT  NOT NULL
+);
+
+-- Removing old events leaves dead rows at the front of the indexes: vacuum early, in small parts.
+ALTER TABLE audit_event SET (
+    autovacuum_vacuum_scale_factor = 0.005,
+    autovacuum_vacuum_insert_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.02
 );
 
 -- Deleted destinations whose batches are still to be removed.

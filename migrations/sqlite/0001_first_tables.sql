@@ -7,12 +7,27 @@ CREATE TABLE account (
     -- The newest sequence. Updated in the transaction that inserts the events, so that the row's
     -- lock orders commits.
     last_sequence INTEGER NOT NULL DEFAULT 0,
-    -- The time of receipt of that event. It never decreases, even when the clock is set back, so
-    -- that the oldest events have the lowest sequences.
+    -- The time of receipt of that event. It does not decrease when a clock is set back, unless it
+    -- was ahead of every time that is known to have come.
     last_received INTEGER NOT NULL DEFAULT 0,
     -- The external id that the trust policy of a cross-account role must require. Generated.
     external_id   TEXT    NOT NULL UNIQUE,
-    created       INTEGER NOT NULL
+    created       INTEGER NOT NULL,
+    -- The payload bytes of all its events ever stored.
+    trail_bytes          INTEGER NOT NULL DEFAULT 0,
+    -- The first event that retention has not removed.
+    first_sequence       INTEGER NOT NULL DEFAULT 1,
+    -- The last event older than the retention. Those up to it that are left are retained for a
+    -- destination, or until an admin confirms their removal.
+    expired_sequence     INTEGER NOT NULL DEFAULT 0,
+    -- The last event whose time of receipt may be in the future, since a clock was ahead; or 0.
+    misdated_sequence    INTEGER NOT NULL DEFAULT 0,
+    -- The last event whose removal an admin has to confirm, or 0; and the last confirmed one.
+    unconfirmed_sequence INTEGER NOT NULL DEFAULT 0,
+    confirmed_sequence   INTEGER NOT NULL DEFAULT 0,
+    -- When events last expired, and the time of receipt before which they had expired then.
+    swept                INTEGER NOT NULL DEFAULT 0,
+    swept_cutoff         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- The installation, and the history of numbers that this database continues. It has one row.
@@ -78,6 +93,8 @@ CREATE TABLE audit_event (
     resource       TEXT    NOT NULL,
     org            TEXT,
     project        TEXT,
+    -- The payload bytes of the account's earlier events: the size of a range is a difference.
+    bytes_before   INTEGER NOT NULL,
     payload        TEXT    NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX audit_event_sequence ON audit_event (account_id, sequence);
@@ -274,6 +291,26 @@ CREATE TABLE known_address (
     address TEXT    NOT NULL,
     seen    INTEGER NOT NULL,
     PRIMARY KEY (user_id, address)
+) STRICT;
+
+-- The time as the servers know it. One row.
+CREATE TABLE clock (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    -- The latest time that was not in doubt; 0 before the first.
+    trusted INTEGER NOT NULL
+) STRICT;
+INSERT INTO clock (id, trusted) VALUES (1, 0);
+
+-- The retention that an account has set; without a row, the server's default applies.
+CREATE TABLE retention_setting (
+    account_id    INTEGER PRIMARY KEY REFERENCES account (id),
+    -- Null: the server's default.
+    days          INTEGER,
+    -- Applies until `effective`, if it is longer; null: the server's default.
+    previous_days INTEGER,
+    -- When `days` applies.
+    effective     INTEGER NOT NULL,
+    updated       INTEGER NOT NULL
 ) STRICT;
 
 -- Deleted destinations whose batches are still to be removed.

@@ -27,6 +27,8 @@ wire_names! {
         DeleteConnector = "core_connector_delete",
         /// See and change users and tokens.
         EditAccess = "core_access_edit",
+        /// Change the settings of the account.
+        EditAccount = "core_account_edit",
     }
 }
 

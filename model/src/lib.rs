@@ -23,6 +23,7 @@
 //! - `destination`, `bucket`: where and how to stream
 //! - `batch`, `failure`: the objects of a destination, and why a delivery failed
 //! - `webhook`: the notifications of an account
+//! - `retention`, `clock`: how long events are retained, and by which time
 //! - `list_query`: paging, sorting and search of lists
 //! - [`lenient_integer`]: integers in JSON
 //! - [`limits`]: every limit in one place
@@ -32,6 +33,7 @@ mod api_token;
 mod backoff;
 mod batch;
 mod bucket;
+mod clock;
 mod connection_test;
 mod connector;
 mod credentials;
@@ -47,6 +49,7 @@ mod metadata;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod problem;
+mod retention;
 mod sequence_gap;
 mod sign_in;
 mod tags;
@@ -60,6 +63,7 @@ pub use api_token::{ApiToken, ApiTokenInput, CreatedApiToken, TOKEN_PREFIX};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus};
 pub use bucket::{BucketName, Prefix};
+pub use clock::{ClockConfirmation, ClockState, ClockStatus};
 pub use connection_test::{BucketCheck, BucketCheckInput, ConnectionTest, Outcome, TestError, TestProgress, TestStep};
 pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView, is_region};
 pub use credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
@@ -74,6 +78,9 @@ pub use field::{FieldError, FieldErrors};
 pub use identifier::Identifier;
 pub use list_query::{ListQuery, Listing, Order, Sort};
 pub use problem::{Code, Problem};
+pub use retention::{
+    MAX_RETENTION_DAYS, MIN_RETENTION_DAYS, RemovalConfirmation, RetentionInput, RetentionView, UnconfirmedRemoval,
+};
 pub use sequence_gap::SequenceGap;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use tags::Tags;

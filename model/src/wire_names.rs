@@ -75,7 +75,7 @@ pub(crate) use wire_names;
 
 #[cfg(test)]
 mod tests {
-    use crate::{BatchStatus, FailureCode, Role, Status, TimeRange};
+    use crate::{BatchStatus, ClockState, FailureCode, Role, Status, TimeRange};
 
     macro_rules! assert_round_trips {
         ($($enum:ident),*) => {$(
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn names_are_the_same_in_text_and_json() {
-        assert_round_trips!(BatchStatus, FailureCode, Role, Status, TimeRange);
+        assert_round_trips!(BatchStatus, ClockState, FailureCode, Role, Status, TimeRange);
     }
 
     #[test]

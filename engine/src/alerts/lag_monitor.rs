@@ -7,7 +7,6 @@ use sqlx::FromRow;
 use super::outbox::{EventKind, enqueue};
 use crate::Engine;
 use crate::continuity::gaps;
-use crate::database::now;
 use crate::error::Result;
 
 #[derive(FromRow)]
@@ -27,8 +26,8 @@ struct WatchedDestination {
 }
 
 impl WatchedDestination {
-    fn is_lagging(&self) -> bool {
-        let limit = now() - self.lag_limit_seconds * 1000;
+    fn is_lagging(&self, now: EpochMillis) -> bool {
+        let limit = now - self.lag_limit_seconds * 1000;
         self.waiting_since.is_some_and(|since| since < limit)
     }
 }
@@ -45,8 +44,9 @@ pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
     )
     .fetch_all(engine.database().read())
     .await?;
+    let now = engine.database().clock().now();
     for destination in destinations {
-        let is_lagging = destination.is_lagging();
+        let is_lagging = destination.is_lagging(now);
         if is_lagging != (destination.lag_notified != 0) {
             notify(engine, &destination, is_lagging).await?;
         }

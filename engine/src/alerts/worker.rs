@@ -2,6 +2,8 @@
 //! only one of several servers makes it; one that a crash interrupts is repeated when the next is
 //! due.
 
+use std::time::Duration;
+
 use auditstream_model::EpochMillis;
 use futures::StreamExt as _;
 use sqlx::FromRow;
@@ -10,7 +12,6 @@ use super::outbox::Message;
 use super::rows::Stored;
 use super::{MAX_ATTEMPTS, lag_monitor};
 use crate::Engine;
-use crate::database::now;
 use crate::error::Result;
 use crate::failpoint;
 use crate::task::{Stop, Task};
@@ -74,11 +75,14 @@ struct DueMessage {
 }
 
 async fn send_due(engine: &Engine) -> Result<()> {
+    let now = engine.database().clock().now();
     let due: Vec<DueMessage> = sqlx::query_as(
-        "SELECT id, account_id, message_id, body, attempts FROM webhook_message WHERE next_attempt <= $1 \
-         ORDER BY id LIMIT 64",
+        "SELECT id, account_id, message_id, body, attempts FROM webhook_message \
+         WHERE next_attempt <= $1 OR next_attempt > $2 ORDER BY id LIMIT 64",
     )
-    .bind(now())
+    .bind(now)
+    // Later than any delay: set while the clock was ahead.
+    .bind(now.saturating_add(2 * millis(engine.pacing().delay(MAX_ATTEMPTS))))
     .fetch_all(engine.database().read())
     .await?;
     futures::stream::iter(due)
@@ -137,8 +141,8 @@ async fn attempt(engine: &Engine, due: DueMessage) -> Result<()> {
 
 /// Counts an attempt and sets the time of the next. Returns `false` if another server was faster.
 async fn claim(engine: &Engine, due: &DueMessage, attempt: i64) -> Result<bool> {
-    let delay = i64::try_from(engine.pacing().delay(attempt).as_millis()).unwrap_or(i64::MAX);
-    let next: EpochMillis = now().saturating_add(delay);
+    let delay = millis(engine.pacing().delay(attempt));
+    let next: EpochMillis = engine.database().clock().now().saturating_add(delay);
     engine
         .database()
         .transaction("claim_message", async |tx| {
@@ -167,4 +171,8 @@ async fn delete(engine: &Engine, id: i64) -> Result<()> {
             Ok(())
         })
         .await
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

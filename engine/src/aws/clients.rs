@@ -11,6 +11,7 @@ use aws_sdk_s3::config::{
 };
 
 use super::addressing::Addressing;
+use super::clock_witness::ClockWitness;
 use super::context::AwsContext;
 use super::failure::AwsFailure;
 use super::http_client::{restricted_client, unrestricted_client};
@@ -20,6 +21,7 @@ use super::session::{Session, SignedIn};
 use super::settings::{AwsSettings, Timeouts};
 use super::sts::without_expiry;
 use super::uplink::Uplink;
+use crate::database::Clock;
 use crate::egress_policy::{AddressPolicy, EgressPolicy};
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(crate) struct Aws {
     sessions: Mutex<HashMap<(i64, String), Arc<Session>>>,
     /// By endpoint; `None` is AWS itself.
     uplinks: Mutex<HashMap<Option<String>, Arc<Uplink>>>,
+    clock: Clock,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ impl S3 {
 }
 
 impl Aws {
-    pub(crate) fn new(settings: AwsSettings, egress_policy: EgressPolicy) -> Self {
+    pub(crate) fn new(settings: AwsSettings, egress_policy: EgressPolicy, clock: Clock) -> Self {
         let timeouts = settings.timeouts;
         let restricted = |private| restricted_client(AddressPolicy { private }, timeouts);
         Self {
@@ -70,6 +73,7 @@ impl Aws {
             public_client: restricted(false),
             sessions: Mutex::default(),
             uplinks: Mutex::default(),
+            clock,
         }
     }
 
@@ -110,6 +114,9 @@ impl Aws {
             .use_arn_region(true)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(witness) = ClockWitness::of(&self.clock, profile.endpoint.as_deref()) {
+            config = config.interceptor(witness);
+        }
         if let Some(endpoint) = &profile.endpoint {
             config = config
                 .endpoint_url(with_final_slash(endpoint))

@@ -3,6 +3,7 @@
 
 mod addressing;
 mod clients;
+mod clock_witness;
 mod context;
 pub(crate) mod credentials;
 mod error_table;

@@ -12,6 +12,7 @@
 
 mod background;
 mod checkpoints;
+mod clock;
 pub(crate) mod column;
 pub(crate) mod errors;
 mod limits;
@@ -27,15 +28,16 @@ mod transaction;
 mod url;
 
 use std::sync::{Arc, Once};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use auditstream_model::EpochMillis;
 use sqlx::{AnyConnection, Connection as _};
 
 use crate::error::{Error, Result};
 use crate::marks::Numbering;
 use background::BackgroundQueue;
 use checkpoints::Checkpoints;
+pub use clock::{Clock, now};
+pub(crate) use clock::{SeenTime, is_future, time_after};
 pub(crate) use column::Json;
 pub use limits::Limits;
 pub use pool::Pool;
@@ -86,6 +88,7 @@ pub struct Database {
     /// `None` with PostgreSQL.
     checkpoints: Option<Arc<Checkpoints>>,
     numbering: Numbering,
+    clock: Clock,
 }
 
 impl Database {
@@ -101,6 +104,17 @@ impl Database {
             DatabaseUrl::Postgres(url) => postgres::open(url, limits).await,
         };
         opened.map_err(|why| Error::Opening(format!("cannot open the database {database}: {why}")))
+    }
+
+    /// Uses a clock in place of the system's.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The clock by which times are recorded.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Returns which of the two databases this is.
@@ -171,11 +185,4 @@ pub(crate) fn migrations(database: &DatabaseUrl) -> Vec<(i64, Vec<u8>)> {
         DatabaseUrl::Sqlite(_) => Dialect::Sqlite,
         DatabaseUrl::Postgres(_) => Dialect::Postgres,
     })
-}
-
-/// The current time, epoch ms.
-#[must_use]
-pub fn now() -> EpochMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use super::migrate::migrate_postgres;
 use super::pool::Pool;
 use super::search_pool::SearchPool;
 use super::url::{PostgresUrl, Tls};
-use super::{Database, Dialect, Limits, connect};
+use super::{Clock, Database, Dialect, Limits, connect};
 use crate::error::Error;
 use crate::marks::Numbering;
 
@@ -49,6 +49,7 @@ pub(super) async fn open(url: &PostgresUrl, limits: &Limits) -> Result<Database,
         begin: limits.begin(dialect, synchronous_commit),
         checkpoints: None,
         numbering: Numbering::default(),
+        clock: Clock::default(),
     };
     check_commits(&database).await.map_err(|error| error.to_string())?;
     Ok(database)

@@ -7,7 +7,7 @@ use super::background::BackgroundQueue;
 use super::checkpoints::Checkpoints;
 use super::migrate::migrate_sqlite;
 use super::search_pool::SearchPool;
-use super::{Database, Dialect, Limits, connect, memory, url};
+use super::{Clock, Database, Dialect, Limits, connect, memory, url};
 use crate::marks::Numbering;
 
 /// One connection writes. Checkpoints are made [elsewhere](super::checkpoints), not by a commit
@@ -45,6 +45,7 @@ pub(super) async fn open(file: &Path, limits: &Limits) -> Result<Database, Strin
         begin: limits.begin(dialect, ""),
         checkpoints: Some(Arc::new(checkpoints)),
         numbering: Numbering::default(),
+        clock: Clock::default(),
     })
 }
 

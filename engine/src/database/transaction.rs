@@ -7,13 +7,13 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::time::Duration;
 
-use auditstream_model::Sequence;
+use auditstream_model::{EpochMillis, Sequence};
 use sqlx::AnyConnection;
 use tokio::time::timeout_at;
 
 use super::errors::{breaks_connection, is_lost_race, is_overdue, overdue};
 use super::pool::{Lent, Pool};
-use super::{Database, Dialect};
+use super::{Clock, Database, Dialect, time_after};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::marks::Numbering;
@@ -31,11 +31,26 @@ pub struct WriteTx {
     declares_restore: bool,
     /// The newest number given out in this transaction, by account.
     numbered: Vec<(String, Sequence)>,
+    clock: Clock,
 }
 
 impl WriteTx {
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The best time known, epoch ms.
+    pub(crate) fn now(&self) -> EpochMillis {
+        self.clock.now()
+    }
+
+    /// Returns the time to record for something that follows something else, recorded at
+    /// `previous`; see [`time_after`].
+    pub(crate) async fn time_after(&mut self, previous: EpochMillis) -> Result<EpochMillis> {
+        let trusted = sqlx::query_scalar("SELECT trusted FROM clock")
+            .fetch_one(&mut **self)
+            .await?;
+        Ok(time_after(previous, self.now(), trusted))
     }
 
     /// Marks the transaction to be rolled back and returns `Ok(value)`, as the result of the body
@@ -212,6 +227,7 @@ impl Database {
                 numbering: self.numbering.clone(),
                 declares_restore: false,
                 numbered: Vec::new(),
+                clock: self.clock().clone(),
             }),
             Err(error) => {
                 // On PostgreSQL a later statement of the several may have failed.

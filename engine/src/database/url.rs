@@ -17,6 +17,16 @@ pub enum DatabaseUrl {
     Postgres(PostgresUrl),
 }
 
+impl DatabaseUrl {
+    /// Whether the database is on another host, as far as its address shows.
+    pub(crate) fn is_remote(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(url) => url.is_remote(),
+        }
+    }
+}
+
 impl From<PathBuf> for DatabaseUrl {
     fn from(file: PathBuf) -> Self {
         Self::Sqlite(file)
@@ -86,6 +96,16 @@ impl PostgresUrl {
         }
         let separator = if self.0.contains('?') { '&' } else { '?' };
         format!("{}{separator}sslmode=verify-full", self.0)
+    }
+
+    /// Whether the host, as far as the URL names it, is another one.
+    fn is_remote(&self) -> bool {
+        let Ok(url) = Url::parse(&self.0) else { return false };
+        let mut parameters = url.query_pairs();
+        let named = parameters.find(|(name, _)| name == "hostaddr" || name == "host");
+        let host = named.map(|(_, host)| host.into_owned());
+        let host = host.or_else(|| url.host_str().map(str::to_owned));
+        host.is_some_and(|host| !host.is_empty() && !is_this_host(&host))
     }
 
     fn shown(&self) -> &str {
@@ -198,6 +218,23 @@ mod tests {
         assert_eq!(url("postgres://db/a"), "postgres://db/a?sslmode=verify-full");
         assert_eq!(url("postgres://db/a?x=1"), "postgres://db/a?x=1&sslmode=verify-full");
         assert_eq!(url("postgres://localhost/a"), "postgres://localhost/a");
+    }
+
+    #[test]
+    fn a_database_on_another_host_is_recognised() {
+        for (url, is_remote) in [
+            ("postgres://audit:hush@db.example:5432/audit", true),
+            ("postgres://[2001:db8::7]:5432/audit", true),
+            ("postgres://audit@localhost/audit", false),
+            ("postgres://127.0.0.1:5432/audit", false),
+            ("postgres://[::1]/audit", false),
+            ("postgres:///audit?host=/run/postgresql", false),
+            ("postgres://%2Frun%2Fpostgresql/audit", false),
+        ] {
+            let url = DatabaseUrl::Postgres(PostgresUrl::parse(url).unwrap());
+            assert_eq!(url.is_remote(), is_remote, "{url}");
+        }
+        assert!(!DatabaseUrl::from(PathBuf::from("audit.db")).is_remote());
     }
 
     #[test]

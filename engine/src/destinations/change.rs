@@ -266,6 +266,6 @@ async fn save_status(
 }
 
 async fn oldest_event(tx: &mut WriteTx, account_id: i64) -> Result<Sequence> {
-    let query = sqlx::query_scalar("SELECT min(sequence) FROM audit_event WHERE account_id = $1");
+    let query = sqlx::query_scalar("SELECT first_sequence FROM account WHERE id = $1");
     Ok(query.bind(account_id).fetch_one(&mut **tx).await?)
 }

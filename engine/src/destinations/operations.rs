@@ -95,15 +95,15 @@ pub async fn move_cursor(
 }
 
 async fn check_range(tx: &mut WriteTx, account_id: i64, cursor: Sequence) -> Result<()> {
-    let (oldest, last): (Option<Sequence>, Sequence) = sqlx::query_as(
-        "SELECT (SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence \
+    let (first, last): (Sequence, Sequence) = sqlx::query_as(
+        "SELECT first_sequence, last_sequence \
          FROM account \
          WHERE id = $1",
     )
     .bind(account_id)
     .fetch_one(&mut **tx)
     .await?;
-    let lowest = oldest.map_or(last, |oldest| oldest - 1);
+    let lowest = first - 1;
     if (lowest..=last).contains(&cursor) {
         return Ok(());
     }

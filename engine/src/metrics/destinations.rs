@@ -3,18 +3,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use auditstream_model::{EpochMillis, HeldBack, Sequence};
+use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
 
 use crate::Engine;
-use crate::database::now;
 use crate::error::Result;
-use crate::retention;
 
 #[derive(FromRow)]
-struct Row {
-    id: i64,
-    account_id: i64,
+struct Destination {
     account: String,
     identifier: String,
     status: String,
@@ -26,11 +22,11 @@ struct Row {
     missing: i64,
     /// Time of receipt of the first event that waits.
     waiting_since: Option<EpochMillis>,
-}
-
-struct Destination {
-    row: Row,
-    retained: Option<HeldBack>,
+    /// Payload bytes of the events that it has yet to receive; `None` if it was never active.
+    lag_bytes: Option<i64>,
+    /// Events older than the retention that are retained for it, and their payload bytes.
+    held_back_events: i64,
+    held_back_bytes: i64,
 }
 
 struct Gauge {
@@ -38,65 +34,67 @@ struct Gauge {
     name: &'static str,
     help: &'static str,
     /// `None` if the destination has no such value yet.
-    value: fn(&Destination) -> Option<String>,
+    value: fn(&Destination, EpochMillis) -> Option<String>,
 }
 
-const GAUGES: [Gauge; 7] = [
+const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "active",
         help: "Whether the destination is ACTIVE",
-        value: |it| Some(count((it.row.status == "ACTIVE").into())),
+        value: |it, _| Some(count((it.status == "ACTIVE").into())),
     },
     Gauge {
         name: "failing",
         help: "Whether it fails: its last run did not deliver, or has been failing for five minutes",
-        value: |it| Some(count(it.row.failing)),
+        value: |it, _| Some(count(it.failing)),
     },
     Gauge {
         name: "lag_events",
         help: "Events that it has yet to receive",
-        value: |it| {
-            it.row
-                .cursor
-                .map(|cursor| count(it.row.last_sequence - it.row.missing - cursor))
-        },
+        value: |it, _| it.cursor.map(|cursor| count(it.last_sequence - it.missing - cursor)),
+    },
+    Gauge {
+        name: "lag_bytes",
+        help: "Bytes of the events that it has yet to receive",
+        value: |it, _| it.lag_bytes.map(count),
     },
     Gauge {
         name: "lag_seconds",
         help: "Seconds since the receipt of the first event that it has yet to receive",
-        value: |it| {
-            let lag = it.row.waiting_since.map_or(0, |since| now() - since);
-            it.row.cursor.map(|_| seconds(lag))
+        value: |it, now| {
+            let lag = it.waiting_since.map_or(0, |since| now - since);
+            it.cursor.map(|_| seconds(lag))
         },
     },
     Gauge {
         name: "last_streamed_timestamp_seconds",
         help: "Time of its last successful run, with or without events",
-        value: |it| it.row.last_streamed_at.map(seconds),
+        value: |it, _| it.last_streamed_at.map(seconds),
     },
     Gauge {
         name: "held_back_events",
         help: "Events older than the retention that are retained for it",
-        value: |it| Some(count(it.retained.map_or(0, |retained| retained.events))),
+        value: |it, _| Some(count(it.held_back_events)),
     },
     Gauge {
         name: "held_back_bytes",
         help: "Bytes of the events older than the retention that are retained for it",
-        value: |it| Some(count(it.retained.map_or(0, |retained| retained.bytes))),
+        value: |it, _| Some(count(it.held_back_bytes)),
     },
 ];
 
 /// Renders the gauges of all destinations. Account names and identifiers need no escaping.
 pub(super) async fn render(engine: &Engine) -> Result<String> {
     let destinations = read(engine).await?;
+    let now = engine.database().clock().now();
     let mut text = String::new();
     for Gauge { name, help, value } in GAUGES {
         let mut samples = String::new();
         for destination in &destinations {
-            if let Some(value) = value(destination) {
-                let Row {
+            if let Some(value) = value(destination, now) {
+                let Destination {
                     account, identifier, ..
-                } = &destination.row;
+                } = destination;
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     samples,
@@ -115,37 +113,52 @@ pub(super) async fn render(engine: &Engine) -> Result<String> {
 }
 
 async fn read(engine: &Engine) -> Result<Vec<Destination>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.status, d.cursor, d.last_streamed_at,
-                CAST(CASE WHEN d.failure IS NULL THEN 0 ELSE 1 END AS BIGINT) AS failing,
-                a.last_sequence,
+    let query = sqlx::query_as(
+        "SELECT it.account, it.identifier, it.status, it.cursor, it.last_streamed_at, it.failing, it.last_sequence,
                 CAST(coalesce((
-                    SELECT sum(g.last_sequence - CASE WHEN g.first_sequence > d.cursor THEN g.first_sequence - 1
-                                                      ELSE d.cursor END)
+                    SELECT sum(g.last_sequence - CASE WHEN g.first_sequence > it.cursor THEN g.first_sequence - 1
+                                                      ELSE it.cursor END)
                     FROM sequence_gap g
-                    WHERE g.account_id = d.account_id
-                      AND g.last_sequence > d.cursor
+                    WHERE g.account_id = it.account_id
+                      AND g.last_sequence > it.cursor
                 ), 0) AS BIGINT) AS missing,
                 (
                     SELECT received
                     FROM audit_event e
-                    WHERE e.account_id = d.account_id
-                      AND e.sequence > d.cursor
+                    WHERE e.account_id = it.account_id
+                      AND e.sequence > it.cursor
                     ORDER BY e.sequence
                     LIMIT 1
-                ) AS waiting_since
-         FROM streaming_destination d
-         JOIN account a ON a.id = d.account_id
-         ORDER BY a.name, d.identifier",
-    )
-    .fetch_all(engine.database().read())
-    .await?;
-    let mut destinations = Vec::with_capacity(rows.len());
-    for row in rows {
-        let retained = retention::retained_for(engine, row.account_id, row.id, row.cursor).await?;
-        destinations.push(Destination { row, retained });
-    }
-    Ok(destinations)
+                ) AS waiting_since,
+                it.trail_bytes - it.bytes_done AS lag_bytes,
+                CASE WHEN it.cursor < it.expired_sequence THEN it.expired_sequence - it.cursor ELSE 0 END
+                    AS held_back_events,
+                CASE WHEN it.cursor < it.expired_sequence THEN it.bytes_expired - it.bytes_done ELSE 0 END
+                    AS held_back_bytes
+         FROM (
+             SELECT d.account_id, a.name AS account, d.identifier, d.status, d.cursor, d.last_streamed_at,
+                    CAST(CASE WHEN d.failure IS NULL THEN 0 ELSE 1 END AS BIGINT) AS failing,
+                    a.last_sequence, a.trail_bytes, a.expired_sequence,
+                    CASE WHEN d.cursor IS NOT NULL THEN coalesce(
+                        (
+                            SELECT bytes_before FROM audit_event
+                            WHERE account_id = a.id AND sequence > d.cursor ORDER BY sequence LIMIT 1
+                        ),
+                        a.trail_bytes
+                    ) END AS bytes_done,
+                    coalesce(
+                        (
+                            SELECT bytes_before FROM audit_event
+                            WHERE account_id = a.id AND sequence > a.expired_sequence ORDER BY sequence LIMIT 1
+                        ),
+                        a.trail_bytes
+                    ) AS bytes_expired
+             FROM streaming_destination d
+             JOIN account a ON a.id = d.account_id
+         ) AS it
+         ORDER BY it.account, it.identifier",
+    );
+    Ok(query.fetch_all(engine.database().read()).await?)
 }
 
 fn count(value: i64) -> String {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Metrics, destinations};
 use crate::Engine;
+use crate::clock::Judgement;
 use crate::database::errors;
 use crate::error::Result;
 
@@ -34,6 +35,14 @@ pub async fn render(engine: &Engine) -> String {
         "Bytes of events that wait to be written",
         "",
         engine.writer().waiting_bytes() as u64,
+    );
+    let clock = engine.watched_clock().judgement();
+    add(
+        "auditstream_clock_fault",
+        "gauge",
+        "Whether the clock of the server is in doubt, so that it removes no old events",
+        "",
+        clock.is_some_and(Judgement::is_doubt).into(),
     );
     add(
         "auditstream_build_info",

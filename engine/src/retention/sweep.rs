@@ -1,186 +1,208 @@
-//! Removes old events, one account and one step after the other.
+//! Sweeps over all accounts, step by step.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use auditstream_model::{EpochMillis, Sequence};
-use sqlx::FromRow;
-use sqlx::any::AnyExecutor;
+use auditstream_model::EpochMillis;
 
+use super::expiry::{Expiry, find_expired};
+use super::{receipts, remove};
 use crate::Engine;
-use crate::database::{Dialect, WriteTx};
+use crate::clock::{self, Judgement};
+use crate::database::SeenTime;
 use crate::error::Result;
 use crate::failpoint;
 use crate::task::{Stop, Task};
 
-/// The PostgreSQL advisory lock under which one server at a time removes events: "retain" in ASCII.
-const POSTGRES_LOCK: i64 = 0x7265_7461_696e;
+/// Time between two looks at the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The duration that one step should have.
+const STEP_TAKES: Duration = Duration::from_millis(50);
+const FIRST_ROWS: u32 = 500;
+const FEWEST_ROWS: u32 = 50;
 
-/// The progress of a destination.
-#[derive(FromRow)]
-struct Progress {
-    id: i64,
-    /// The last sequence that it does not need any more. `None` if it was never active.
-    done: Option<Sequence>,
-}
-
-/// Starts to sweep all accounts, now and at regular intervals. Stops after the current step.
+/// Starts to sweep all accounts at regular intervals. Stops after the current step.
 pub(crate) fn start(engine: Engine) -> Task {
     Task::spawn("retention", engine.metrics().clone(), move |stop| {
-        sweep_periodically(engine.clone(), stop)
+        run(engine.clone(), stop)
     })
 }
 
-async fn sweep_periodically(engine: Engine, mut stop: Stop) {
+async fn run(engine: Engine, mut stop: Stop) {
+    let mut sweep = Sweep::new(&engine);
     while !*stop.borrow() {
         failpoint::reached("retention.sweep").await;
-        sweep(&engine, &mut stop).await;
-        engine.metrics().fold();
+        let pause = sweep.proceed().await;
         tokio::select! {
             _ = stop.changed() => {}
-            () = tokio::time::sleep(engine.retention().every) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Removes the old events of every account. An account that fails does not stop the others.
-async fn sweep(engine: &Engine, stop: &mut Stop) {
-    let accounts: Result<Vec<i64>, _> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
-        .fetch_all(engine.database().read())
-        .await;
-    let accounts = accounts.unwrap_or_else(|error| {
-        let error = crate::Error::from(error);
-        tracing::error!(%error, "accounts cannot be read; the next sweep removes their old events");
-        engine.metrics().retention_failed();
-        Vec::new()
-    });
-    for account_id in accounts {
-        if let Err(error) = sweep_account(engine, account_id, stop).await {
-            tracing::error!(account_id, %error, "old events of an account cannot be removed; the next sweep retries");
-            engine.metrics().retention_failed();
-        }
-    }
-}
-
-async fn sweep_account(engine: &Engine, account_id: i64, stop: &mut Stop) -> Result<()> {
-    let mut removed = 0;
-    while !*stop.borrow() {
-        let step = remove_step(engine, account_id).await?;
-        if step == 0 {
-            break;
-        }
-        removed += step;
-        engine.metrics().removed(step);
-        tokio::select! {
-            _ = stop.changed() => {}
-            () = tokio::time::sleep(engine.retention().pause) => {}
-        }
-    }
-    if removed > 0 {
-        tracing::info!(account_id, removed, "removed events older than the retention");
-    }
-    Ok(())
-}
-
-/// Removes one step's events and returns their number: 0 if none is left, or another server is
-/// removing.
-async fn remove_step(engine: &Engine, account_id: i64) -> Result<u64> {
-    let (step, cutoff) = (engine.retention().step, engine.retention().cutoff());
-    // Most sweeps find nothing: check without a lock first.
-    let progress = read_progress(engine.database().read(), account_id).await?;
-    let last = last_removable(engine.database().read(), account_id, &progress, step, cutoff).await?;
-    if last.is_none() {
-        return Ok(0);
-    }
-    engine
-        .database()
-        .transaction("remove_events", async |tx| {
-            if !lock_sweep(tx).await? {
-                return tx.roll_back(0);
-            }
-            let Some(progress) = lock_progress(tx, account_id).await? else {
-                return tx.roll_back(0);
-            };
-            let Some(last) = last_removable(&mut **tx, account_id, &progress, step, cutoff).await? else {
-                return tx.roll_back(0);
-            };
-            let query = sqlx::query(
-                "DELETE FROM audit_event
-                 WHERE account_id = $1
-                   AND sequence <= $2",
-            );
-            let deleted = query.bind(account_id).bind(last).execute(&mut **tx).await?;
-            Ok(deleted.rows_affected())
-        })
-        .await
-}
-
-/// Locks out the sweeps of other servers. Returns `false` if one is removing events now.
-async fn lock_sweep(tx: &mut WriteTx) -> Result<bool> {
-    if tx.dialect() == Dialect::Sqlite {
-        return Ok(true);
-    }
-    Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(POSTGRES_LOCK)
-        .fetch_one(&mut **tx)
-        .await?)
-}
-
-/// Locks the destinations, then the account, and returns the progress of the destinations. Until
-/// the end of the transaction no cursor moves back and no first activation looks for the oldest
-/// event. Returns `None` if a destination was created between the two locks.
-async fn lock_progress(tx: &mut WriteTx, account_id: i64) -> Result<Option<Vec<Progress>>> {
-    let lock_destinations = tx.dialect().pick(
-        "SELECT id FROM streaming_destination WHERE account_id = $1 ORDER BY id",
-        "SELECT id FROM streaming_destination WHERE account_id = $1 ORDER BY id FOR SHARE",
-    );
-    let locked: Vec<i64> = sqlx::query_scalar(lock_destinations)
-        .bind(account_id)
-        .fetch_all(&mut **tx)
-        .await?;
-    let locked: HashSet<i64> = locked.into_iter().collect();
-    let lock_account = tx.dialect().pick(
-        "SELECT id FROM account WHERE id = $1",
-        "SELECT id FROM account WHERE id = $1 FOR NO KEY UPDATE",
-    );
-    sqlx::query(lock_account).bind(account_id).execute(&mut **tx).await?;
-    let progress = read_progress(&mut **tx, account_id).await?;
-    let all_locked = progress.iter().all(|destination| locked.contains(&destination.id));
-    Ok(all_locked.then_some(progress))
-}
-
-async fn read_progress(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Vec<Progress>> {
-    let query = sqlx::query_as(
-        "SELECT d.id,
-                CASE WHEN b.first_sequence <= d.cursor THEN b.first_sequence - 1 ELSE d.cursor END AS done
-         FROM streaming_destination d
-         LEFT JOIN streaming_batch b ON b.destination_id = d.id AND b.status <> 'SUCCESS'
-         WHERE d.account_id = $1",
-    );
-    Ok(query.bind(account_id).fetch_all(executor).await?)
-}
-
-/// The last event that one step can remove. `None` if there is nothing to remove.
-async fn last_removable(
-    executor: impl AnyExecutor<'_>,
+/// An account that is being swept.
+struct Turn {
     account_id: i64,
-    progress: &[Progress],
-    step: u32,
-    cutoff: EpochMillis,
-) -> Result<Option<Sequence>> {
-    let done_by_all = progress.iter().filter_map(|destination| destination.done).min();
-    let query = sqlx::query_scalar(
-        "SELECT max(sequence)
-         FROM (
-             SELECT sequence, received
-             FROM audit_event
-             WHERE account_id = $1
-               AND sequence <= $2
-             ORDER BY sequence
-             LIMIT $3
-         ) AS first
-         WHERE received < $4",
-    );
-    let query = query.bind(account_id).bind(done_by_all.unwrap_or(i64::MAX));
-    let last = query.bind(i64::from(step)).bind(cutoff);
-    Ok(last.fetch_one(executor).await?)
+    /// `None` before its first step.
+    expiry: Option<Expiry>,
+    /// The number of events of the next step.
+    rows: u32,
+    removed: u64,
+}
+
+struct Sweep<'a> {
+    engine: &'a Engine,
+    /// The time, if it is not in doubt.
+    trusted: Option<SeenTime>,
+    looked: Option<Instant>,
+    began: Option<Instant>,
+    /// The accounts that are not finished; the next step is for the first.
+    turns: VecDeque<Turn>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        Self {
+            engine,
+            trusted: None,
+            looked: None,
+            began: None,
+            turns: VecDeque::new(),
+        }
+    }
+
+    /// Does one step and returns how long to pause after it.
+    async fn proceed(&mut self) -> Duration {
+        let every = self.engine.retention().every;
+        let look_every = LOOK_EVERY.min(every);
+        if self.looked.is_none_or(|looked| looked.elapsed() >= look_every) {
+            self.look().await;
+            self.looked = Some(Instant::now());
+            self.engine.metrics().fold();
+        }
+        let Some(now) = self.trusted.map(SeenTime::now) else {
+            self.turns.clear();
+            return look_every;
+        };
+        if self.turns.is_empty() {
+            if self.began.is_some_and(|began| began.elapsed() < every) {
+                return look_every;
+            }
+            self.began = Some(Instant::now());
+            self.begin().await;
+        }
+        let Some(mut turn) = self.turns.pop_front() else {
+            return look_every;
+        };
+        match step(self.engine, &mut turn, now).await {
+            Ok(true) => self.turns.push_back(turn),
+            Ok(false) => finished(&turn),
+            Err(error) => {
+                tracing::error!(
+                    account_id = turn.account_id,
+                    %error,
+                    "old events of an account cannot be removed; the next sweep retries"
+                );
+                self.engine.metrics().retention_failed();
+            }
+        }
+        if self.engine.writer().waiting_bytes() > 0 {
+            self.engine.retention().pause
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Looks at the clock, and corrects receipts in the future unless the clock may be behind.
+    async fn look(&mut self) {
+        self.trusted = None;
+        let look = match clock::look(self.engine).await {
+            Ok(look) => look,
+            Err(error) => {
+                tracing::error!(%error, "the clock cannot be compared with the database; no old events are removed");
+                self.engine.metrics().retention_failed();
+                return;
+            }
+        };
+        match look.judgement {
+            Judgement::Behind(_) | Judgement::DiffersFromDatabase(_) => return,
+            Judgement::Ahead(_) | Judgement::Settling => {}
+            Judgement::Trusted => {
+                self.trusted = Some(SeenTime::new(look.wall));
+            }
+        }
+        if let Err(error) = receipts::correct(self.engine, look.wall).await {
+            tracing::error!(%error, "times of receipt in the future cannot be corrected; retrying in a minute");
+            self.engine.metrics().retention_failed();
+        }
+    }
+
+    async fn begin(&mut self) {
+        let accounts: Result<Vec<i64>, _> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
+            .fetch_all(self.engine.database().read())
+            .await;
+        match accounts {
+            Ok(accounts) => self.turns.extend(accounts.into_iter().map(|account_id| Turn {
+                account_id,
+                expiry: None,
+                rows: FIRST_ROWS.min(self.engine.retention().step),
+                removed: 0,
+            })),
+            Err(error) => {
+                let error = crate::Error::from(error);
+                tracing::error!(%error, "accounts cannot be read; the next sweep removes their old events");
+                self.engine.metrics().retention_failed();
+            }
+        }
+    }
+}
+
+/// Removes some of an account's old events. Returns whether more may be left.
+async fn step(engine: &Engine, turn: &mut Turn, now: EpochMillis) -> Result<bool> {
+    let expiry = match turn.expiry {
+        Some(expiry) => expiry,
+        None => match find_expired(engine, turn.account_id, now).await? {
+            Some(expiry) => *turn.expiry.insert(expiry),
+            None => return Ok(false),
+        },
+    };
+    let began = Instant::now();
+    let removed = remove::step(engine, turn.account_id, expiry, turn.rows).await?;
+    turn.rows = next_rows(turn.rows, began.elapsed(), engine.retention().step);
+    turn.removed += removed;
+    engine.metrics().removed(removed);
+    Ok(removed > 0)
+}
+
+/// Returns how many events the next step removes, so that it takes about [`STEP_TAKES`].
+fn next_rows(rows: u32, took: Duration, most: u32) -> u32 {
+    let took = took.as_micros().max(1);
+    let fitting = u128::from(rows) * STEP_TAKES.as_micros() / took;
+    let fitting = u32::try_from(fitting).unwrap_or(u32::MAX);
+    fitting.min(rows.saturating_mul(2)).max(FEWEST_ROWS).min(most.max(1))
+}
+
+fn finished(turn: &Turn) {
+    if turn.removed > 0 {
+        tracing::info!(
+            account_id = turn.account_id,
+            removed = turn.removed,
+            "removed events older than the retention"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_grows_and_shrinks_with_the_time_that_it_takes() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_rows(500, ms(5), 20_000), 1_000, "at most twice as many");
+        assert_eq!(next_rows(16_000, ms(1), 20_000), 20_000);
+        assert_eq!(next_rows(1_000, ms(100), 20_000), 500);
+        assert_eq!(next_rows(1_000, ms(60_000), 20_000), FEWEST_ROWS);
+        assert_eq!(next_rows(7, ms(1), 7), 7, "a limit below the fewest rows");
+    }
 }

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use super::content::Content;
 use super::doubt::Doubt;
 use super::limits::MemoryBudget;
-use crate::database::{Json, WriteTx, column, now};
+use crate::database::{Json, WriteTx, column};
 use crate::destinations::object_key::ObjectKey;
 use crate::destinations::rows::DestinationRow;
 use crate::error::Result;
@@ -116,7 +116,7 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &F
     .bind(row.id)
     .fetch_optional(&mut **tx)
     .await?;
-    let created = now().max(previous.unwrap_or(0));
+    let created = tx.time_after(previous.unwrap_or(0)).await?;
     let key = ObjectKey {
         account: row.account.as_str(),
         frozen: created,

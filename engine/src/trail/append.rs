@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::canonical::ContentDigest;
 use super::stored_form::Prepared;
-use crate::database::{Dialect, WriteTx, now};
+use crate::database::{Dialect, WriteTx, is_future, time_after};
 use crate::error::{Error, Result};
 
 /// Enough that round trips to the database do not matter; far from its limit on parameters.
@@ -28,12 +28,8 @@ pub(crate) enum Appended {
 /// Appends events to an account's trail. Locks the account's row first, so that the lock orders
 /// commits, then looks up the ids and numbers only the new ones.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
-    let AccountRow {
-        name,
-        last_sequence: last,
-        last_received,
-        ..
-    } = lock_account(tx, account_id).await?;
+    let end = lock_account(tx, account_id).await?;
+    let last = end.last_sequence;
     let mut known = stored_digests(tx, account_id, events).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut named = Vec::new();
@@ -56,20 +52,28 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
     if total > 0 {
         return Ok(Appended::Conflicts { total, named });
     }
-    // Never earlier than the previous event: retention removes events in order of sequence.
-    let received = now().max(last_received);
-    insert(tx, account_id, last, received, &fresh).await?;
     let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
     let new_last = last + i64::from(accepted);
     if accepted > 0 {
-        tx.reserve(&name, last, new_last).await?;
-    }
-    sqlx::query("UPDATE account SET last_sequence = $2, last_received = $3 WHERE id = $1")
+        tx.reserve(&end.name, last, new_last).await?;
+        let received = time_after(end.last_received, tx.now(), end.trusted);
+        let trail_bytes = insert(tx, account_id, &end, received, &fresh).await?;
+        // Retention corrects the receipt of the events up to here.
+        let is_misdated = is_future(end.last_received, received);
+        sqlx::query(
+            "UPDATE account SET last_sequence = $2, last_received = $3, trail_bytes = $4, \
+             misdated_sequence = CASE WHEN $5 = 1 THEN $6 ELSE misdated_sequence END \
+             WHERE id = $1",
+        )
         .bind(account_id)
         .bind(new_last)
-        .bind(if accepted > 0 { received } else { last_received })
+        .bind(received)
+        .bind(trail_bytes)
+        .bind(i64::from(is_misdated))
+        .bind(last)
         .execute(&mut **tx)
         .await?;
+    }
     let numbered = accepted > 0;
     Ok(Appended::Stored(IngestOutcome {
         accepted,
@@ -93,21 +97,28 @@ struct AccountRow {
     name: String,
     last_sequence: Sequence,
     last_received: EpochMillis,
+    /// The payload bytes of all events.
+    trail_bytes: i64,
+    /// The latest time known to have come.
+    trusted: EpochMillis,
     /// Of the PostgreSQL server, if it may be read.
     timeline: Option<String>,
 }
 
 const LOCK_SQLITE: &str = "
-    SELECT name, last_sequence, last_received, CAST(NULL AS TEXT) AS timeline
+    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+           CAST(NULL AS TEXT) AS timeline
     FROM account
     WHERE id = $1";
 const LOCK_POSTGRES: &str = "
-    SELECT name, last_sequence, last_received, CAST(NULL AS TEXT) AS timeline
+    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+           CAST(NULL AS TEXT) AS timeline
     FROM account
     WHERE id = $1
     FOR NO KEY UPDATE";
 const LOCK_POSTGRES_WITH_TIMELINE: &str = "
-    SELECT name, last_sequence, last_received, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
+    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
     FROM account
     WHERE id = $1
     FOR NO KEY UPDATE";
@@ -187,19 +198,21 @@ async fn stored_digests(
     Ok(known)
 }
 
+/// Inserts the events after `end`. Returns the payload bytes of the trail with them.
 async fn insert(
     tx: &mut WriteTx,
     account_id: i64,
-    last: Sequence,
+    end: &AccountRow,
     received: EpochMillis,
     fresh: &[&Prepared],
-) -> Result<()> {
-    const COLUMNS: usize = 15;
-    let mut sequence = last;
+) -> Result<i64> {
+    const COLUMNS: usize = 16;
+    let mut sequence = end.last_sequence;
+    let mut bytes = end.trail_bytes;
     for chunk in fresh.chunks(ROWS_PER_STATEMENT) {
         let mut sql = String::from(
             "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
-             resource_type, resource, org, project, payload, content_digest) VALUES ",
+             resource_type, resource, org, project, bytes_before, payload, content_digest) VALUES ",
         );
         sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
@@ -219,10 +232,12 @@ async fn insert(
                 .bind(event.resource.as_str())
                 .bind(event.org.as_deref())
                 .bind(event.project.as_deref())
+                .bind(bytes)
                 .bind(event.payload.as_str())
                 .bind(event.content_digest.as_slice());
+            bytes += i64::try_from(event.payload.len()).unwrap_or(0);
         }
         query.execute(&mut **tx).await?;
     }
-    Ok(())
+    Ok(bytes)
 }

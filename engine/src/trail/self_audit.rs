@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::append::{Appended, append};
 use super::check::prepare;
 use crate::Actor;
-use crate::database::{WriteTx, now};
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
 
 pub(crate) struct Change<'a> {
@@ -51,7 +51,7 @@ pub(crate) async fn record(tx: &mut WriteTx, actor: &Actor, change: Change<'_>) 
         "auditResource": {"type": change.kind, "identifier": change.identifier},
         "auditResourceScope": {"accountIdentifier": actor.account().as_str()},
         "auditAction": change.action,
-        "auditEventTime": now().to_string(),
+        "auditEventTime": tx.now().to_string(),
         "auditEventMetadata": {"difference": {"old": change.old, "new": change.new}},
     });
     if let Some(request) = actor.request() {

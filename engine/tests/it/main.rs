@@ -8,6 +8,7 @@ mod batch_history;
 mod begins_to_fail;
 mod bucket;
 mod child;
+mod clocks;
 mod connectors;
 mod crash;
 mod credentials;

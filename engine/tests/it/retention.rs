@@ -5,7 +5,7 @@ use std::time::Duration;
 use auditstream_engine::Precondition;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{Actor, Retention, access, destinations, metrics, retention};
-use auditstream_model::{AccountName, HeldBack, Status};
+use auditstream_model::{AccountName, Code, HeldBack, RemovalConfirmation, RetentionInput, Status};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -18,19 +18,31 @@ on_both![
     a_paused_destination_retains_events_and_a_new_one_does_not,
     the_oldest_events_are_removed_first_during_ingest,
     a_replay_begins_at_the_oldest_retained_event,
-    the_time_of_receipt_never_decreases,
+    the_time_of_receipt_does_not_decrease_when_a_clock_is_set_back,
+    an_event_from_a_clock_that_was_behind_is_not_removed_before_older_ones,
+    the_size_of_what_is_retained_is_read_from_two_rows,
+    accounts_are_swept_in_turn,
+    a_large_removal_that_time_does_not_explain_waits_for_an_admin,
+    the_retention_of_an_account_is_changed_and_audited,
     an_account_whose_sweep_fails_does_not_stop_the_others,
 ];
 on!(postgres_servers, Postgres, two_servers_remove_events_without_a_gap,);
 
 /// Events received on the first day of 1970 have expired; steps are small and follow each other at
 /// once.
-async fn short(mut house: House) -> House {
+async fn short(house: House) -> House {
+    // These tests make most of a trail old at once.
+    short_and_confirmed_above(100, house).await
+}
+
+async fn short_and_confirmed_above(percent: u8, mut house: House) -> House {
     house.config.retention = Retention {
         keep: Duration::from_secs(86_400),
         step: 7,
         pause: Duration::from_millis(1),
         every: Duration::from_millis(20),
+        settle: Duration::ZERO,
+        confirm_above: percent,
     };
     house.reopen().await
 }
@@ -227,8 +239,21 @@ async fn a_replay_begins_at_the_oldest_retained_event(house: House) {
     assert_eq!(sequences.iter().filter(|sequence| **sequence == gone + 1).count(), 2);
 }
 
-async fn the_time_of_receipt_never_decreases(house: House) {
-    house.sql("UPDATE account SET last_received = 4000000000000").await;
+async fn number(house: &House, sql: &'static str) -> i64 {
+    let mut connection = house.connection().await;
+    let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    number
+}
+
+async fn the_time_of_receipt_does_not_decrease_when_a_clock_is_set_back(house: House) {
+    house.send(&many("now", 1)).await;
+    // The time had come: another server knows it.
+    house
+        .sql("UPDATE clock SET trusted = (SELECT max(last_received) FROM account)")
+        .await;
+    let before = number(&house, "SELECT max(received) FROM audit_event").await;
+    house.config.clock.shift(-3_600_000);
     house.send(&many("later", 2)).await;
     let mut connection = house.connection().await;
     let received: Vec<i64> = sqlx::query_scalar("SELECT received FROM audit_event ORDER BY sequence")
@@ -236,26 +261,227 @@ async fn the_time_of_receipt_never_decreases(house: House) {
         .await
         .unwrap();
     connection.close().await.unwrap();
-    assert_eq!(received[received.len() - 2..], [4_000_000_000_000; 2]);
     assert!(received.is_sorted());
+    assert_eq!(received[received.len() - 2..], [before; 2]);
+}
+
+/// Such events lie between younger ones, so that looking only at their own times would remove the
+/// younger ones before them as well.
+async fn an_event_from_a_clock_that_was_behind_is_not_removed_before_older_ones(house: House) {
+    let house = short(house).await;
+    house.send(&many("first", 20)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let old = last(&house).await;
+    house.send(&many("young", 20)).await;
+    let young = last(&house).await;
+    house.send(&many("behind", 20)).await;
+    let mut connection = house.connection().await;
+    sqlx::query("UPDATE audit_event SET received = 1 WHERE sequence > $1")
+        .bind(young)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let all = last(&house).await;
+    assert_eq!(comes_down_to(&house, all - old).await, Some(old + 1));
+    sweeps().await;
+    assert_eq!(kept(&house).await, (Some(old + 1), all - old));
+}
+
+async fn the_size_of_what_is_retained_is_read_from_two_rows(house: House) {
+    house.send(&many("some", 250)).await;
+    house.send(&many("more", 3)).await;
+    let wrong = number(
+        &house,
+        "SELECT count(*) FROM (SELECT bytes_before, sum(octet_length(payload)) OVER (ORDER BY sequence) \
+         - octet_length(payload) AS sum FROM audit_event) AS it WHERE bytes_before <> sum",
+    )
+    .await;
+    assert_eq!(wrong, 0);
+    let total =
+        "SELECT trail_bytes - (SELECT CAST(sum(octet_length(payload)) AS BIGINT) FROM audit_event) FROM account";
+    assert_eq!(number(&house, total).await, 0);
+    // A sum that was wrong would show that it was read.
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination("no-such-bucket", json!({})).await;
+    house.toggle(Status::Active).await;
+    let all = last(&house).await;
+    house
+        .sql("UPDATE account SET expired_sequence = last_sequence, trail_bytes = 1000000")
+        .await;
+    let [siem] = retention::retained(&house.engine, &house.admin)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(
+        siem.held_back,
+        HeldBack {
+            events: all,
+            bytes: 1_000_000
+        }
+    );
+    let rendered = metrics::render(&house.engine).await;
+    for line in [
+        "lag_bytes{account=\"default\",destination=\"siem\"} 1000000",
+        "held_back_bytes{account=\"default\",destination=\"siem\"} 1000000",
+    ] {
+        assert!(rendered.contains(line), "{line} in {rendered}");
+    }
+}
+
+/// Sends events to an account with this name, which is created.
+async fn send_to_account(house: &House, name: &str, count: usize) {
+    let account: AccountName = name.to_owned().try_into().unwrap();
+    access::create_account(&house.engine, &account).await.unwrap();
+    let admin = Actor::command_line(&house.engine, &account).await.unwrap();
+    let sender = ingester(&house.engine, &admin).await;
+    let mut events = many(name, count);
+    for event in &mut events {
+        event["auditResourceScope"]["accountIdentifier"] = name.into();
+    }
+    let body = serde_json::to_vec(&events).unwrap();
+    ingest(&house.engine, &sender, BodyFormat::Json, body.into())
+        .await
+        .unwrap();
+}
+
+/// While the first account is far from done, the second has progressed as far.
+async fn accounts_are_swept_in_turn(mut house: House) {
+    house.stop_streaming().await;
+    house.send(&many("large", 2_000)).await;
+    send_to_account(&house, "small", 40).await;
+    // Each removal is recorded.
+    house
+        .sql("CREATE TABLE removal (account_id BIGINT NOT NULL, sequence BIGINT NOT NULL)")
+        .await;
+    match house.on {
+        On::Sqlite => {
+            house
+                .sql(
+                    "CREATE TRIGGER record AFTER DELETE ON audit_event \
+                     BEGIN INSERT INTO removal VALUES (OLD.account_id, OLD.sequence); END",
+                )
+                .await;
+        }
+        On::Postgres => {
+            house
+                .sql(
+                    "CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     INSERT INTO removal VALUES (OLD.account_id, OLD.sequence); RETURN OLD; END $$",
+                )
+                .await;
+            house
+                .sql("CREATE TRIGGER record AFTER DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION record()")
+                .await;
+        }
+    }
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let house = short(house).await;
+    comes_down_to(&house, 0).await;
+    let mut connection = house.connection().await;
+    let order: Vec<i64> = sqlx::query_scalar(match house.on {
+        On::Sqlite => "SELECT account_id FROM removal ORDER BY rowid",
+        On::Postgres => "SELECT account_id FROM removal ORDER BY ctid",
+    })
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let small = order.iter().max().unwrap();
+    let last_of_small = order.iter().rposition(|account| account == small).unwrap();
+    let before = order[..last_of_small]
+        .iter()
+        .filter(|account| *account != small)
+        .count();
+    assert!(
+        before < 200,
+        "the small account waited for {before} events of the large one"
+    );
+}
+
+async fn a_large_removal_that_time_does_not_explain_waits_for_an_admin(mut house: House) {
+    house.stop_streaming().await;
+    house.send(&many("old", 60)).await;
+    house.sql("UPDATE audit_event SET received = 1").await;
+    let old = last(&house).await;
+    house.send(&many("young", 20)).await;
+    let house = short_and_confirmed_above(50, house).await;
+    let all = kept(&house).await;
+    let mut waiting = None;
+    for _ in 0..400 {
+        waiting = retention::get(&house.engine, &house.admin).await.unwrap().unconfirmed;
+        if waiting.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let waiting = waiting.expect("the removal waits");
+    assert_eq!((waiting.events, waiting.last_sequence), (old, old));
+    assert_eq!(kept(&house).await, all, "nothing was removed");
+    let too_far = RemovalConfirmation { last_sequence: old + 1 };
+    let refused = retention::confirm_removal(&house.engine, &house.admin, too_far).await;
+    assert_eq!(refused.unwrap_err().problem().code, Code::Conflict);
+    let confirmation = RemovalConfirmation { last_sequence: old };
+    retention::confirm_removal(&house.engine, &house.admin, confirmation)
+        .await
+        .unwrap();
+    let confirmed = last(&house).await;
+    assert_eq!(comes_down_to(&house, confirmed - old).await, Some(old + 1));
+    let view = retention::get(&house.engine, &house.admin).await.unwrap();
+    assert_eq!(view.unconfirmed, None);
+}
+
+async fn the_retention_of_an_account_is_changed_and_audited(house: House) {
+    let put = async |days, condition: &Precondition| {
+        retention::put(&house.engine, &house.admin, RetentionInput { days }, condition)
+            .await
+            .map_err(|error| error.problem())
+    };
+    let first = retention::get(&house.engine, &house.admin).await.unwrap();
+    assert_eq!((first.days, first.own_days, first.default_days), (730, None, 730));
+    let shorter = put(Some(30), &Precondition::None).await.unwrap();
+    assert_eq!(
+        (shorter.days, shorter.own_days),
+        (730, Some(30)),
+        "not before a day has passed"
+    );
+    assert!(shorter.shortened_from.is_some());
+    let stale = Precondition::OneOf(vec!["00".into()]);
+    assert_eq!(put(Some(30), &stale).await.unwrap_err().code, Code::PreconditionFailed);
+    assert!(
+        put(Some(0), &Precondition::None)
+            .await
+            .unwrap_err()
+            .of("days")
+            .is_some()
+    );
+    house.config.clock.shift(25 * 3_600_000);
+    let later = retention::get(&house.engine, &house.admin).await.unwrap();
+    assert_eq!((later.days, later.shortened_from), (30, None));
+    house.config.clock.shift(0);
+    let withdrawn = put(None, &Precondition::None).await.unwrap();
+    assert_eq!(
+        (withdrawn.days, withdrawn.own_days, withdrawn.shortened_from),
+        (730, None, None)
+    );
+    let mut connection = house.connection().await;
+    let recorded: Vec<String> =
+        sqlx::query_scalar("SELECT payload FROM audit_event WHERE resource_type = 'RETENTION' ORDER BY sequence")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(recorded.len(), 2);
+    assert!(recorded[0].contains("\"days\":30"), "{}", recorded[0]);
 }
 
 /// The events of the first account cannot be removed: those of the second are, and the failure is
 /// logged.
 async fn an_account_whose_sweep_fails_does_not_stop_the_others(house: House) {
     let house = short(house).await;
-    let name: AccountName = "other".to_owned().try_into().unwrap();
-    access::create_account(&house.engine, &name).await.unwrap();
-    let others_admin = Actor::command_line(&house.engine, &name).await.unwrap();
-    let others = ingester(&house.engine, &others_admin).await;
-    let mut of_other = many("other", 20);
-    for event in &mut of_other {
-        event["auditResourceScope"]["accountIdentifier"] = "other".into();
-    }
-    let body = serde_json::to_vec(&of_other).unwrap();
-    ingest(&house.engine, &others, BodyFormat::Json, body.into())
-        .await
-        .unwrap();
+    send_to_account(&house, "other", 20).await;
     house.send(&many("old", 20)).await;
     house
         .sql(match house.on {

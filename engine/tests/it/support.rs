@@ -6,8 +6,8 @@ use std::time::Duration;
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors,
-    destinations,
+    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
+    connectors, destinations,
 };
 use auditstream_model::{
     AccountName, AggregateItem, ApiTokenInput, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput,
@@ -83,6 +83,7 @@ pub fn config(database: DatabaseUrl) -> Config {
         limits: Limits::default(),
         retention: Retention::default(),
         pacing: Pacing::default(),
+        clock: Clock::default(),
         egress_policy: EgressPolicy::default(),
     }
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
-use auditstream_engine::{AwsSettings, Config, EgressPolicy, MasterKey, Pacing, Retention, Timeouts, WebIdentity};
+use auditstream_engine::{
+    AwsSettings, Clock, Config, EgressPolicy, MasterKey, Pacing, Retention, Timeouts, WebIdentity,
+};
 use auditstream_model::AccountName;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
@@ -53,6 +55,7 @@ pub struct Settings {
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
     pub stream_interval: Option<Duration>,
     /// How long events are kept after they were received, such as 730d or 8760h; at least a day.
+    /// The default for accounts that have not set their own retention.
     /// Events that a once active destination has yet to receive are kept longer.
     #[arg(long, env = "AUDITSTREAM_RETENTION", value_name = "DURATION", value_parser = retention, default_value = "730d", global = true)]
     pub retention: Duration,
@@ -257,6 +260,7 @@ impl Settings {
                 ..Retention::default()
             },
             pacing: Pacing::default(),
+            clock: Clock::default(),
             limits: Limits {
                 postgres_connections: self.database_connections,
                 ..Limits::default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auditstream_engine::database::Limits;
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
+    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
 };
 use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
 use reqwest::header::HeaderMap;
@@ -50,6 +50,7 @@ impl App {
             limits: Limits::default(),
             retention: Retention::default(),
             pacing: Pacing::default(),
+            clock: Clock::default(),
             egress_policy: EgressPolicy::default(),
         })
         .await

@@ -1,5 +1,6 @@
 //! Troubles that people reported about similar systems. Each test bears the name of its kind.
 
+mod clock_was_ahead_once;
 mod host_identity;
 mod ingest;
 mod names;

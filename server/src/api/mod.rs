@@ -3,8 +3,10 @@
 pub mod access;
 pub mod audit_events;
 pub mod caller;
+pub mod clock;
 pub mod connectors;
 pub mod destinations;
+pub mod retention;
 pub mod webhook;
 
 use auditstream_model::Code;
@@ -23,8 +25,10 @@ pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {
     let (router, description) = OpenApiRouter::default()
         .merge(access::router())
         .merge(audit_events::router())
+        .merge(clock::router())
         .merge(connectors::router())
         .merge(destinations::router(state))
+        .merge(retention::router())
         .merge(webhook::router())
         .split_for_parts();
     let router = router

@@ -32,6 +32,7 @@ const ABOUT: &str = "Auditstream keeps an organisation's audit trail and streams
         (name = tag::CONNECTORS, description = "Credentials and settings for AWS."),
         (name = tag::ACCESS, description = "Users and API tokens. Requires the scope `admin`."),
         (name = tag::WEBHOOK, description = "Notifications when a destination starts to fail, lags or recovers."),
+        (name = tag::RETENTION, description = "How long events are retained, and the clock by which they are removed."),
         (name = tag::OPERATION, description = "For load balancers and Prometheus."),
     )
 )]

@@ -12,6 +12,8 @@ pub mod tag {
     pub const ACCESS: &str = "Access";
     /// Notifications.
     pub const WEBHOOK: &str = "Webhook";
+    /// How long events are retained, and by which clock.
+    pub const RETENTION: &str = "Retention";
     /// Health and metrics.
     pub const OPERATION: &str = "Operation";
 }

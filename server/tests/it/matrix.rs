@@ -262,6 +262,7 @@ fn pages() -> impl Iterator<Item = Row> {
         ("/settings/access/tokens", "200"),
         ("/settings/access/sign-ins", "200"),
         ("/settings/access/you", "200"),
+        ("/settings/retention", "200"),
     ]
     .into_iter()
     .map(|(route, other)| page(route, other))
@@ -330,6 +331,18 @@ fn api_rows() -> Vec<Row> {
         api("PUT", "/webhook", Some(webhook), Change, "200", "200"),
         api("DELETE", "/webhook", None, Change, "204", "404"),
         api("POST", "/webhook/test", None, Change, "200", "404"),
+        api("GET", "/retention", None, View, "200", "200"),
+        api("PUT", "/retention", Some(json!({"days": 900})), Change, "200", "200"),
+        api(
+            "POST",
+            "/retention/confirm",
+            Some(json!({"last_sequence": 1})),
+            Change,
+            "409",
+            "409",
+        ),
+        api("GET", "/clock", None, View, "200", "200"),
+        api("POST", "/clock/confirm", Some(json!({"time": 0})), Change, "422", "403"),
         api("GET", "/users", None, Change, "200", "200"),
         api("POST", "/users", Some(invitation()), Change, "201", "201"),
         api(
@@ -426,6 +439,23 @@ fn functions() -> Vec<Row> {
             "409",
             "404",
         ),
+        function("retention", json!({}), View, "200", "200"),
+        function(
+            "retention/set",
+            json!({"retention": {"days": 900}}),
+            Change,
+            "200",
+            "200",
+        ),
+        function(
+            "retention/confirm",
+            json!({"removal": {"last_sequence": 1}}),
+            Change,
+            "409",
+            "409",
+        ),
+        function("clock", json!({}), View, "200", "200"),
+        function("clock/confirm", json!({"clock": {"time": 0}}), Change, "422", "403"),
         function("users", json!({}), Change, "200", "200"),
         function("user/invite", json!({"invitation": invitation()}), Change, "200", "200"),
         function(

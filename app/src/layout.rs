@@ -71,6 +71,7 @@ pub fn Layout() -> impl IntoView {
                     <li><A href=paths::AUDIT_TRAIL><Icon shape=Shape::List />"Audit Trail"</A></li>
                     <li><A href=paths::CONNECTORS><Icon shape=Shape::Plug />"Connectors"</A></li>
                     <li><A href=paths::USERS><Icon shape=Shape::Key />"Access"</A></li>
+                    <li><A href=paths::RETENTION><Icon shape=Shape::Clock />"Retention"</A></li>
                 </ul>
             </nav>
             <main id="main" tabindex="-1">

@@ -120,6 +120,7 @@ pub fn App() -> impl IntoView {
                     <Route path=routes::tokens() view=pages::access::Tokens ssr=SsrMode::Async />
                     <Route path=routes::sign_ins() view=pages::access::SignIns ssr=SsrMode::Async />
                     <Route path=routes::your_account() view=pages::access::YourAccount ssr=SsrMode::Async />
+                    <Route path=routes::retention() view=pages::Retention ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

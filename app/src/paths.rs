@@ -31,6 +31,7 @@ pub const USERS: &str = "/settings/access";
 pub const TOKENS: &str = "/settings/access/tokens";
 pub const SIGN_INS: &str = "/settings/access/sign-ins";
 pub const YOUR_ACCOUNT: &str = "/settings/access/you";
+pub const RETENTION: &str = "/settings/retention";
 
 /// The pages above a page, outermost first: label and address.
 pub type Breadcrumbs = &'static [(&'static str, &'static str)];
@@ -137,6 +138,7 @@ pub(crate) mod routes {
         tokens = "access/tokens";
         sign_ins = "access/sign-ins";
         your_account = "access/you";
+        retention = "retention";
     }
 }
 
@@ -176,6 +178,7 @@ mod tests {
             tokens: TOKENS;
             sign_ins: SIGN_INS;
             your_account: YOUR_ACCOUNT;
+            retention: RETENTION;
         }
     }
 

@@ -19,6 +19,7 @@ pub enum Shape {
     Circle,
     Key,
     Download,
+    Clock,
 }
 
 impl Shape {
@@ -37,6 +38,7 @@ impl Shape {
             Self::Settings => "M2.5 5h6M11.5 5h2M2.5 11h2M7.5 11h6M10 3.5v3M6 9.5v3",
             Self::Download => "M8 2.5v7.5M4.8 7L8 10.2 11.2 7M2.5 13.5h11",
             Self::Key => "M5.5 7.5a3 3 0 100 6 3 3 0 000-6zM7.7 8.3l5.8-5.8M10.8 5.2l2 2",
+            Self::Clock => "M8 2.5a5.5 5.5 0 100 11 5.5 5.5 0 000-11zM8 5v3.2l2.2 1.5",
             Self::Circle => "M8 3a5 5 0 100 10A5 5 0 008 3z",
         }
     }

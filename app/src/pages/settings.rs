@@ -3,9 +3,10 @@
 use leptos::prelude::*;
 
 use crate::components::{Icon, PageHead, Shape};
+use crate::features::ClockNotice;
 use crate::paths;
 
-const TILES: [(&str, &str, Shape, &str); 3] = [
+const TILES: [(&str, &str, Shape, &str); 4] = [
     (
         "Audit Trail",
         paths::AUDIT_TRAIL,
@@ -24,6 +25,12 @@ const TILES: [(&str, &str, Shape, &str); 3] = [
         Shape::Key,
         "Users and their roles, API tokens, sign-ins, and your own account.",
     ),
+    (
+        "Retention",
+        paths::RETENTION,
+        Shape::Clock,
+        "How long events stay in the trail.",
+    ),
 ];
 
 /// The page.
@@ -31,6 +38,7 @@ const TILES: [(&str, &str, Shape, &str); 3] = [
 pub fn Settings() -> impl IntoView {
     view! {
         <PageHead title="Account Settings" />
+        <ClockNotice />
         <ul class="tiles">
             {TILES
                 .into_iter()

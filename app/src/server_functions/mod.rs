@@ -5,6 +5,7 @@ pub mod access;
 pub mod client;
 pub mod connectors;
 pub mod destinations;
+pub mod retention;
 pub mod session;
 pub mod trail;
 

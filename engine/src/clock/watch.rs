@@ -147,6 +147,7 @@ impl Watch {
     async fn store(&mut self, engine: &Engine, time: EpochMillis, is_lower: bool) -> Result<()> {
         engine
             .database()
+            .background()
             .transaction("advance_clock", async |tx| {
                 let query = sqlx::query("UPDATE clock SET trusted = $1 WHERE trusted < $1 OR $2 = 1");
                 query.bind(time).bind(i64::from(is_lower)).execute(&mut **tx).await?;

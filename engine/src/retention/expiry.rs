@@ -175,6 +175,7 @@ async fn note(
     }
     engine
         .database()
+        .background()
         .transaction("note_expired", async |tx| {
             sqlx::query(
                 "UPDATE account SET unconfirmed_sequence = $2, \

@@ -42,6 +42,7 @@ pub(super) async fn correct(engine: &Engine, now: EpochMillis) -> Result<()> {
     if is_setting_late > 0 {
         engine
             .database()
+            .background()
             .transaction("correct_settings", async |tx| account_setting::correct(tx, now).await)
             .await?;
     }
@@ -72,6 +73,7 @@ async fn correct_account(engine: &Engine, account_id: i64, last: Sequence, now: 
 async fn correct_step(engine: &Engine, account_id: i64, up_to: Sequence, now: EpochMillis) -> Result<Sequence> {
     engine
         .database()
+        .background()
         .transaction("correct_receipts", async |tx| {
             let take = tx.dialect().pick(
                 "SELECT last_received FROM account WHERE id = $1",

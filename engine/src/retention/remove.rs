@@ -44,6 +44,7 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
     }
     engine
         .database()
+        .background()
         .transaction("remove_events", async |tx| {
             if !lock_sweep(tx).await? {
                 return tx.roll_back(0);

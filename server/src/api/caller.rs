@@ -2,8 +2,8 @@
 
 use auditstream_engine::{Actor, access};
 use auditstream_model::{
-    ApiTokenInput, BucketCheckInput, Code, ConnectorInput, DestinationInput, Invitation, Permission, RoleInput,
-    WebhookInput,
+    ApiTokenInput, BucketCheckInput, ClockConfirmation, Code, ConnectorInput, DestinationInput, Invitation, Permission,
+    RemovalConfirmation, RetentionInput, RoleInput, WebhookInput,
 };
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
@@ -83,7 +83,10 @@ inputs! {
     BucketCheckInput: EditDestination,
     ConnectorInput: EditConnector,
     DestinationInput: EditDestination,
+    ClockConfirmation: EditAccount,
     Invitation: EditAccess,
+    RemovalConfirmation: EditAccount,
+    RetentionInput: EditAccount,
     RoleInput: EditAccess,
     WebhookInput: EditDestination,
 }

@@ -1,5 +1,5 @@
-//! Tasks that do not end silently: those that run until the server stops, and work that outlives the
-//! request that asked for it.
+//! Tasks that do not end silently: those that run until the server stops, and work that outlives
+//! the request that asked for it.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -10,8 +10,8 @@ const NOTICEABLE: Duration = Duration::from_secs(5);
 /// AWS refuses requests at 15 minutes.
 const HARMFUL: Duration = Duration::from_secs(5 * 60);
 
-/// Compares this host's time with that of another clock, which was read while this host's clock went
-/// from `before` to `after`; all in epoch ms. `precision` is that of the other clock.
+/// Compares this host's time with that of another clock, which was read while this host's clock
+/// went from `before` to `after`; all in epoch ms. `precision` is that of the other clock.
 pub(super) fn compare(
     whose: &str,
     theirs: EpochMillis,

@@ -11,8 +11,8 @@ const SUBJECT: &str = "database";
 const TABLES: &str = "tables";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The oldest supported version of PostgreSQL, as `server_version_num`.
-const POSTGRES_MIN: i64 = 14_00_00;
-/// What one server needs.
+const POSTGRES_MIN: i64 = 140_000;
+/// The connections that one server needs.
 const CONNECTIONS: i64 = 20;
 
 /// Checks the database without changing it: it neither creates one nor brings it up to date.

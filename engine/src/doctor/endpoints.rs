@@ -1,4 +1,4 @@
-//! What the engine connects to: the endpoints of connectors, and webhooks. Their secrets must open.
+//! The endpoints of connectors, and webhooks: they must respond, and their secrets must open.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Checks of an installation, for `auditstream doctor`. They change nothing, and work while servers
 //! run. No finding contains a secret.
 //!
-//! - [`database`](check_database): without opening the engine, which would bring an older database up
-//!   to date
+//! - [`database`](check_database): without opening the engine, which would bring an older database
+//!   up to date
 //! - [`endpoints`](check_secrets_and_endpoints): secrets, connectors, webhooks and clocks
 
 mod clock;
@@ -30,7 +30,7 @@ pub enum Severity {
 pub struct Finding {
     /// How serious it is.
     pub severity: Severity,
-    /// What was checked: `database`, `connector default/aws`.
+    /// The subject of the check: `database`, `connector default/aws`.
     pub subject: String,
     /// The result and, unless it is good, what to do.
     pub detail: String,

@@ -15,7 +15,7 @@ pub(super) fn print(line: &str) -> Result<(), Fatal> {
         .map_err(|error| Fatal::new(format!("cannot write to standard output: {error}")))
 }
 
-/// Prints a line about work that continues even if nobody can read it.
+/// Prints a line about work that continues even if the line cannot be printed.
 pub(super) fn note(line: &str) {
     let _ = print(line);
 }

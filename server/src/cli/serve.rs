@@ -135,8 +135,8 @@ impl Server {
         })
     }
 
-    /// Serves until `stop` completes. Then the server is not ready any more, but accepts connections
-    /// while load balancers notice that; then requests and PUTs in flight finish.
+    /// Serves until `stop` completes. Then the server is not ready any more, but accepts
+    /// connections while load balancers notice that; then requests and PUTs in flight finish.
     async fn run(self, stop: impl Future<Output = ()>) {
         let (close, closing) = watch::channel(false);
         let closed =

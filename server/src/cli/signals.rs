@@ -1,6 +1,6 @@
-//! The signals of `serve`: the first SIGTERM or SIGINT stops the server, the second ends it at once,
-//! SIGHUP loads the TLS certificate again. SIGUSR1 and SIGUSR2, which some tools for log files send,
-//! are ignored.
+//! The signals of `serve`: the first SIGTERM or SIGINT stops the server, the second ends it at
+//! once, SIGHUP loads the TLS certificate again. SIGUSR1 and SIGUSR2, which some tools for log
+//! files send, are ignored.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;

@@ -1,4 +1,5 @@
-//! Variables that are set but empty, as compose, Helm and systemd files pass what nobody has set.
+//! Variables that are set but empty: compose, Helm and systemd files pass `VAR=` for settings
+//! without a value.
 
 use std::env;
 use std::ffi::OsStr;
@@ -20,7 +21,7 @@ pub fn drop_blank_variables() -> io::Result<()> {
     if blank.is_empty() {
         return Ok(());
     }
-    // A program may only change its own variables before it has threads, which cannot be proven here.
+    // A program can change its own variables only before it has threads, which nothing here proves.
     let mut arguments = env::args_os();
     let mut again = Command::new(env::current_exe()?);
     if let Some(name) = arguments.next() {

@@ -104,8 +104,8 @@ pub struct Serve {
     #[arg(long, env = "AUDITSTREAM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
     /// Certificate for built-in TLS, followed by its intermediate certificates, as PEM. Changed
-    /// files are reloaded within a minute, or at SIGHUP. [default: none; the server then speaks plain HTTP and
-    /// belongs behind a proxy that terminates TLS]
+    /// files are reloaded within a minute, or at SIGHUP. [default: none; the server then speaks
+    /// plain HTTP and belongs behind a proxy that terminates TLS]
     #[arg(long, env = "AUDITSTREAM_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, as PEM without a password.

@@ -62,7 +62,6 @@ async fn logs() -> &'static str {
     "done"
 }
 
-#[expect(clippy::unused_async, reason = "a handler")]
 async fn panics() -> &'static str {
     panic!("a mistake");
 }

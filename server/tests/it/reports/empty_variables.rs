@@ -1,4 +1,4 @@
-//! compose, Helm and systemd files pass `VAR=` for what nobody has set.
+//! compose, Helm and systemd files pass `VAR=` for settings without a value.
 
 use std::collections::BTreeSet;
 

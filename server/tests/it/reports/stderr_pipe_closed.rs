@@ -1,4 +1,4 @@
-//! Whoever reads the server's log goes away, and the next line of the log brings a thread down.
+//! The reader of the server's log goes away, and the next line of the log brings a thread down.
 
 use std::fs::File;
 use std::process::Stdio;

@@ -94,6 +94,8 @@ async fn the_process() {
         config.retention = Retention {
             keep: Duration::from_secs(86_400),
             every: Duration::from_millis(50),
+            settle: Duration::ZERO,
+            confirm_above: 100,
             ..config.retention
         };
     })
@@ -185,7 +187,7 @@ async fn old_events_are_removed(inside: &Inside) {
     inside.send(&events()).await;
     let mut connection = AnyConnection::connect(&database()).await.unwrap();
     for statement in [
-        "UPDATE audit_event SET received = 0",
+        "UPDATE audit_event SET received = 1",
         "DELETE FROM streaming_destination",
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();

@@ -213,7 +213,7 @@ impl Check {
     }
 }
 
-/// The time in epoch milliseconds, or the reason why it is none.
+/// The time in epoch milliseconds, or the reason why the text is invalid.
 fn parse_time(text: &str) -> Result<EpochMillis, &'static str> {
     let (digits, is_negative) = text.strip_prefix('-').map_or((text, false), |digits| (digits, true));
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

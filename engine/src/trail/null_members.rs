@@ -30,8 +30,8 @@ const EVENT: Shape = Shape {
 };
 const HTTP_REQUEST: &str = "auditHttpRequestInfo";
 
-/// The event without the members that the payload schema knows, does not require, and that are null.
-/// `json` is compact. A key that comes twice is kept, so that it is refused.
+/// The event without the members that the payload schema knows, does not require, and that are
+/// null. `json` is compact. A key that comes twice is kept, so that it is refused.
 pub(super) fn leave_out(json: &str) -> Cow<'_, str> {
     // Most events have no null at all.
     let event = json.contains("null").then(|| Members::parse(json)).flatten();

@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn reading_stops_at_the_first_event_too_many() {
-        // What follows is not even JSON.
+        // The rest is not even JSON.
         let array = format!("[{}oops", "1,".repeat(REQUEST_EVENTS + 1));
         let rest = "1\n".repeat(REQUEST_EVENTS + 1) + "oops";
         for (format, body) in [

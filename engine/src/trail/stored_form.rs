@@ -88,8 +88,8 @@ pub fn close(out: &mut String, payload: &str, sequence: Sequence, batch_id: Opti
     };
 }
 
-/// The digest of a stored payload's canonical form, without `recordedBy`. Two events with one digest
-/// have the same content.
+/// The digest of a stored payload's canonical form, without `recordedBy`. Two events with one
+/// digest have the same content.
 #[must_use]
 pub fn content_digest(payload: &str) -> ContentDigest {
     let payload = payload.strip_suffix(RECORDED_HERE).unwrap_or(payload);

@@ -33,7 +33,7 @@ struct Open {
 
 #[derive(Debug)]
 struct Connection {
-    /// `None` for a trusted proxy, which has no limit of its own.
+    /// `None` for a trusted proxy, which is exempt from the limit per network.
     network: Option<IpAddr>,
     activity: Arc<Activity>,
 }

@@ -87,7 +87,7 @@ impl<S> TimedStream<S> {
     }
 
     /// When the connection has waited long enough for the client to send; `None` while a request is
-    /// being handled, whose body has a deadline of its own.
+    /// being handled, whose body has a separate deadline.
     fn read_deadline(&self) -> Option<Instant> {
         match self.activity.phase() {
             Phase::Idle => Some(Instant::from_std(self.activity.last_progress()) + self.deadlines.idle),
@@ -133,9 +133,9 @@ impl<S> TimedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> TimedStream<S> {
-    /// Discards what the client still sends, until it closes its side, pauses for too long, or has
-    /// sent too much. Closing a socket with unread bytes resets the connection, and a client that is
-    /// still sending then never reads the response.
+    /// Discards the rest of a body, until the client closes its side, pauses for too long, or has
+    /// sent too much. Closing a socket with unread bytes resets the connection, and a client that
+    /// is still sending then never reads the response.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut linger = self.linger.take().unwrap_or_else(|| Linger {
             deadline: Instant::now() + LINGER,

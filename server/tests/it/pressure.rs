@@ -119,8 +119,8 @@ async fn a_full_queue_refuses_events_with_503_until_it_has_been_written() {
     foreign.close().await;
 }
 
-/// Another server on the same engine, with a memory budget in bytes for ingest, of which the account
-/// gets half, and a timeout.
+/// Another server on the same engine, with a memory budget in bytes for ingest, of which the
+/// account gets half, and a timeout.
 async fn constrained(app: &App, bytes: usize, timeout: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

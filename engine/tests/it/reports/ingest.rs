@@ -1,4 +1,5 @@
-//! What senders produce: accepted where it is unambiguous, refused by name where it is not.
+//! Bodies as senders produce them: accepted where they are unambiguous, refused by name where they
+//! are not.
 
 use auditstream_engine::trail::{BodyFormat, ingest, search};
 use auditstream_model::{Code, EventFilter, IngestOutcome, Problem};

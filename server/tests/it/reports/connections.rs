@@ -59,7 +59,8 @@ async fn idle_connection_kept() {
     .await;
     let mut kept = TcpStream::connect(address).await.unwrap();
     ask(&mut kept).await;
-    // A connection without a request is closed after the shorter limit, which is then over for both.
+    // A connection without a request is closed after the shorter limit, which is then over for
+    // both.
     let mut silent = TcpStream::connect(address).await.unwrap();
     closed(&mut silent).await;
     ask(&mut kept).await;

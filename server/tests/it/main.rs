@@ -37,6 +37,7 @@ mod reference_client;
 mod replicas;
 mod reports;
 mod request_ids;
+mod restores;
 mod routes;
 mod security;
 mod sign_in;

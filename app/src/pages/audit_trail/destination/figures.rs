@@ -1,6 +1,6 @@
 //! The figures of a destination: status, lag, progress and next run.
 
-use auditstream_model::{AggregateItem, EpochMillis, HeldBack, SignedIn, Status, StreamingDetails};
+use auditstream_model::{AggregateItem, EpochMillis, HeldBack, SequenceGap, SignedIn, Status, StreamingDetails};
 use leptos::prelude::*;
 
 use super::super::toggle::{Toggle, ToggleNote, use_toggle};
@@ -133,6 +133,7 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
         })
     };
     let held_back = move || item.with(|item| item.streaming_details.held_back);
+    let gap = move || item.with(|item| item.streaming_details.sequence_gaps.first().cloned());
     let unconditional = move || item.with(|item| item.streaming_destination.spec.unconditional_writes);
     let conditional_writes = move || item.with(|item| item.streaming_details.conditional_writes);
     view! {
@@ -147,6 +148,7 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
                 }}
             </dd>
             {move || held_back().map(|held_back| view! { <HeldBackFact held_back=held_back /> })}
+            {move || gap().map(|gap| view! { <SequenceGapFact gap=gap /> })}
             <dt>"Conditional writes"</dt>
             <dd>{move || view! { <ConditionalWrites honoured=conditional_writes() unconditional=unconditional() /> }}</dd>
         </dl>
@@ -188,6 +190,18 @@ fn HeldBackFact(held_back: HeldBack) -> impl IntoView {
                 pluralise(held_back.events, "event"),
                 bytes(held_back.bytes),
             )}
+        </dd>
+    }
+}
+
+/// The newest gap that a restore left.
+#[component]
+fn SequenceGapFact(gap: SequenceGap) -> impl IntoView {
+    view! {
+        <dt>"Gap in the sequences"</dt>
+        <dd title=gap.reason>
+            {format!("{} to {}: the database was restored, and numbering continued ", gap.first, gap.last)}
+            <TimeAgo at=Signal::stored(gap.declared) />
         </dd>
     }
 }

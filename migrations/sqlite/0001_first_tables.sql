@@ -232,12 +232,14 @@ CREATE TABLE replica (
 CREATE TABLE console_user (
     id            INTEGER PRIMARY KEY,
     account_id    INTEGER NOT NULL REFERENCES account (id),
-    email         TEXT    NOT NULL UNIQUE,
+    email         TEXT    NOT NULL,
     role          TEXT    NOT NULL CHECK (role IN ('account_admin', 'account_viewer')),
     password_hash TEXT    NOT NULL,
     last_sign_in  INTEGER,
-    created       INTEGER NOT NULL
+    created       INTEGER NOT NULL,
+    UNIQUE (account_id, email)
 ) STRICT;
+CREATE INDEX console_user_email ON console_user (email);
 
 -- Sessions, API tokens and one-time links are stored as the SHA-256 of their secret.
 CREATE TABLE session (
@@ -277,7 +279,7 @@ CREATE TABLE one_time_link (
     UNIQUE (account_id, email)
 ) STRICT;
 
--- Failed sign-ins, by network address, by e-mail address, and by both.
+-- Failed sign-ins, by network address, by user, and by both.
 CREATE TABLE sign_in_failure (
     subject  TEXT PRIMARY KEY,
     failures INTEGER NOT NULL,

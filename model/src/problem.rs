@@ -49,6 +49,8 @@ codes! {
     Unauthenticated = "unauthenticated", 401, "Sign in first";
     /// The e-mail or the password is wrong.
     WrongCredentials = "wrong_credentials", 401, "The e-mail or the password is wrong";
+    /// Several accounts have a user with this e-mail and password; the request has to name one.
+    ChooseAccount = "choose_account", 409, "Choose an account";
     /// The caller lacks the permission.
     Forbidden = "forbidden", 403, "Not permitted";
     /// The request came from another site.

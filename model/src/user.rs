@@ -19,7 +19,7 @@ wire_names! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
-    /// The e-mail address: trimmed, in lower case, and unique in the installation.
+    /// The e-mail address: trimmed, in lower case, and unique in the account.
     pub email: String,
     /// The role in the account.
     pub role: Role,

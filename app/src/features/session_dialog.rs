@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::components::dialog::{close, open};
 use crate::components::{Icon, Shape};
 use crate::server_functions::session::sign_in;
-use crate::session::SessionEnded;
+use crate::session::{Session, SessionEnded};
 
 /// The dialog. It opens when [`SessionEnded`] requests it and closes after signing in.
 #[component]
@@ -14,7 +14,11 @@ pub fn SessionDialog(ended: SessionEnded) -> impl IntoView {
     let node = NodeRef::<leptos::html::Dialog>::new();
     let email = NodeRef::<leptos::html::Input>::new();
     let password = NodeRef::<leptos::html::Input>::new();
-    let enter = Action::new(|(email, password): &(String, String)| sign_in(email.clone(), password.clone()));
+    // The page shows data of this account.
+    let session = use_context::<Session>();
+    let account = move || Some(session?.0.get_untracked()?.ok()?.account.as_str().to_owned());
+    let enter =
+        Action::new(move |(email, password): &(String, String)| sign_in(email.clone(), password.clone(), account()));
     Effect::new(move |_| {
         if ended.requested.get() && node.get().is_some() {
             open(node);

@@ -25,6 +25,13 @@ pub fn typed_email() -> Option<String> {
     SharedValue::new(email).into_inner()
 }
 
+/// Returns whether the account has to be named, because several have a user with the address and
+/// password that were typed.
+#[must_use]
+pub fn must_choose_account() -> bool {
+    SharedValue::new(refused).into_inner() == Some(Code::ChooseAccount)
+}
+
 #[cfg(feature = "ssr")]
 fn refused() -> Option<Code> {
     use_context::<crate::Flash>()?.refused
@@ -48,6 +55,9 @@ fn email() -> Option<String> {
 
 fn message(code: Code) -> &'static str {
     match code {
+        Code::ChooseAccount => {
+            "Several accounts have a user with this address and password. Enter the name of the account to sign in to."
+        }
         Code::WrongCredentials => "The e-mail or the password is wrong.",
         Code::Throttled => "Too many attempts. Wait 15 minutes, then try again.",
         Code::Unavailable => "The server cannot reach its database right now. Try again.",

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
-use super::flash::{FlashMessage, typed_email};
+use super::flash::{FlashMessage, must_choose_account, typed_email};
 use crate::paths;
 
 /// The page with e-mail and password.
@@ -15,6 +15,7 @@ pub fn SignIn() -> impl IntoView {
         .unwrap_or_default();
     let email = typed_email();
     let is_known = email.is_some();
+    let asks_account = must_choose_account();
     view! {
         <Title text="Sign in" />
         <main class="gate">
@@ -46,6 +47,15 @@ pub fn SignIn() -> impl IntoView {
                         required
                     />
                 </div>
+                {asks_account
+                    .then(|| {
+                        view! {
+                            <div class="field">
+                                <label for="account">"Account"</label>
+                                <input id="account" name="account" autocomplete="organization" required />
+                            </div>
+                        }
+                    })}
                 <button type="submit" class="button primary wide">"Sign in"</button>
             </form>
         </main>

@@ -17,12 +17,14 @@ pub async fn session() -> Result<SignedIn, ConsoleError> {
         .ok_or_else(|| crate::error::refuse(Problem::new(Code::Unauthenticated, "Sign in to use the console.")))
 }
 
-/// Signs in and sets the session cookie, as the sign-in page does.
+/// Signs in and sets the session cookie, as the sign-in page does. `account` is the one of the page
+/// that is open.
 #[server(client = ConsoleClient, endpoint = "sign-in", input = Json, output = Json)]
-pub async fn sign_in(email: String, password: String) -> Result<(), ConsoleError> {
+pub async fn sign_in(email: String, password: String, account: Option<String>) -> Result<(), ConsoleError> {
     let (engine, visit) = (super::engine()?, super::visit()?);
-    let cookie =
-        auditstream_engine::access::sign_in(&engine, &email, &password, visit.session.as_deref(), &visit.client_ip)
-            .await?;
+    let (previous, ip) = (visit.session.as_deref(), &visit.client_ip);
+    let signed_in =
+        auditstream_engine::access::sign_in_to(&engine, account.as_deref(), &email, &password, previous, ip);
+    let cookie = signed_in.await?;
     super::set_session(&visit, &cookie)
 }

@@ -137,10 +137,18 @@ struct UsedLink {
     role: Role,
 }
 
-/// Uses a link up: creates the user that it invites, or sets the user's new password. Returns the
-/// user's e-mail address. `email` is read only for the first admin's link. After an invalid address
+/// The user of a link that was used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redeemed {
+    /// The account.
+    pub account: AccountName,
+    /// The user's e-mail address.
+    pub email: String,
+}
+
+/// Uses a link up: creates the user that it invites, or sets the user's new password. `email` is read only for the first admin's link. After an invalid address
 /// or password the link can still be used.
-pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<String> {
+pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<Redeemed> {
     let invalid = || Error::Refused(Box::new(invalid_link()));
     // An unknown token is refused before the costly hash.
     let found = link(engine, token).await?.ok_or_else(invalid)?;
@@ -162,7 +170,7 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
             LinkKind::Setup | LinkKind::Invitation => {
                 let inserted = insert_user(tx, &actor, &email, used.role, &hash).await;
                 inserted.map_err(|error| match error {
-                    // The address is in use in another account, which must not be revealed.
+                    // The account has such a user since the invitation.
                     Error::Refused(problem) if problem.code == Code::DuplicateField => invalid(),
                     other => other,
                 })
@@ -171,7 +179,7 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
         }
     };
     engine.database().transaction("redeem", use_up).await?;
-    Ok(email)
+    Ok(Redeemed { account, email })
 }
 
 async fn issue(tx: &mut WriteTx, actor: &Actor, kind: LinkKind, email: &str, role: Role) -> Result<Issued> {

@@ -4,6 +4,7 @@
 //! SHA-256.
 
 mod accounts;
+mod credentials;
 mod default_account;
 mod email;
 mod last_uses;
@@ -23,8 +24,8 @@ pub use accounts::create_account;
 pub(crate) use default_account::ensure_default_account;
 pub use email::is_email;
 pub(crate) use last_uses::{LastUses, flush as flush_last_uses, start as start_flushing};
-pub use links::{Issued, invite, link, password_link, redeem, setup_link, withdraw_invitation};
-pub use sessions::{UsedBy, change_password, session, sign_in, sign_out, sign_out_everywhere};
+pub use links::{Issued, Redeemed, invite, link, password_link, redeem, setup_link, withdraw_invitation};
+pub use sessions::{UsedBy, change_password, session, sign_in, sign_in_to, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;
 pub use tokens::{create_token, revoke_token, token, tokens};
 pub use users::{create_user, has_users, remove_user, reset_password, set_role, users};

@@ -17,7 +17,7 @@ pub(super) async fn user_id(tx: &mut WriteTx, account_id: i64, email: &str) -> R
 }
 
 /// Inserts a user into the actor's account, and deletes their invitation and the link of the first
-/// admin. Fails with [`Code::DuplicateField`] if any account uses the address.
+/// admin. Fails with [`Code::DuplicateField`] if the account has such a user.
 pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, role: Role, hash: &str) -> Result<()> {
     delete_link_to(tx, actor.account_id(), email).await?;
     // The link of the first admin has no address.
@@ -53,7 +53,7 @@ pub(super) async fn set_password(tx: &mut WriteTx, actor: &Actor, email: &str, h
         .execute(&mut **tx)
         .await?;
     delete_link_to(tx, actor.account_id(), email).await?;
-    clear_attempts(tx, email).await?;
+    clear_attempts(tx, actor.account_id(), email).await?;
     let new = json!({"password": "changed", "sessions": "ended"});
     record(tx, actor, Change::of(USER, email, "UPDATE", (), new)).await?;
     Ok(())

@@ -4,13 +4,12 @@ use auditstream_model::{AccountName, Code, EpochMillis, FieldErrors, Permission,
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::credentials::{verify, wrong_credentials};
 use super::email::parse_email;
 use super::rows::{USER, set_password, user_id};
-use super::throttle::{Attempt, THROTTLED_FOR};
 use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
 use crate::database::{WriteTx, now};
 use crate::error::{Error, Result};
-use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 
@@ -21,18 +20,11 @@ const ABSOLUTE_LIMIT: EpochMillis = 7 * DAY;
 /// How stale `seen` may become, ms: most requests write nothing.
 const SEEN_PRECISION: EpochMillis = MINUTE;
 
-fn wrong_credentials() -> Error {
-    Error::refused(Code::WrongCredentials, "The e-mail or the password is wrong.")
-}
-
 /// Checks a password and starts a session, which replaces the browser's `previous` one. Returns the
 /// value of its cookie.
 ///
 /// # Errors
-/// [`Code::WrongCredentials`], the same whether the address or the password is wrong;
-/// [`Code::Throttled`] after too many attempts.
-///
-/// The attempt is recorded even if the caller is dropped.
+/// As [`sign_in_to`].
 pub async fn sign_in(
     engine: &Engine,
     email: &str,
@@ -40,8 +32,36 @@ pub async fn sign_in(
     previous: Option<&str>,
     client_ip: &str,
 ) -> Result<String> {
+    sign_in_to(engine, None, email, password, previous, client_ip).await
+}
+
+/// Signs in to an account; without one, to the account whose user has this e-mail address and
+/// password.
+///
+/// # Errors
+/// [`Code::WrongCredentials`], the same whether the address, the account or the password is wrong;
+/// [`Code::ChooseAccount`] if several accounts have a user with this address and password;
+/// [`Code::Throttled`] after too many attempts.
+///
+/// The attempt is recorded even if the caller is dropped.
+pub async fn sign_in_to(
+    engine: &Engine,
+    account: Option<&str>,
+    email: &str,
+    password: &str,
+    previous: Option<&str>,
+    client_ip: &str,
+) -> Result<String> {
     let email = parse_email(email).map_err(|_| wrong_credentials())?;
-    let verified = verify(engine, email.clone(), password.to_owned(), client_ip.to_owned()).await?;
+    let account = account.map(str::trim).filter(|account| !account.is_empty());
+    let verified = verify(
+        engine,
+        account.map(str::to_owned),
+        email.clone(),
+        password.to_owned(),
+        client_ip.to_owned(),
+    );
+    let verified = verified.await?;
     let cookie = random_text();
     engine
         .database()
@@ -60,88 +80,6 @@ pub async fn sign_in(
         })
         .await?;
     Ok(cookie)
-}
-
-#[derive(FromRow)]
-struct CredentialsRow {
-    user_id: i64,
-    account_id: i64,
-    #[sqlx(try_from = "String")]
-    account: AccountName,
-    #[sqlx(try_from = "String")]
-    role: Role,
-    password_hash: String,
-}
-
-/// A user whose password was correct when it was checked.
-struct Verified {
-    user_id: i64,
-    actor: Actor,
-    hash: String,
-    attempt: Attempt,
-}
-
-impl Verified {
-    /// Locks the user's row. Fails if the password was changed or the user removed since the check.
-    async fn lock(&self, tx: &mut WriteTx) -> Result<()> {
-        let updated = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
-            .bind(self.user_id)
-            .bind(now())
-            .bind(&self.hash)
-            .execute(&mut **tx)
-            .await?;
-        if updated.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(wrong_credentials())
-        }
-    }
-}
-
-/// Checks a password. A wrong one of an existing user is an audit event; for an unknown address
-/// other rows are written, so that neither the response nor its time reveals which users exist.
-async fn verify(engine: &Engine, email: String, password: String, client_ip: String) -> Result<Verified> {
-    outlive_request(engine, verify_and_record(engine.clone(), email, password, client_ip)).await
-}
-
-async fn verify_and_record(engine: Engine, email: String, password: String, client_ip: String) -> Result<Verified> {
-    let (engine, email, client_ip) = (&engine, email.as_str(), client_ip.as_str());
-    let user: Option<CredentialsRow> = sqlx::query_as(
-        "SELECT u.id AS user_id, u.account_id, a.name AS account, u.role, u.password_hash FROM console_user u \
-         JOIN account a ON a.id = u.account_id WHERE u.email = $1",
-    )
-    .bind(email)
-    .fetch_optional(engine.database().read())
-    .await?;
-    let mut attempt = Attempt::new(email, client_ip);
-    let is_last = attempt.count(engine, user.as_ref().map(|user| user.user_id)).await?;
-    let hash = user.as_ref().map(|user| user.password_hash.clone());
-    let is_correct = passwords::verify(hash, &password).await?;
-    let Some(user) = user else {
-        attempt.write_without_effect(engine).await?;
-        return Err(wrong_credentials());
-    };
-    let actor = Actor::person(user.account_id, user.account, email.to_owned(), user.role);
-    let actor = actor.with_request("POST", client_ip);
-    if is_correct {
-        return Ok(Verified {
-            user_id: user.user_id,
-            actor,
-            hash: user.password_hash,
-            attempt,
-        });
-    }
-    let mut new = json!({"reason": "wrong password"});
-    if is_last {
-        new["further_attempts_refused_for_minutes"] = (THROTTLED_FOR / MINUTE).into();
-    }
-    engine
-        .database()
-        .transaction("failed_sign_in", async |tx| {
-            record(tx, &actor, Change::of(USER, email, "UNSUCCESSFUL_LOGIN", (), &new)).await
-        })
-        .await?;
-    Err(wrong_credentials())
 }
 
 async fn insert_session(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
@@ -260,14 +198,21 @@ pub async fn change_password(
         ));
     };
     passwords::check_length(new)?;
-    let verified = verify(engine, email.to_owned(), current.to_owned(), client_ip.to_owned())
-        .await
-        .map_err(|error| match error {
-            Error::Refused(problem) if problem.code == Code::WrongCredentials => {
-                FieldErrors::one("current", "This is not your current password.").into()
-            }
-            other => other,
-        })?;
+    let account = Some(actor.account().as_str().to_owned());
+    let verified = verify(
+        engine,
+        account,
+        email.to_owned(),
+        current.to_owned(),
+        client_ip.to_owned(),
+    )
+    .await
+    .map_err(|error| match error {
+        Error::Refused(problem) if problem.code == Code::WrongCredentials => {
+            FieldErrors::one("current", "This is not your current password.").into()
+        }
+        other => other,
+    })?;
     let hash = passwords::hash(new.to_owned()).await?;
     let cookie = random_text();
     engine

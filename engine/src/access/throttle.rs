@@ -5,15 +5,20 @@
 //!
 //! | counted per | attempts | stops |
 //! | --- | --- | --- |
-//! | e-mail and network address | 5 | guessing the password of one user |
+//! | user and network address | 5 | guessing the password of one user |
 //! | network address | 30 | trying one password with many users |
-//! | e-mail | 50 | guessing from many addresses |
+//! | user | 50 | guessing from many addresses |
 //!
 //! The last two would lock a user out for as long as someone else keeps guessing, so they do not
 //! apply to addresses from which the user has signed in before. Setting a new password clears the
 //! attempts of its user, and a correct password takes its attempt back. Attempts with an unknown
 //! e-mail address are counted and refused in the same way.
+//!
+//! Several accounts may have a user with the same e-mail address. An attempt counts for each of
+//! them, and only for the user whose password it was it is taken back: otherwise an admin could
+//! create a user with the address of a user of another account and use its password to guess theirs without limit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use auditstream_model::{AccountName, Code, EpochMillis};
@@ -28,15 +33,35 @@ pub const THROTTLED_FOR: EpochMillis = 15 * MINUTE;
 /// How long an address stays known after a sign-in, ms.
 const KNOWN_FOR: EpochMillis = 90 * DAY;
 
-const PER_EMAIL_AND_ADDRESS: i64 = 5;
+const PER_USER_AND_ADDRESS: i64 = 5;
 const PER_ADDRESS: i64 = 30;
-const PER_EMAIL: i64 = 50;
+const PER_USER: i64 = 50;
 
+/// The account of an e-mail address that no account has.
+const NO_ACCOUNT: i64 = 0;
+
+/// An attempt to sign in with an e-mail address.
 pub(super) struct Attempt {
     address: String,
+    from: String,
+    /// At least one; the one with the id `None` if no account has such a user.
+    users: Vec<AttemptedUser>,
+}
+
+struct AttemptedUser {
+    user_id: Option<i64>,
     is_known: bool,
-    /// The counters and their limits, always in this order, so that two attempts cannot deadlock.
-    limits: [(String, i64); 3],
+    both: String,
+    user: String,
+}
+
+/// Whether an attempt is permitted for one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permitted {
+    No,
+    Yes,
+    /// The last one that is.
+    Last,
 }
 
 fn refusal() -> Error {
@@ -49,56 +74,106 @@ fn refusal() -> Error {
     )
 }
 
-impl Attempt {
-    pub(super) fn new(email: &str, client_ip: &str) -> Self {
-        let address = network(client_ip);
-        let email = email_digest(email);
+impl AttemptedUser {
+    fn new(scope: i64, user_id: Option<i64>, email: &str, address: &str) -> Self {
         Self {
-            limits: [
-                (format!("both {email} {address}"), PER_EMAIL_AND_ADDRESS),
-                (format!("from {address}"), PER_ADDRESS),
-                (format!("user {email}"), PER_EMAIL),
-            ],
-            address,
+            user_id,
             is_known: false,
+            both: format!("both {scope} {email} {address}"),
+            user: format!("user {scope} {email}"),
         }
     }
 
-    /// Counts the attempt. Returns whether it is the last one permitted.
-    pub(super) async fn count(&mut self, engine: &Engine, user_id: Option<i64>) -> Result<bool> {
-        // Queried for unknown users as well, so that they take as long.
-        self.is_known = self.is_address_known(engine, user_id.unwrap_or(-1)).await?;
-        // A client that is already locked out is refused without a write.
-        for (subject, limit) in self.active_limits() {
-            let failures: Option<i64> =
-                sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
-                    .bind(subject)
-                    .bind(now() - THROTTLED_FOR)
-                    .fetch_optional(engine.database().read())
-                    .await?;
-            if failures.is_some_and(|failures| failures >= *limit) {
-                return Err(refusal());
-            }
+    /// The counters that apply, with their limits.
+    fn limits<'a>(&'a self, from: &'a str) -> Vec<(&'a str, i64)> {
+        let mut limits = vec![(self.both.as_str(), PER_USER_AND_ADDRESS)];
+        if !self.is_known {
+            limits.extend([(from, PER_ADDRESS), (self.user.as_str(), PER_USER)]);
         }
-        let limits = self.active_limits();
+        limits
+    }
+}
+
+impl Attempt {
+    /// `users` are the ids of those with this e-mail address, and of their accounts.
+    pub(super) fn new(email: &str, users: impl Iterator<Item = (i64, i64)>, client_ip: &str) -> Self {
+        let address = network(client_ip);
+        let email = email_digest(email);
+        let mut users: Vec<_> = users
+            .map(|(user_id, account_id)| AttemptedUser::new(account_id, Some(user_id), &email, &address))
+            .collect();
+        if users.is_empty() {
+            users.push(AttemptedUser::new(NO_ACCOUNT, None, &email, &address));
+        }
+        Self {
+            from: format!("from {address}"),
+            address,
+            users,
+        }
+    }
+
+    /// Counts the attempt. Returns for each user whether it is permitted.
+    ///
+    /// # Errors
+    /// [`Code::Throttled`] if it is permitted for none.
+    pub(super) async fn count(&mut self, engine: &Engine) -> Result<Vec<Permitted>> {
+        for index in 0..self.users.len() {
+            // Queried for unknown users as well, so that they take as long.
+            let user_id = self.users[index].user_id.unwrap_or(-1);
+            self.users[index].is_known = self.is_address_known(engine, user_id).await?;
+        }
+        // A client that is already locked out is refused without a write.
+        let mut locked_out = Vec::with_capacity(self.users.len());
+        for user in &self.users {
+            locked_out.push(is_locked_out(engine, &user.limits(&self.from)).await?);
+        }
+        if locked_out.iter().all(|locked_out| *locked_out) {
+            return Err(refusal());
+        }
         engine
             .database()
-            .transaction("count_attempt", async |tx| {
-                let mut is_last = false;
-                for (subject, limit) in limits {
-                    let failures = increment(tx, subject).await?;
-                    if failures > *limit {
-                        return Err(refusal());
-                    }
-                    is_last |= failures == *limit;
-                }
-                Ok(is_last)
-            })
+            .transaction("count_attempt", async |tx| self.increment(tx, &locked_out).await)
             .await
     }
 
-    fn active_limits(&self) -> &[(String, i64)] {
-        if self.is_known { &self.limits[..1] } else { &self.limits }
+    async fn increment(&self, tx: &mut WriteTx, locked_out: &[bool]) -> Result<Vec<Permitted>> {
+        let counted = || {
+            self.users
+                .iter()
+                .zip(locked_out)
+                .filter(|(_, locked_out)| !**locked_out)
+        };
+        // In the same order in every attempt, so that two of them cannot deadlock.
+        let subjects: BTreeSet<&str> = counted()
+            .flat_map(|(user, _)| user.limits(&self.from))
+            .map(|(subject, _)| subject)
+            .collect();
+        let mut failures = BTreeMap::new();
+        for subject in subjects {
+            failures.insert(subject, increment(tx, subject).await?);
+        }
+        let permitted: Vec<Permitted> = self
+            .users
+            .iter()
+            .zip(locked_out)
+            .map(|(user, locked_out)| {
+                let limits = user.limits(&self.from);
+                let left = limits
+                    .iter()
+                    .map(|(subject, limit)| limit - failures.get(subject).copied().unwrap_or(i64::MAX))
+                    .min();
+                match left {
+                    _ if *locked_out => Permitted::No,
+                    Some(1..) => Permitted::Yes,
+                    Some(0) => Permitted::Last,
+                    _ => Permitted::No,
+                }
+            })
+            .collect();
+        if permitted.iter().all(|permitted| *permitted == Permitted::No) {
+            return Err(refusal());
+        }
+        Ok(permitted)
     }
 
     /// Writes to the disk without changing anything. It takes as long as the audit event of an
@@ -108,7 +183,7 @@ impl Attempt {
             .database()
             .transaction("write_without_effect", async |tx| {
                 sqlx::query("UPDATE sign_in_failure SET failures = failures WHERE subject = $1")
-                    .bind(&self.limits[0].0)
+                    .bind(&self.users[0].both)
                     .execute(&mut **tx)
                     .await?;
                 sqlx::query("UPDATE account SET last_received = last_received WHERE name = $1")
@@ -120,19 +195,28 @@ impl Attempt {
             .await
     }
 
-    /// Takes the attempt back, and remembers the address as known.
-    pub(super) async fn succeeded(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
+    /// Takes the attempt back for a user whose password was correct.
+    pub(super) async fn take_back(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
+        let Some(user) = self.users.iter().find(|user| user.user_id == Some(user_id)) else {
+            return Ok(());
+        };
         sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR since < $2")
-            .bind(&self.limits[0].0)
+            .bind(&user.both)
             .bind(now() - THROTTLED_FOR)
             .execute(&mut **tx)
             .await?;
-        for (subject, _) in self.active_limits().iter().skip(1) {
+        for (subject, _) in user.limits(&self.from).iter().skip(1) {
             sqlx::query("UPDATE sign_in_failure SET failures = failures - 1 WHERE subject = $1 AND failures > 0")
-                .bind(subject)
+                .bind(*subject)
                 .execute(&mut **tx)
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Takes the attempt back, and remembers the address as known.
+    pub(super) async fn succeeded(&self, tx: &mut WriteTx, user_id: i64) -> Result<()> {
+        self.take_back(tx, user_id).await?;
         sqlx::query("DELETE FROM known_address WHERE user_id = $1 AND seen < $2")
             .bind(user_id)
             .bind(now() - KNOWN_FOR)
@@ -164,6 +248,22 @@ impl Attempt {
     }
 }
 
+/// Whether one of these counters has reached its limit.
+async fn is_locked_out(engine: &Engine, limits: &[(&str, i64)]) -> Result<bool> {
+    for (subject, limit) in limits {
+        let failures: Option<i64> =
+            sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = $1 AND since > $2")
+                .bind(*subject)
+                .bind(now() - THROTTLED_FOR)
+                .fetch_optional(engine.database().read())
+                .await?;
+        if failures.is_some_and(|failures| failures >= *limit) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Adds 1 to a counter, which restarts when its time has passed. Returns the new count.
 async fn increment(tx: &mut WriteTx, subject: &str) -> Result<i64> {
     let query = sqlx::query_scalar(
@@ -177,11 +277,11 @@ async fn increment(tx: &mut WriteTx, subject: &str) -> Result<i64> {
     Ok(query.fetch_one(&mut **tx).await?)
 }
 
-pub(super) async fn clear_attempts(tx: &mut WriteTx, email: &str) -> Result<()> {
+pub(super) async fn clear_attempts(tx: &mut WriteTx, account_id: i64, email: &str) -> Result<()> {
     let email = email_digest(email);
     sqlx::query("DELETE FROM sign_in_failure WHERE subject = $1 OR subject LIKE $2")
-        .bind(format!("user {email}"))
-        .bind(format!("both {email} %"))
+        .bind(format!("user {account_id} {email}"))
+        .bind(format!("both {account_id} {email} %"))
         .execute(&mut **tx)
         .await?;
     Ok(())

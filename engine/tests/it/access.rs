@@ -25,6 +25,8 @@ on_both![
     response_times_do_not_reveal_which_users_exist,
     a_token_ends_when_it_expires_or_is_revoked,
     accounts_are_isolated_from_each_other,
+    an_address_in_two_accounts_signs_in_to_the_one_with_its_password,
+    a_namesake_gives_no_further_attempts,
     every_change_of_access_is_an_audit_event,
     a_password_replaced_during_its_check_does_not_sign_in,
     links_end_with_their_creator_and_their_user,
@@ -142,9 +144,10 @@ async fn an_invitation_works_once_and_opening_it_changes_nothing(house: House) {
         .unwrap_err();
     assert_eq!(short.problem().code, Code::InvalidFields, "and the link is still good");
     // The address is the link's, whatever is sent.
-    let email = access::redeem(engine, &again.token, "mallory@example.com", PASSWORD, HERE)
+    let redeemed = access::redeem(engine, &again.token, "mallory@example.com", PASSWORD, HERE)
         .await
         .unwrap();
+    let email = redeemed.email;
     assert_eq!(email, "eve@example.com");
     let used = access::redeem(engine, &again.token, "", OTHER, HERE).await.unwrap_err();
     assert_eq!(used.problem().code, Code::NotFound);
@@ -384,13 +387,73 @@ async fn accounts_are_isolated_from_each_other(house: House) {
     ] {
         assert_eq!(refused.unwrap_err().problem().code, Code::NotFound);
     }
-    // Inviting an address of another account reveals nothing, and the link does not work.
-    let link = access::invite(engine, &stranger, "ada@example.com", Role::Viewer)
+}
+
+/// A user of another account with the same address, created by its admin.
+async fn namesake(house: &House, email: &str, password: &str) -> Actor {
+    let name = AccountName::parse("tenant").unwrap();
+    access::create_account(&house.engine, &name).await.unwrap();
+    let stranger = Actor::command_line(&house.engine, &name).await.unwrap();
+    let link = access::invite(&house.engine, &stranger, email, Role::Viewer)
         .await
         .unwrap();
-    let taken = access::redeem(engine, &link.token, "", OTHER, HERE).await.unwrap_err();
-    assert_eq!(taken.problem().code, Code::NotFound, "not even that");
-    assert!(sign_in(&house, "ada@example.com", PASSWORD).await.is_ok());
+    let redeemed = access::redeem(&house.engine, &link.token, "", password, HERE)
+        .await
+        .unwrap();
+    assert_eq!((redeemed.account, redeemed.email.as_str()), (name, email));
+    stranger
+}
+
+async fn an_address_in_two_accounts_signs_in_to_the_one_with_its_password(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let stranger = namesake(&house, "ada@example.com", OTHER).await;
+    for (password, account) in [(PASSWORD, "default"), (OTHER, "tenant")] {
+        let cookie = sign_in(&house, "ada@example.com", password).await.unwrap();
+        assert_eq!(who(&house, &cookie).await.unwrap().account().as_str(), account);
+    }
+    let to = async |account: &str, password: &str| {
+        let entered = access::sign_in_to(&house.engine, Some(account), "ada@example.com", password, None, HERE);
+        entered.await.map_err(|error| error.problem().code)
+    };
+    assert_eq!(to("tenant", PASSWORD).await, Err(Code::WrongCredentials));
+    assert_eq!(to("nowhere", PASSWORD).await, Err(Code::WrongCredentials));
+    access::reset_password(&house.engine, &stranger, "ada@example.com", PASSWORD)
+        .await
+        .unwrap();
+    let which = access::sign_in(&house.engine, "ada@example.com", PASSWORD, None, HERE).await;
+    let which = which.unwrap_err().problem();
+    assert_eq!(which.code, Code::ChooseAccount);
+    assert!(which.detail.contains("default, tenant"), "{}", which.detail);
+    let cookie = to("tenant", PASSWORD).await.unwrap();
+    assert_eq!(who(&house, &cookie).await.unwrap().account().as_str(), "tenant");
+}
+
+/// The admin of another account cannot take back attempts to guess a password by signing in as, or
+/// resetting, a user with the same address.
+async fn a_namesake_gives_no_further_attempts(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let stranger = namesake(&house, "ada@example.com", OTHER).await;
+    for attempt in 0..3 {
+        for _ in 0..2 {
+            let guessed = sign_in(&house, "ada@example.com", &format!("guess {attempt}")).await;
+            assert!(guessed.is_err());
+        }
+        access::sign_in_to(&house.engine, Some("tenant"), "ada@example.com", OTHER, None, HERE)
+            .await
+            .unwrap();
+        access::reset_password(&house.engine, &stranger, "ada@example.com", OTHER)
+            .await
+            .unwrap();
+    }
+    assert!(
+        sign_in(&house, "ada@example.com", PASSWORD).await.is_err(),
+        "locked out here"
+    );
+    let found = search(&house.engine, &house.admin, &EventFilter::default())
+        .await
+        .unwrap();
+    let failures = found.events.iter().filter(|event| event.action == "UNSUCCESSFUL_LOGIN");
+    assert_eq!(failures.count(), 5, "those that were checked");
 }
 
 /// Rule 15.

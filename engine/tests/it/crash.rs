@@ -92,6 +92,7 @@ const SINGLE_CHANGES: &[&str] = &[
     "redeem",
     "sign_in",
     "failed_sign_in",
+    "choose_account",
     "sign_out",
     "sign_out_everywhere",
     "change_password",

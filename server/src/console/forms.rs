@@ -35,6 +35,9 @@ struct SignIn {
     email: String,
     #[serde(default)]
     password: String,
+    /// Only if several accounts have a user with this address and password.
+    #[serde(default)]
+    account: String,
     #[serde(default)]
     next: String,
 }
@@ -46,7 +49,9 @@ async fn sign_in(
 ) -> Result<Response, Refusal> {
     let form: SignIn = parse(request, &state).await?;
     let previous = visitor.session.as_deref();
-    match access::sign_in(&state.engine, &form.email, &form.password, previous, &visitor.client_ip).await {
+    let account = Some(form.account.as_str());
+    let ip = &visitor.client_ip;
+    match access::sign_in_to(&state.engine, account, &form.email, &form.password, previous, ip).await {
         Ok(token) => Ok(go_with_session(
             &state,
             local(&form.next).unwrap_or(paths::SETTINGS),
@@ -78,14 +83,16 @@ async fn redeem(
     let page = request.uri().path().to_owned();
     let form: Redeem = parse(request, &state).await?;
     let ip = visitor.client_ip;
-    let email = match access::redeem(&state.engine, &form.token, &form.email, &form.password, &ip).await {
-        Ok(email) => email,
-        Err(error) => {
-            let back = paths::one_time_link(&page, &form.token);
-            return Ok(go_with_flash(&state, &back, &Refusal::from(error).0, None));
-        }
-    };
-    match access::sign_in(&state.engine, &email, &form.password, visitor.session.as_deref(), &ip).await {
+    let access::Redeemed { account, email } =
+        match access::redeem(&state.engine, &form.token, &form.email, &form.password, &ip).await {
+            Ok(redeemed) => redeemed,
+            Err(error) => {
+                let back = paths::one_time_link(&page, &form.token);
+                return Ok(go_with_flash(&state, &back, &Refusal::from(error).0, None));
+            }
+        };
+    let (account, previous) = (Some(account.as_str()), visitor.session.as_deref());
+    match access::sign_in_to(&state.engine, account, &email, &form.password, previous, &ip).await {
         Ok(token) => Ok(go_with_session(&state, paths::SETTINGS, &token)),
         Err(error) => Ok(go_with_flash(
             &state,

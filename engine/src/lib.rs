@@ -51,6 +51,7 @@
 //! 2. Sequence order is commit order, without gaps.
 //!    - `it::trail::concurrent_writers_get_dense_sequences`
 //!    - `it::replicas::a_reader_that_follows_the_sequence_misses_no_late_commit` (PostgreSQL)
+//!    - `it::restores`: the gaps that restores declare, and that nothing else leaves one
 //! 3. Ingest is idempotent.
 //!    - `it::trail::a_duplicate_is_counted_and_not_stored`
 //!    - `it::trail::member_order_is_no_conflict_and_other_content_is`
@@ -131,6 +132,7 @@
 //! Rule 18, evidence, has no tests yet. Further promises:
 //!
 //! - Roles, scopes and sign-in: `it::access`
+//! - An address in two accounts: `it::access::an_address_in_two_accounts_*`, `…::a_namesake_*`
 //! - Keys are replaced while servers run: `it::keys`
 //! - The host's identity is only for the accounts that the operator named:
 //!   `it::credentials::the_host_identity_is_reserved_for_the_named_accounts`

@@ -118,7 +118,8 @@ impl Engine {
             config.retention.settle,
             config.database.is_remote(),
         );
-        // Corrects the time that is recorded from the first moment on, if the database knows better.
+        // Corrects the time that is recorded from the first moment on, if the database knows
+        // better.
         clock_watch.look(&database).await?;
         Ok(Self(Arc::new(Shared {
             writer: Writer::start(database.clone(), metrics.clone()),

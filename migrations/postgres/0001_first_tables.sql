@@ -153,8 +153,8 @@ CREATE TABLE streaming_destination (
     created                    BIGINT  NOT NULL,
     updated                    BIGINT  NOT NULL,
     status_updated             BIGINT  NOT NULL,
-    -- The position of the newest batch; that of the last one removed with its events; and the one up
-    -- to which the details of deliveries have been removed.
+    -- The position of the newest batch; that of the last one removed with its events; and the one
+    -- up to which the details of deliveries have been removed.
     batches_frozen             BIGINT  NOT NULL DEFAULT 0,
     batches_removed            BIGINT  NOT NULL DEFAULT 0,
     batches_reduced            BIGINT  NOT NULL DEFAULT 0,

@@ -153,8 +153,8 @@ CREATE TABLE streaming_destination (
     created                    INTEGER NOT NULL,
     updated                    INTEGER NOT NULL,
     status_updated             INTEGER NOT NULL,
-    -- The position of the newest batch; that of the last one removed with its events; and the one up
-    -- to which the details of deliveries have been removed.
+    -- The position of the newest batch; that of the last one removed with its events; and the one
+    -- up to which the details of deliveries have been removed.
     batches_frozen             INTEGER NOT NULL DEFAULT 0,
     batches_removed            INTEGER NOT NULL DEFAULT 0,
     batches_reduced            INTEGER NOT NULL DEFAULT 0,

@@ -45,8 +45,8 @@ pub struct RetentionView {
     pub own_days: Option<u32>,
     /// The server's default, in days.
     pub default_days: u32,
-    /// When `own_days` applies, epoch ms, if it shortens the retention and does not apply yet. Until
-    /// then the change can be withdrawn by setting the previous value. Otherwise null.
+    /// When `own_days` applies, epoch ms, if it shortens the retention and does not apply yet.
+    /// Until then the change can be withdrawn by setting the previous value. Otherwise null.
     pub shortened_from: Option<EpochMillis>,
     /// A removal that an admin has to confirm; null if there is none.
     pub unconfirmed: Option<UnconfirmedRemoval>,

@@ -32,7 +32,8 @@ pub(crate) fn browser_clock() -> EpochMillis {
 pub fn TimeAgo(
     #[prop(into)] at: Signal<EpochMillis>,
     /// Whether it is expected to be in the future. Without it, a time a little ahead of the
-    /// browser's clock, which is read every few seconds, counts as now, and one far ahead is marked.
+    /// browser's clock, which is read every few seconds, counts as now, and one far ahead is
+    /// marked.
     #[prop(optional)]
     ahead: bool,
 ) -> impl IntoView {

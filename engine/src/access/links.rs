@@ -146,8 +146,9 @@ pub struct Redeemed {
     pub email: String,
 }
 
-/// Uses a link up: creates the user that it invites, or sets the user's new password. `email` is read only for the first admin's link. After an invalid address
-/// or password the link can still be used.
+/// Uses a link up: creates the user that it invites, or sets the user's new password. `email` is
+/// read only for the first admin's link. After an invalid address or password the link can still be
+/// used.
 pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, client_ip: &str) -> Result<Redeemed> {
     let invalid = || Error::Refused(Box::new(invalid_link()));
     // An unknown token is refused before the costly hash.

@@ -16,7 +16,8 @@
 //!
 //! Several accounts may have a user with the same e-mail address. An attempt counts for each of
 //! them, and only for the user whose password it was it is taken back: otherwise an admin could
-//! create a user with the address of a user of another account and use its password to guess theirs without limit.
+//! create a user with the address of a user of another account and use its password to guess theirs
+//! without limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
-//! One signed POST, through the same proxies and with the same certificates as the requests to custom
-//! endpoints. Redirects are not followed, and the addresses that [`EgressPolicy`] forbids are not
-//! contacted under any name.
+//! One signed POST, through the same proxies and with the same certificates as the requests to
+//! custom endpoints. Redirects are not followed, and the addresses that [`EgressPolicy`] forbids
+//! are not contacted under any name.
 
 use std::fmt;
 use std::time::Duration;

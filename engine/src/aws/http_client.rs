@@ -1,5 +1,6 @@
 //! The HTTP clients of the SDK: one for AWS itself, and one for custom endpoints, restricted by the
-//! [`AddressPolicy`] of their account. The SDK follows no redirects, so each connection is to the endpoint itself.
+//! [`AddressPolicy`] of their account. The SDK follows no redirects, so each connection is to the
+//! endpoint itself.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -43,8 +44,8 @@ pub(super) fn restricted_client(address_policy: AddressPolicy, timeouts: Timeout
     SharedHttpClient::new(RestrictedClient { address_policy, client })
 }
 
-/// Creates what [`restricted_client`] uses, for requests other than those of the SDK. The caller sets
-/// a deadline for each.
+/// Creates what [`restricted_client`] uses, for requests other than those of the SDK. The caller
+/// sets a deadline for each.
 pub(crate) fn restricted_connector(address_policy: AddressPolicy) -> SharedHttpConnector {
     let connector = connector(None, None)
         .tls_provider(TLS)

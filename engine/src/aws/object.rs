@@ -199,8 +199,9 @@ impl Bucket {
         request.send().await.map(drop).map_err(|error| self.classify(&error))
     }
 
-    /// Returns up to 1,000 keys with a prefix, in order: those after `after`, or after the page that
-    /// returned `token`. The second value is the next page's token; `None` if this is the last page.
+    /// Returns up to 1,000 keys with a prefix, in order: those after `after`, or after the page
+    /// that returned `token`. The second value is the next page's token; `None` if this is the last
+    /// page.
     pub(crate) async fn list(
         &self,
         prefix: &str,

@@ -28,8 +28,8 @@ pub async fn status(engine: &Engine, actor: &Actor) -> Result<ClockStatus> {
 ///
 /// # Errors
 /// The field `time`, if it is not the time of the server's clock; [`Code::Conflict`] if the
-/// database's clock shows another time; [`Code::Forbidden`] without the permission, and for accounts
-/// other than `default`, since the clock is the installation's.
+/// database's clock shows another time; [`Code::Forbidden`] without the permission, and for
+/// accounts other than `default`, since the clock is the installation's.
 pub async fn confirm(engine: &Engine, actor: &Actor, input: ClockConfirmation) -> Result<ClockStatus> {
     actor.require(Permission::EditAccount)?;
     if *actor.account() != AccountName::default_account() {

@@ -1,11 +1,11 @@
-//! The decision, from what is known.
+//! The decision, from everything known about the time.
 
 use auditstream_model::EpochMillis;
 
 /// How far two clocks may differ without a doubt, ms.
 pub(super) const TOLERANCE: i64 = 60 * 60_000;
 
-/// What is known about the time.
+/// The known facts about the time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     /// This server's clock.
@@ -29,11 +29,11 @@ pub(crate) enum Judgement {
     Trusted,
     /// It agrees, but has not run evenly for long enough.
     Settling,
-    /// It is ahead of every known time, by so many ms.
+    /// Milliseconds by which it is ahead of every known time.
     Ahead(i64),
-    /// It is before a time that has come already, by so many ms.
+    /// Milliseconds by which it is before a time that has come already.
     Behind(i64),
-    /// It differs from the database's clock: by so many ms ahead, or behind if negative.
+    /// Milliseconds by which it is ahead of the database's clock; negative if it is behind.
     DiffersFromDatabase(i64),
 }
 
@@ -43,7 +43,7 @@ impl Judgement {
         !matches!(self, Self::Trusted | Self::Settling)
     }
 
-    /// Says it in a sentence, with what to do.
+    /// Explains it in a sentence, with what to do.
     pub(crate) fn explain(self) -> String {
         match self {
             Self::Trusted => "The clock agrees with everything that is known about the time.".to_owned(),

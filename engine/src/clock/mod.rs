@@ -1,6 +1,6 @@
 //! Decides if the clock of this server can be trusted.
 //!
-//! What cannot be undone, the removal of old events, depends on the time. A clock that is years
+//! The removal of old events cannot be undone and depends on the time. A clock that is years
 //! ahead would remove the whole trail. It is therefore compared with everything that is known about
 //! the time:
 //!

@@ -15,7 +15,7 @@ use crate::error::Result;
 const SET_BY: i64 = 5 * 60_000;
 /// How far an independent clock may differ and still confirm this one, ms.
 const CONFIRMS_WITHIN: i64 = 5 * 60_000;
-/// The trusted time in the database is renewed after so many ms.
+/// The age at which the trusted time in the database is renewed, ms.
 const RENEWED_AFTER: i64 = 20_000;
 
 /// The last judgement. Cheap to clone.

@@ -53,8 +53,8 @@ pub(crate) async fn confirms(engine: &Engine, row: &DestinationRow) -> Result<bo
     Ok(true)
 }
 
-/// Looks for objects beyond the database at all destinations, for at most `deadline`, and declares a
-/// restore if there are any. Destinations that could not be looked at are looked at before their
+/// Looks for objects beyond the database at all destinations, for at most `deadline`, and declares
+/// a restore if there are any. Destinations that could not be looked at are looked at before their
 /// first PUT.
 pub async fn look_at_buckets(engine: &Engine, deadline: Duration) -> Result<()> {
     let accounts: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT account_id FROM streaming_destination ORDER BY 1")
@@ -237,7 +237,7 @@ mod tests {
         let object = parsed("000000000007_1-9_ABC.ndjson.gz").unwrap();
         assert_eq!((object.batch, object.last_sequence), (7, 9));
         for other in [
-            "000000000007_1-9_ABD.ndjson.gz",
+            "000000000007_1-9_XYZ.ndjson.gz",
             "000000000007_1-9_ABCD.ndjson.gz",
             "000000000007_9-1_ABC.ndjson.gz",
             "000000000007_1-99999999999999999999_ABC.ndjson.gz",

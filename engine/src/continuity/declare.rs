@@ -43,7 +43,8 @@ struct DestinationRow {
 }
 
 /// Declares the restore and opens numbering. The new marks are on disk before the gap is committed.
-/// Returns `false`, and changes nothing, if another server has declared one since `facts` were read.
+/// Returns `false`, and changes nothing, if another server has declared one since `facts` were
+/// read.
 pub(super) async fn declare(
     database: &Database,
     facts: &Facts,

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A restore is declared in one transaction: each account gets a gap in its sequences and an audit
-//! event, and each destination a new `uid`. So neither a sequence nor an object's key is used twice.
+//! event, and each destination a new `uid`. So neither a sequence nor an object's key is used
+//! twice.
 //!
 //! - `facts`: the numbers and the identity that the database has
 //! - `verdict`: compares them with the marks

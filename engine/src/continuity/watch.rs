@@ -18,8 +18,8 @@ use crate::task::{Stop, Task};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Opens numbering, after a declaration if the database is older than the numbers given out. Without
-/// anything to compare with, numbering stays closed until an admin confirms a restore.
+/// Opens numbering, after a declaration if the database is older than the numbers given out.
+/// Without anything to compare with, numbering stays closed until an admin confirms a restore.
 pub(crate) async fn open(database: &Database, file: Option<MarksFile>) -> Result<()> {
     create_installation(database).await?;
     if let Some(file) = file {

@@ -26,7 +26,7 @@ struct State {
     shift: AtomicI64,
     /// Between this clock and a better one, while this one is known to be wrong, ms.
     correction: AtomicI64,
-    /// What the clock of another host showed.
+    /// The time that the clock of another host showed.
     witness: Mutex<Option<SeenTime>>,
 }
 

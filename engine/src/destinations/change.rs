@@ -167,8 +167,8 @@ pub async fn set_status(engine: &Engine, actor: &Actor, identifier: &str, wanted
         .view()
 }
 
-/// Deletes an INACTIVE destination; [`Code::Conflict`] if it is ACTIVE. Its batches are removed in the
-/// background.
+/// Deletes an INACTIVE destination; [`Code::Conflict`] if it is ACTIVE. Its batches are removed in
+/// the background.
 ///
 /// # Errors
 /// [`Code::Conflict`] if it is ACTIVE; no such destination; no permission;

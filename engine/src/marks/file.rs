@@ -153,7 +153,7 @@ impl MarksFile {
         }
     }
 
-    /// Raises the file's marks to these and returns both together. A command that runs beside the
+    /// Raises the file's marks to these and returns both together. A command that runs next to the
     /// server has the same file. The file of another installation, and an unreadable one, are kept
     /// under another name.
     pub(crate) fn update(&self, marks: &Marks) -> io::Result<Marks> {

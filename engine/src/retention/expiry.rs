@@ -169,8 +169,8 @@ async fn note(
         tracing::error!(
             account_id,
             events = expired - state.known(),
-            "so many old events are not removed at once without an admin's confirmation; if they should go, confirm on \
-             the page Retention or with POST /v1/retention/confirm"
+            "more old events than elapsed time explains are retained until an admin confirms their removal, on the page \
+             Retention or with POST /v1/retention/confirm"
         );
     }
     engine

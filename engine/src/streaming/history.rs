@@ -1,5 +1,5 @@
-//! Removes what is no longer needed of delivered batches, in small steps. Number, range and key of a
-//! batch stay as long as one of its events does; the details of its delivery for a month.
+//! Removes what is no longer needed of delivered batches, in small steps. Number, range and key of
+//! a batch stay as long as one of its events does; the details of its delivery for a month.
 //!
 //! Batches have positions without gaps. A destination's row has the positions up to which this work
 //! is done, so that no step reads the batches before.
@@ -183,8 +183,8 @@ async fn expire_step(engine: &Engine, destination_id: i64, oldest: Sequence, det
         .await
 }
 
-/// Returns the position of the last delivered batch, of at most [`STEP`] after `after`, up to which all
-/// are `old`; `after` if there is none.
+/// Returns the position of the last delivered batch, of at most [`STEP`] after `after`, up to which
+/// all are `old`; `after` if there is none.
 async fn prefix(tx: &mut WriteTx, destination_id: i64, after: i64, old: impl Fn(&Delivered) -> bool) -> Result<i64> {
     let batches: Vec<Delivered> = sqlx::query_as(
         "SELECT position, last_sequence, finished

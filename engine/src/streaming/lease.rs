@@ -322,8 +322,8 @@ impl Replica {
         }))
     }
 
-    /// Ends a run that its last transaction has not ended. If the epoch has changed meanwhile, the requested runs are not counted as
-    /// served.
+    /// Ends a run that its last transaction has not ended. If the epoch has changed meanwhile, the
+    /// requested runs are not counted as served.
     pub(super) async fn release(self, database: &Database, lease: Lease) -> Result<()> {
         database
             .background()

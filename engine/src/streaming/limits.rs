@@ -75,8 +75,8 @@ pub(super) struct MemoryGrant {
 }
 
 impl MemoryGrant {
-    /// Grows to at least `bytes`, in few steps, without waiting. Returns `false` if less is available.
-    /// It never needs more than `most`.
+    /// Grows to at least `bytes`, in few steps, without waiting. Returns `false` if less is
+    /// available. It never needs more than `most`.
     pub(super) fn try_grow(&mut self, bytes: usize, most: usize) -> bool {
         if bytes <= self.bytes {
             return true;

@@ -2,8 +2,8 @@
 //! audit event in the same transaction.
 //!
 //! A failed attempt that is retried is recorded on its batch only. The destination begins to fail
-//! when the run ends without a delivery, or when its batch has failed for five minutes. So a failure
-//! that a retry cures is neither an event nor a message, and no event causes another one.
+//! when the run ends without a delivery, or when its batch has failed for five minutes. So a
+//! failure that a retry cures is neither an event nor a message, and no event causes another one.
 
 use auditstream_model::{EpochMillis, Failure};
 use serde_json::json;
@@ -29,13 +29,13 @@ pub(super) enum Moved {
     Further,
     /// The cursor moved to the end of the run, which released its lease.
     Ended,
-    /// Nothing changed: the cursor is no longer directly before the batch, or the run no longer owns
-    /// the destination.
+    /// Nothing changed: the cursor is no longer directly before the batch, or the run no longer
+    /// owns the destination.
     No,
 }
 
-/// Records that a batch is in the bucket, and moves the cursor over it. The last batch of a run also
-/// ends the run.
+/// Records that a batch is in the bucket, and moves the cursor over it. The last batch of a run
+/// also ends the run.
 pub(super) async fn delivered(
     engine: &Engine,
     lease: Lease,

@@ -127,7 +127,7 @@ struct Runs {
 
 impl Runs {
     /// Begins the runs that are due, serves the destinations that have nothing to send, and gives
-    /// the runs that wait the news of theirs. Returns whether it left runs for the next look.
+    /// the waiting runs their news. Returns whether it left runs for the next look.
     async fn look(&mut self, engine: &Engine, replica: Replica, stop: &Stop) -> Result<bool> {
         let database = engine.database();
         let Look { due, has_idle } = replica.look(database, &self.destinations()).await?;

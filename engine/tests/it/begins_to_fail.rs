@@ -83,8 +83,8 @@ async fn next_tick(house: &House, tick: i64) -> i64 {
     panic!("there was no tick");
 }
 
-/// The store refuses each first attempt. Nothing of it may become an event: two events would be sent
-/// at the next tick, be refused, and become two more.
+/// The store refuses each first attempt. Nothing of it may become an event: two events would be
+/// sent at the next tick, be refused, and become two more.
 async fn a_failure_that_a_retry_cures_is_no_event_and_starts_none(mut house: House) {
     house.config.stream_interval = Duration::from_millis(200);
     let house = house.reopen().await;

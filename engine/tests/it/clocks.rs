@@ -171,7 +171,7 @@ async fn a_clock_is_not_trusted_before_it_has_run_evenly(mut house: House) {
     assert_eq!((number(&house, FIRST).await, number(&house, TRUSTED).await), (1, 0));
 }
 
-/// What the wrong clock left is corrected as soon as the right one runs.
+/// The traces of the wrong clock are corrected as soon as the right one runs.
 async fn a_jump_ahead_leaves_neither_receipts_nor_delays_in_the_future(house: House) {
     let house = running(house).await;
     let mut house = house;

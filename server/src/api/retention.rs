@@ -41,8 +41,8 @@ async fn read(
 
 /// Set the retention
 ///
-/// A longer retention applies at once. A shorter one applies after a day; until then it is withdrawn
-/// by setting the previous value again.
+/// A longer retention applies at once. A shorter one applies after a day; until then it is
+/// withdrawn by setting the previous value again.
 #[utoipa::path(
     put,
     path = "/retention",

@@ -115,8 +115,8 @@ pub struct Serve {
     /// blocks such as 10.0.0.0/8, separated by commas. [default: none]
     #[arg(long, env = "AUDITSTREAM_TRUSTED_PROXIES", value_name = "ADDRESSES", value_parser = Proxies::parse)]
     pub trusted_proxies: Option<Proxies>,
-    /// Header in which the trusted proxies name the client. [default: whichever a request has; if
-    /// it has both and they name different clients, neither is believed]
+    /// Header in which the trusted proxies name the client. [default: the one that a request has;
+    /// neither is believed if both name different clients]
     #[arg(long, env = "AUDITSTREAM_FORWARDED_HEADER", value_name = "HEADER")]
     pub forwarded_header: Option<ForwardingHeader>,
     /// Bearer token that Prometheus sends to read /metrics. [default: none; /metrics is then

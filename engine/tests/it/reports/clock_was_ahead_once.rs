@@ -1,4 +1,4 @@
-//! What was written while a clock was ahead does not rule for decades.
+//! Times written while a clock was ahead do not rule for decades.
 
 use auditstream_model::Status;
 use serde_json::json;

@@ -132,6 +132,8 @@ async fn pages_are_complete_after_discarded_batches(house: House) {
 
 async fn batches_are_removed_with_their_events_and_their_details_earlier(mut house: House) {
     house.config.retention.every = Duration::from_millis(20);
+    house.config.retention.settle = Duration::ZERO;
+    house.config.retention.confirm_above = 100;
     house.config.retention.pause = Duration::from_millis(1);
     let house = house.reopen().await;
     let store = ready(&house).await;

@@ -227,7 +227,7 @@ async fn database_files_are_readable_by_their_owner_only() {
         .await
         .unwrap();
     let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
-    assert_eq!(files.len(), 3, "the database, its log and its index");
+    assert_eq!(files.len(), 4, "the database, its log, its index and the marks");
     for file in files {
         let mode = file.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.path().display());

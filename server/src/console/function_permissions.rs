@@ -41,6 +41,7 @@ fn needs(function: &str) -> Needs {
         | "destination/check-bucket"
         | "destination/rename-batch"
         | "destination/cursor" => Needs::Permission(Permission::EditDestination),
+        "retention/set" | "retention/confirm" | "clock/confirm" => Needs::Permission(Permission::EditAccount),
         "destination/delete" => Needs::Permission(Permission::DeleteDestination),
         _ => Needs::Session,
     }

@@ -80,7 +80,7 @@ impl Queue {
     /// Writes the lines to `out`, for ever. After lines were lost, `notice` returns the line with
     /// their number.
     pub(super) fn write_lines(&self, mut out: impl Write, notice: impl Fn(u64) -> String) {
-        let mut reported = self.lost.load(Ordering::Relaxed);
+        let mut reported = 0;
         loop {
             let line = self.take();
             if write_whole(&mut out, line.as_bytes()).is_err() {

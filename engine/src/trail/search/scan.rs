@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use auditstream_model::limits::{SEARCH_BYTES, SEARCH_ROWS};
 use auditstream_model::{AuditEvent, EpochMillis, EventFilter, Sequence};
 
-use super::statements::{CANDIDATES, Candidate, Columns, FLOOR, NEWER, Position, StoredEvent, events};
+use super::statements::{CANDIDATES, Candidate, Columns, NEWER, Position, StoredEvent, events, floor};
 use super::text::{Buffers, SearchText};
 use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::{Error, Result};
@@ -174,11 +174,11 @@ impl<'a> Scan<'a> {
         let rows = steps.size.min(steps.rows_left);
         let Position { time, sequence } = steps.below;
         let bounds = [self.account_id, steps.start, time, sequence, rows - 1];
-        let floor: Vec<Position> = self
+        let found: Vec<Position> = self
             .connection
-            .fetch(FLOOR, bounds.into_iter().map(Value::Integer).collect())
+            .fetch(floor(self.dialect), bounds.into_iter().map(Value::Integer).collect())
             .await?;
-        let floor = floor.first().copied();
+        let found = found.first().copied();
         let lowest = Position {
             time: steps.start,
             sequence: i64::MIN,
@@ -186,7 +186,7 @@ impl<'a> Scan<'a> {
         let Position {
             time: low_time,
             sequence: low_sequence,
-        } = floor.unwrap_or(lowest);
+        } = found.unwrap_or(lowest);
         let most = match self.text {
             None => i64::try_from(most).unwrap_or(i64::MAX),
             Some(_) => rows,
@@ -195,8 +195,8 @@ impl<'a> Scan<'a> {
             .columns
             .bind([self.account_id, low_time, time, sequence, low_sequence], most);
         let candidates = self.connection.fetch(CANDIDATES, values).await?;
-        steps.below = floor.unwrap_or(lowest);
-        steps.is_complete = floor.is_none();
+        steps.below = found.unwrap_or(lowest);
+        steps.is_complete = found.is_none();
         steps.rows_left -= rows;
         steps.size = (steps.size * 4).min(LARGEST_STEP);
         Ok(Some(candidates))

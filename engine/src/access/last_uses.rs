@@ -73,11 +73,15 @@ pub(crate) fn start(engine: Engine) -> Task {
 }
 
 async fn flush_periodically(engine: Engine, mut stop: Stop) {
-    while !*stop.borrow() {
+    let mut is_last = false;
+    while !is_last {
         failpoint::reached("last_uses.flush").await;
-        tokio::select! {
-            _ = stop.changed() => {}
-            () = tokio::time::sleep(FLUSH_INTERVAL) => {}
+        is_last = *stop.borrow();
+        if !is_last {
+            tokio::select! {
+                _ = stop.changed() => {}
+                () = tokio::time::sleep(FLUSH_INTERVAL) => {}
+            }
         }
         flush(&engine).await;
     }

@@ -64,8 +64,12 @@ async fn plans_are_bounded(house: &House) {
         assert!(plan.contains(index), "{name}:\n{plan}");
         match house.on {
             On::Sqlite => {
-                assert!(plan.contains(bounds), "{name}:\n{plan}");
-                assert!(name == "events" || !plan.contains("TEMP B-TREE"), "{name}:\n{plan}");
+                // With the statistics of one account SQLite enters the bounded range by another way.
+                let is_bounded =
+                    name == "candidates" && plan.contains("(time,sequence)>(?,?) AND (time,sequence)<(?,?)");
+                assert!(plan.contains(bounds) || is_bounded, "{name}:\n{plan}");
+                let sorts_a_few = name == "events" || is_bounded;
+                assert!(sorts_a_few || !plan.contains("TEMP B-TREE"), "{name}:\n{plan}");
             }
             On::Postgres => assert!(!plan.contains("Seq Scan"), "{name}:\n{plan}"),
         }

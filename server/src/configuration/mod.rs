@@ -36,8 +36,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the server: console, API and streaming.
     Serve(Serve),
-    /// Check clock, disk, database, keys, connectors and webhooks, and say what to do. Changes
-    /// nothing, and works while servers run. Exit code 1 if a check fails.
+    /// Check clock, disk, database, keys, connectors and webhooks, and say what to do. Works
+    /// while servers run. Exit code 1 if a check fails.
     Doctor,
     /// Manage accounts (tenants).
     #[command(subcommand)]

@@ -64,7 +64,7 @@ async fn plans_are_bounded(house: &House) {
         assert!(plan.contains(index), "{name}:\n{plan}");
         match house.on {
             On::Sqlite => {
-                // With the statistics of one account SQLite enters the bounded range by another way.
+                // With statistics of one account, SQLite enters the range another way.
                 let is_bounded =
                     name == "candidates" && plan.contains("(time,sequence)>(?,?) AND (time,sequence)<(?,?)");
                 assert!(plan.contains(bounds) || is_bounded, "{name}:\n{plan}");

@@ -32,6 +32,7 @@ mod restores;
 mod retention;
 mod search;
 mod silent_database;
+mod statements;
 mod streaming;
 mod supervision;
 mod support;

@@ -51,7 +51,7 @@ async fn counts(engine: &Engine, admin: &Actor) -> [usize; 3] {
     ]
 }
 
-/// On one thread, and on PostgreSQL, whose driver has no thread of its own.
+/// On one thread, and on PostgreSQL, whose driver starts no thread.
 #[tokio::test]
 async fn the_number_of_destinations_does_not_change_the_number_of_statements() {
     let mut house = House::open(On::Postgres).await;

@@ -87,13 +87,13 @@
 //! 9. Leases make work cheap, never safe.
 //!    - `it::replicas` (PostgreSQL), `it::crash`, `it::model`
 //!    - of the server: `it::replicas::servers_killed_in_turn_neither_lose_nor_duplicate_events`
-//! 10. Nothing is ever skipped. -
-//!     `it::streaming::a_failing_destination_keeps_its_events_and_shows_the_failure_until_it_recovers`
-//!     - `it::streaming::an_interrupted_run_resumes_at_the_next_start` -
-//!     `it::streaming::a_missing_event_stops_its_destination_visibly` -
-//!     `it::panics::a_run_that_panics_fails_visibly_and_waits_for_the_next_tick` -
-//!     `it::faults::any_sequence_of_faults_is_survived` -
-//!     `it::model::in_any_program_every_event_lands_once_in_order_*`
+//! 10. Nothing is ever skipped.
+//!     - `it::streaming::a_failing_destination_keeps_its_events_and_shows_the_failure_until_it_recovers`
+//!     - `it::streaming::an_interrupted_run_resumes_at_the_next_start`
+//!     - `it::streaming::a_missing_event_stops_its_destination_visibly`
+//!     - `it::panics::a_run_that_panics_fails_visibly_and_waits_for_the_next_tick`
+//!     - `it::faults::any_sequence_of_faults_is_survived`
+//!     - `it::model::in_any_program_every_event_lands_once_in_order_*`
 //! 11. One destination, account, search or client never delays another.
 //!     - `it::fairness`, `it::plans`
 //!     - `it::search::searches_that_are_stuck_delay_neither_ingest_nor_sign_in_nor_streaming`
@@ -108,7 +108,8 @@
 //!     - `it::streaming::a_pause_never_waits_for_the_store_and_no_put_starts_after_it`
 //!     - `it::replicas::a_pause_on_one_server_applies_to_all`
 //! 13. Retention never removes an event that a destination has yet to receive, nor by a clock in
-//!     doubt. - `it::retention`, `it::clocks`, `clock::judgement::tests`
+//!     doubt.
+//!     - `it::retention`, `it::clocks`, `clock::judgement::tests`
 //! 14. Secrets are write-only.
 //!     - `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`
 //!     - `it::webhook::the_webhook_secret_is_never_shown_and_its_changes_are_audited`

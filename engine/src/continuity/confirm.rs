@@ -1,6 +1,6 @@
 //! An operator's confirmation that numbering continues after a gap.
 
-use auditstream_model::{Code, FieldErrors, Sequence};
+use auditstream_model::{Code, FieldErrors, Permission, Sequence};
 
 use super::bucket::{Look, look};
 use super::declare::{Restore, declare};
@@ -29,6 +29,7 @@ pub fn closed(engine: &Engine) -> Option<String> {
 /// # Errors
 /// [`Code::Conflict`] if numbering is open; [`Code::InvalidFields`] if `after` is out of range.
 pub async fn confirm(engine: &Engine, actor: &Actor, after: Option<Sequence>) -> Result<Vec<(String, Sequence)>> {
+    actor.require(Permission::EditAccount)?;
     let database = engine.database();
     let _comparison = database.numbering().comparison().await;
     let Some(reason) = closed(engine) else {
@@ -73,8 +74,19 @@ async fn look_everywhere(engine: &Engine, facts: &Facts) -> Result<Vec<BeyondCur
     let mut beyond = Vec::new();
     for account in facts.accounts.values() {
         for row in rows::all(engine, account.id).await? {
-            if let Look::Found(object) = look(engine, &row).await? {
-                beyond.push(object);
+            match look(engine, &row).await? {
+                Look::Found(object) => beyond.push(object),
+                Look::Nothing => {}
+                Look::Unfinished => {
+                    return Err(Error::refused(
+                        Code::Unavailable,
+                        format!(
+                            "The bucket of “{}” did not respond, so that the numbers given out are not known. Try again, \
+                             or name the last sequence with --after.",
+                            row.identifier
+                        ),
+                    ));
+                }
             }
         }
     }

@@ -132,7 +132,9 @@ async fn continues(database: &Database, facts: &Facts, known: Option<&Marks>, is
         }
         written => written?,
     };
-    if is_own && numbering.is_open() {
+    // Another server may have declared a restore meanwhile: this one continues in its generation.
+    let is_same = known.is_some_and(|known| known.generation == written.generation);
+    if is_own && numbering.is_open() && is_same {
         numbering.compared(written);
     } else {
         numbering.open(written);

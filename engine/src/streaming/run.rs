@@ -5,7 +5,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use auditstream_model::{FailureCode, Sequence};
+use auditstream_model::{Code, FailureCode, Sequence};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
@@ -80,6 +80,8 @@ async fn claim_and_pass(
     // again immediately: here once the database responds, elsewhere once this server is gone.
     match passed {
         Ok(Ended::Released) | Err(Error::Database(_) | Error::InDoubt(_)) => {}
+        // Numbering is closed, or the database is busy.
+        Err(Error::Refused(ref problem)) if problem.code == Code::Unavailable => {}
         _ if *stopped.borrow() => {}
         _ => replica.release(engine.database(), lease).await?,
     }

@@ -69,16 +69,13 @@ pub(crate) fn checksum(body: &[u8]) -> String {
 pub(crate) enum Condition {
     /// `If-None-Match`: the store refuses to overwrite.
     IfAbsent,
-    /// None. A HEAD request looks for the object first, and another client may write in between.
+    /// None. The caller looks for the object first, and another client may write in between.
     LookFirst,
 }
 
 impl Bucket {
     /// Writes an object unless one has its key.
     pub(crate) async fn put_new(&self, object: NewObject<'_>, condition: Condition) -> Result<Put, AwsFailure> {
-        if condition == Condition::LookFirst && self.exists(object.key).await? {
-            return Ok(Put::Exists { request_id: None });
-        }
         let timeouts = self.timeouts.config(object.body.len() as u64);
         let checksum = object.checksum;
         let request = self

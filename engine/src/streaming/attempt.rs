@@ -134,7 +134,14 @@ async fn put(
     note: Option<String>,
 ) -> Result<AttemptOutcome> {
     let began = Instant::now();
-    let mut put = pin!(reconcile::put(bucket, upload));
+    // Before the lock: after it, the first request must be the PUT.
+    let exists = reconcile::look(bucket, upload).await;
+    let mut put = pin!(async {
+        match exists {
+            Ok(exists) => reconcile::put(bucket, upload, exists).await,
+            Err(failure) => Err(failure),
+        }
+    });
     let database = engine.database();
     let turn = database.background().turn().await;
     let begin = async {

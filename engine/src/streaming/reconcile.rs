@@ -31,7 +31,17 @@ pub(super) struct Delivered {
     pub(super) request_id: Option<Box<str>>,
 }
 
-pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivered, DeliveryFailure> {
+/// Looks for the object before a PUT without condition; `false` if the PUT has one.
+pub(super) async fn look(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryFailure> {
+    if !upload.spec.unconditional_writes {
+        return Ok(false);
+    }
+    let exists = bucket.exists(&upload.key).await;
+    exists.map_err(|failure| with_policy_hint(failure, upload.spec).into())
+}
+
+/// Sends the object, unless it `exists`.
+pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>, exists: bool) -> Result<Delivered, DeliveryFailure> {
     let condition = if upload.spec.unconditional_writes {
         Condition::LookFirst
     } else {
@@ -46,7 +56,12 @@ pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>) -> Result<Delivere
         storage_class: upload.spec.storage_class.as_deref(),
         encryption: &upload.spec.sse,
     };
-    let failure = match bucket.put_new(object, condition).await {
+    let result = if exists {
+        Ok(Put::Exists { request_id: None })
+    } else {
+        bucket.put_new(object, condition).await
+    };
+    let failure = match result {
         Ok(Put::Stored { request_id }) => {
             return Ok(Delivered {
                 verified: true,

@@ -51,6 +51,13 @@ struct Received {
 }
 
 /// Finds the expired events and notes the last one. `None` if nothing has expired.
+/// Whether what was found expired still is: the retention may have been lengthened since.
+pub(super) async fn still_applies(engine: &Engine, account_id: i64, now: EpochMillis, expiry: Expiry) -> Result<bool> {
+    let setting = setting(engine.database().read(), account_id).await?;
+    let keep = millis(setting.keep(engine.retention().keep, now));
+    Ok(now.saturating_sub(keep) >= expiry.cutoff)
+}
+
 pub(super) async fn find_expired(engine: &Engine, account_id: i64, now: EpochMillis) -> Result<Option<Expiry>> {
     let database = engine.database();
     let state: State = sqlx::query_as(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use auditstream_model::EpochMillis;
 
-use super::expiry::{Expiry, find_expired};
+use super::expiry::{Expiry, find_expired, still_applies};
 use super::{receipts, remove};
 use crate::Engine;
 use crate::clock::{self, Judgement};
@@ -160,8 +160,8 @@ impl<'a> Sweep<'a> {
 /// Removes some of an account's old events. Returns whether more may be left.
 async fn step(engine: &Engine, turn: &mut Turn, now: EpochMillis) -> Result<bool> {
     let expiry = match turn.expiry {
-        Some(expiry) => expiry,
-        None => match find_expired(engine, turn.account_id, now).await? {
+        Some(expiry) if still_applies(engine, turn.account_id, now, expiry).await? => expiry,
+        _ => match find_expired(engine, turn.account_id, now).await? {
             Some(expiry) => *turn.expiry.insert(expiry),
             None => return Ok(false),
         },

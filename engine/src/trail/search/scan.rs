@@ -195,8 +195,11 @@ impl<'a> Scan<'a> {
             .columns
             .bind([self.account_id, low_time, time, sequence, low_sequence], most);
         let candidates = self.connection.fetch(CANDIDATES, values).await?;
-        steps.below = found.unwrap_or(lowest);
-        steps.is_complete = found.is_none();
+        // Events that were committed between the two statements may have taken the place of the
+        // lowest rows.
+        let cut = candidates.last().filter(|_| candidates.len() as i64 >= most);
+        steps.below = cut.map_or(found.unwrap_or(lowest), |cut: &Candidate| cut.position());
+        steps.is_complete = found.is_none() && cut.is_none();
         steps.rows_left -= rows;
         steps.size = (steps.size * 4).min(LARGEST_STEP);
         Ok(Some(candidates))

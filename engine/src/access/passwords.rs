@@ -13,10 +13,15 @@ use crate::error::{Error, Result};
 static CONCURRENT_HASHES: Semaphore = Semaphore::const_new(4);
 
 async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _permit = CONCURRENT_HASHES
+    let permit = CONCURRENT_HASHES
         .acquire()
         .await
         .map_err(|error| Error::Broken(error.to_string()))?;
+    // The thread returns it, since it continues when the caller is dropped.
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::Broken(error.to_string()))

@@ -42,6 +42,9 @@ pub(super) struct SignedIn {
     expires_at: Option<Instant>,
 }
 
+/// Between two attempts to renew credentials that are still valid.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+
 impl Session {
     pub(super) fn new(version: [u8; 32]) -> Self {
         Self {
@@ -104,6 +107,11 @@ impl SignInGate {
                     message = failure.message,
                     "cannot renew credentials ahead of time; using the current ones until they expire"
                 );
+                // Not at every call meanwhile, each of which would wait for STS.
+                if let Some(signed_in) = &mut self.signed_in {
+                    let later = Instant::now() + RENEWAL_PAUSE;
+                    signed_in.renew_at = Some(signed_in.expires_at.map_or(later, |end| later.min(end)));
+                }
                 Ok(())
             }
             Err(failure) => {

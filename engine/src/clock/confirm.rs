@@ -1,8 +1,6 @@
 //! The state of the clock, and its confirmation by an admin.
 
-use auditstream_model::{
-    AccountName, ClockConfirmation, ClockState, ClockStatus, Code, EpochMillis, FieldErrors, Permission,
-};
+use auditstream_model::{AccountName, ClockConfirmation, ClockState, ClockStatus, Code, EpochMillis, Permission};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -27,9 +25,9 @@ pub async fn status(engine: &Engine, actor: &Actor) -> Result<ClockStatus> {
 /// Confirms that the clock of this server is right, after which old events are removed again.
 ///
 /// # Errors
-/// The field `time`, if it is not the time of the server's clock; [`Code::Conflict`] if the
-/// database's clock shows another time; [`Code::Forbidden`] without the permission, and for
-/// accounts other than `default`, since the clock is the installation's.
+/// [`Code::Conflict`] if the clock of the server or of the database shows another time;
+/// [`Code::Forbidden`] without the permission, and for accounts other than `default`, since the
+/// clock is the installation's.
 pub async fn confirm(engine: &Engine, actor: &Actor, input: ClockConfirmation) -> Result<ClockStatus> {
     actor.require(Permission::EditAccount)?;
     if *actor.account() != AccountName::default_account() {
@@ -43,8 +41,8 @@ pub async fn confirm(engine: &Engine, actor: &Actor, input: ClockConfirmation) -
         return Err(Error::refused(Code::Conflict, look.judgement.explain()));
     }
     if look.wall.abs_diff(input.time) > TOLERANCE.unsigned_abs() {
-        let message = format!("The clock of the server shows {}.", utc(look.wall));
-        return Err(FieldErrors::one("time", message).into());
+        let message = format!("The clock of the server shows another time: {}.", utc(look.wall));
+        return Err(Error::refused(Code::Conflict, message));
     }
     engine
         .database()

@@ -43,7 +43,7 @@ async fn read(State(state): State<AppState>, Caller(actor): Caller) -> Result<Js
     request_body(content = ClockConfirmation, example = json!({"time": 1_800_000_000_000_i64})),
     responses(
         (status = OK, description = "The confirmed clock.", body = ClockStatus),
-        (status = CONFLICT, description = "`conflict`: the clock of the database shows another time."),
+        (status = CONFLICT, description = "`conflict`: the clock of the server or of the database shows another time."),
     )
 )]
 async fn confirm(

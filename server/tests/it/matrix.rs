@@ -342,7 +342,7 @@ fn api_rows() -> Vec<Row> {
             "409",
         ),
         api("GET", "/clock", None, View, "200", "200"),
-        api("POST", "/clock/confirm", Some(json!({"time": 0})), Change, "422", "403"),
+        api("POST", "/clock/confirm", Some(json!({"time": 0})), Change, "409", "403"),
         api("GET", "/users", None, Change, "200", "200"),
         api("POST", "/users", Some(invitation()), Change, "201", "201"),
         api(
@@ -455,7 +455,7 @@ fn functions() -> Vec<Row> {
             "409",
         ),
         function("clock", json!({}), View, "200", "200"),
-        function("clock/confirm", json!({"clock": {"time": 0}}), Change, "422", "403"),
+        function("clock/confirm", json!({"clock": {"time": 0}}), Change, "409", "403"),
         function("users", json!({}), Change, "200", "200"),
         function("user/invite", json!({"invitation": invitation()}), Change, "200", "200"),
         function(

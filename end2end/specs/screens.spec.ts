@@ -22,6 +22,7 @@ const screens = [
   `${access}/tokens`,
   `${access}/sign-ins`,
   `${access}/you`,
+  '/settings/retention',
   '/invitation?token=none',
 ];
 

@@ -143,6 +143,8 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByLabel('Encryption').selectOption('none');
     await page.getByLabel('Storage class').selectOption('STANDARD_IA');
     await page.getByLabel('Storage class').selectOption('');
+    await page.getByLabel('Write without conditions').check();
+    await page.getByLabel('Write without conditions').uncheck();
     await page.getByLabel('Expected bucket owner (optional)').fill('12');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText("An AWS account id has 12 digits.")).toBeVisible();
@@ -380,6 +382,17 @@ test('configure audit streaming', async ({ page, demo }) => {
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await page.getByRole('link', { name: 'demo_archive' }).click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo archive');
+  });
+
+  await test.step('Retention: a longer one applies at once', async () => {
+    await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: 'Retention' }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Retention');
+    await page.getByLabel('Days').fill('a year');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByText('Enter a whole number of days.')).toBeVisible();
+    await page.getByLabel('Days').fill('800');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByText('800 days').first()).toBeVisible();
   });
 
   await test.step('Access: users, tokens, sign-ins and your account', async () => {

@@ -48,7 +48,7 @@ pub struct RetentionView {
     /// When `own_days` applies, epoch ms, if it shortens the retention and does not apply yet.
     /// Until then the change can be withdrawn by setting the previous value. Otherwise null.
     pub shortened_from: Option<EpochMillis>,
-    /// A removal that an admin has to confirm; null if there is none.
+    /// A removal that an admin has to confirm; null without one.
     pub unconfirmed: Option<UnconfirmedRemoval>,
     /// When the retention was last changed, epoch ms; null if it never was.
     pub updated: Option<EpochMillis>,

@@ -14,7 +14,7 @@ pub(super) struct Evidence {
     pub(super) database: Option<EpochMillis>,
     /// The latest time that was trusted, plus the time elapsed since; `None` before the first.
     pub(super) known: Option<EpochMillis>,
-    /// The newest receipt of an event; `None` if there is none.
+    /// The newest receipt of an event; `None` without one.
     pub(super) newest_receipt: Option<EpochMillis>,
     /// Whether an independent clock shows the same time.
     pub(super) is_witnessed: bool,

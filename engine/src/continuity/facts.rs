@@ -26,7 +26,7 @@ pub(super) struct Account {
     pub(super) id: i64,
     pub(super) last_sequence: Sequence,
     pub(super) last_received: EpochMillis,
-    /// The last number of the newest declared gap; 0 if there is none.
+    /// The last number of the newest declared gap; 0 without one.
     pub(super) gap_end: Sequence,
 }
 

@@ -184,7 +184,7 @@ async fn expire_step(engine: &Engine, destination_id: i64, oldest: Sequence, det
 }
 
 /// Returns the position of the last delivered batch, of at most [`STEP`] after `after`, up to which
-/// all are `old`; `after` if there is none.
+/// all are `old`; `after` without one.
 async fn prefix(tx: &mut WriteTx, destination_id: i64, after: i64, old: impl Fn(&Delivered) -> bool) -> Result<i64> {
     let batches: Vec<Delivered> = sqlx::query_as(
         "SELECT position, last_sequence, finished

@@ -91,7 +91,7 @@ impl Writer {
         self.progress.failed_at.load(Ordering::Relaxed)
     }
 
-    /// How long the oldest commit has been under way; `None` if there is none.
+    /// How long the oldest commit has been under way; `None` without one.
     pub(crate) fn oldest_commit(&self) -> Option<Duration> {
         let under_way = self.progress.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.values().min().map(Instant::elapsed)

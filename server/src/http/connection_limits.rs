@@ -58,7 +58,7 @@ impl Connections {
         })
     }
 
-    /// Finds a place for a connection; `None` if there is none.
+    /// Finds a place for a connection; `None` if all are taken.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         self.admit_at(peer, Instant::now())
     }

@@ -71,7 +71,7 @@ fn string_end(text: &str) -> usize {
     text.len()
 }
 
-/// Returns a member of a JSON object as text; `None` if there is none or it is not an object.
+/// Returns a member of a JSON object as text; `None` if it is absent or the value is no object.
 pub(super) fn member<'j>(json: &'j str, name: &str) -> Option<&'j str> {
     let mut members: BTreeMap<String, &'j RawValue> = serde_json::from_str(json).ok()?;
     members.remove(name).map(RawValue::get)

@@ -55,7 +55,7 @@ async fn run() {
     let content = lines(0, 15_000);
     let gzip = of(
         content.len(),
-        &timed(|| encode::compress(content.as_bytes(), Compression::Gzip).unwrap()),
+        &timed(|| encode::compress(content.as_bytes(), Compression::Gzip, None).unwrap()),
     );
     line("gzip on one core", &format!("{} MB/s", whole(gzip)), "");
 

@@ -11,7 +11,7 @@ fuzz_target!(|body: &[u8]| {
         if let Ok(content) = decompress(body, compression) {
             assert!(content.len() <= 32 << 20);
         }
-        let ours = compress(body, compression).expect("there is memory");
+        let ours = compress(body, compression, None).expect("there is memory");
         assert_eq!(decompress(&ours, compression).expect("it is ours"), body);
     }
 });

@@ -8,6 +8,7 @@ mod context;
 pub(crate) mod credentials;
 mod error_table;
 mod failure;
+mod hashed_payload;
 mod hint;
 mod http_client;
 pub(crate) mod identity;

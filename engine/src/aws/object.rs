@@ -10,10 +10,10 @@ use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::ServerSideEncryption as S3Encryption;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::addressing::Addressing;
 use super::failure::{AwsFailure, classify};
+use super::hashed_payload::HashedPayload;
 use super::hint::region_hint;
 use super::meaning::{CONDITION, NO_SUCH_BUCKET, NOT_S3};
 use super::response::bucket_region;
@@ -39,8 +39,8 @@ pub(crate) struct Bucket {
 pub(crate) struct NewObject<'a> {
     pub(crate) key: &'a str,
     pub(crate) body: Bytes,
-    /// Of the body, by [`checksum`]; the store verifies it.
-    pub(crate) checksum: &'a str,
+    /// SHA-256 of the body. The request is signed with it, and the store verifies it.
+    pub(crate) sha256: [u8; 32],
     pub(crate) content_type: &'static str,
     pub(crate) content_sha256: Option<&'a str>,
     pub(crate) storage_class: Option<&'a str>,
@@ -59,11 +59,6 @@ pub(crate) enum Put {
     },
 }
 
-/// Returns the base64 SHA-256 by which a store verifies the bytes that it received.
-pub(crate) fn checksum(body: &[u8]) -> String {
-    BASE64_STANDARD.encode(Sha256::digest(body))
-}
-
 /// The condition of a PUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -77,7 +72,7 @@ impl Bucket {
     /// Writes an object unless one has its key.
     pub(crate) async fn put_new(&self, object: NewObject<'_>, condition: Condition) -> Result<Put, AwsFailure> {
         let timeouts = self.timeouts.config(object.body.len() as u64);
-        let checksum = object.checksum;
+        let checksum = BASE64_STANDARD.encode(object.sha256);
         let request = self
             .client
             .put_object()
@@ -85,7 +80,7 @@ impl Bucket {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .key(object.key)
             .set_if_none_match((condition == Condition::IfAbsent).then(|| "*".to_owned()))
-            .checksum_sha256(object.checksum)
+            .checksum_sha256(&checksum)
             .content_type(object.content_type)
             .set_storage_class(object.storage_class.map(Into::into))
             .body(ByteStream::from(object.body));
@@ -102,12 +97,13 @@ impl Bucket {
         };
         let request = request
             .customize()
+            .interceptor(HashedPayload::new(object.sha256))
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
         match request.send().await {
             Ok(response) => {
                 self.require_e_tag(response.e_tag())?;
                 if let Some(stored) = response.checksum_sha256().filter(|stored| *stored != checksum) {
-                    return Err(other_bytes(stored, checksum));
+                    return Err(other_bytes(stored, &checksum));
                 }
                 Ok(Put::Stored {
                     request_id: response.request_id().map(Into::into),

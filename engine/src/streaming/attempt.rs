@@ -14,7 +14,7 @@ use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
 use super::limits::{MemoryBudget, MemoryGrant};
 use super::reconcile::{self, Delivered, Upload};
-use crate::aws::object::{Bucket, CONDITION_HINT, checksum};
+use crate::aws::object::{Bucket, CONDITION_HINT};
 use crate::aws::{AwsProfile, S3};
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ pub(super) async fn attempt(
         spec,
         key,
         body: object.body.clone(),
-        checksum: checksum(&object.body),
+        body_sha256: object.body_sha256,
         sha256: encode::hex(&object.sha256),
         format: *batch.format.get()?,
         compression: *batch.compression.get()?,
@@ -66,6 +66,7 @@ pub(super) async fn attempt(
 
 struct Object {
     body: Bytes,
+    body_sha256: [u8; 32],
     /// Of the content before compression.
     sha256: [u8; 32],
     _grant: MemoryGrant,
@@ -85,10 +86,11 @@ impl Object {
                 batch.number
             )));
         }
-        let body = content.compress(compression).await?;
+        let (body, body_sha256) = content.compress(compression).await?;
         grant.shrink(body.len());
         Ok(Self {
             body: body.into(),
+            body_sha256,
             sha256,
             _grant: grant,
         })

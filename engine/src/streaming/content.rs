@@ -74,14 +74,14 @@ impl Content {
         };
         let (first_sequence, last_sequence) = (*first_sequence, *last_sequence);
         on_blocking_thread(move || {
-            let text = encode::content(&events, format);
-            drop(events);
-            let sha256 = encode::sha256(text.as_bytes());
+            let bytes = events.iter().map(|event| event.1.len()).sum();
+            let events = events.iter().map(|event| (event.0, event.1.as_str()));
+            let encoded = encode::content(events, bytes, format);
             Ok(Self {
                 first_sequence,
                 last_sequence,
-                sha256,
-                text,
+                sha256: encoded.sha256,
+                text: encoded.text,
             })
         })
         .await
@@ -91,8 +91,14 @@ impl Content {
         self.text.len()
     }
 
-    pub(super) async fn compress(self, compression: Compression) -> Result<Vec<u8>> {
-        on_blocking_thread(move || encode::compress(self.text.as_bytes(), compression)).await
+    /// Returns the compressed content and its SHA-256.
+    pub(super) async fn compress(self, compression: Compression) -> Result<(Vec<u8>, [u8; 32])> {
+        on_blocking_thread(move || {
+            let body = encode::compress(self.text.as_bytes(), compression, None)?;
+            let sha256 = encode::sha256(&body);
+            Ok((body, sha256))
+        })
+        .await
     }
 }
 

@@ -1,61 +1,149 @@
 //! A batch's content and its compressed form. Both follow from the batch alone: no clock, no map
-//! order, no time in the gzip header. So every attempt, by any server, sends the same bytes under
+//! order, no time in the gzip header. So every attempt, by any server, sends the same content under
 //! the same key.
+//!
+//! The hash of the content is frozen with a batch, that of its compressed form is not: another
+//! version of a compressor may produce other bytes, and an object is compared by its content.
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
+use std::sync::{Mutex, PoisonError};
 
 use auditstream_model::limits::BATCH_BYTES;
 use auditstream_model::{Compression, Format, Sequence};
+use libdeflater::CompressionLvl;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::trail::close;
 
-/// Returns the uncompressed content: each event with its sequence and `batchId` (`first-last`).
-#[must_use]
-pub fn content(events: &[(Sequence, String)], format: Format) -> String {
-    let (Some(first), Some(last)) = (events.first(), events.last()) else {
-        return String::new();
-    };
-    let batch_id = format!("{}-{}", first.0, last.0);
-    let mut out = String::with_capacity(events.iter().map(|event| event.1.len() + 80).sum());
-    for (index, (sequence, payload)) in events.iter().enumerate() {
-        if format == Format::JsonArray {
-            out.push(if index == 0 { '[' } else { ',' });
-        }
-        close(&mut out, payload, *sequence, Some(&batch_id));
-        if format == Format::Ndjson {
-            out.push('\n');
-        }
-    }
-    if format == Format::JsonArray {
-        out.push(']');
-    }
-    out
+/// The bytes that closing an event takes, without its numbers: `"sequence":,"batchId":""}}` and a
+/// separator.
+const CLOSING: usize = 27;
+/// How much of a content is hashed at a time, while it is still in the processor's cache.
+const HASHED_BYTES: usize = 64 << 10;
+/// How many compressors of each kind are kept for the next batches.
+const KEPT_COMPRESSORS: usize = 2;
+
+/// The uncompressed content of a batch.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Each event with its sequence and `batchId` (`first-last`).
+    pub text: String,
+    /// SHA-256 of the text.
+    pub sha256: [u8; 32],
 }
 
-/// Returns the SHA-256 of a content.
+/// Encodes consecutive events, whose payloads have `payload_bytes` together.
+#[must_use]
+pub fn content<'e>(
+    events: impl ExactSizeIterator<Item = (Sequence, &'e str)>,
+    payload_bytes: usize,
+    format: Format,
+) -> Encoded {
+    let mut events = events.peekable();
+    let first = events.peek().map_or(0, |event| event.0);
+    let last = i64::try_from(events.len()).map_or(i64::MAX, |count| first + count - 1);
+    let batch_id = format!("{first}-{last}");
+    let digits = batch_id.len() - batch_id.find('-').unwrap_or(0);
+    let closing = events.len() * (CLOSING + batch_id.len() + digits);
+    let mut text = String::with_capacity(payload_bytes + closing + 1);
+    let (mut hasher, mut hashed) = (Sha256::new(), 0);
+    for (sequence, payload) in events {
+        if format == Format::JsonArray {
+            text.push(if sequence == first { '[' } else { ',' });
+        }
+        close(&mut text, payload, sequence, Some(&batch_id));
+        if format == Format::Ndjson {
+            text.push('\n');
+        }
+        if text.len() - hashed >= HASHED_BYTES {
+            hasher.update(&text.as_bytes()[hashed..]);
+            hashed = text.len();
+        }
+    }
+    if format == Format::JsonArray && !text.is_empty() {
+        text.push(']');
+    }
+    hasher.update(&text.as_bytes()[hashed..]);
+    Encoded {
+        text,
+        sha256: hasher.finalize().into(),
+    }
+}
+
+/// Returns the SHA-256 of a content, or of an object.
 #[must_use]
 pub fn sha256(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
 }
 
-/// Returns the compressed content.
+/// The levels of batches whose destination sets none.
+const GZIP_LEVEL: u8 = 6;
+const ZSTD_LEVEL: u8 = 3;
+
+/// Returns the compressed content: one member of gzip, or one frame of zstd. A level of `None` is
+/// the default one.
 ///
 /// # Errors
-/// [`Error::Broken`] if the compressor fails, which happens only if memory is exhausted.
-pub fn compress(content: &[u8], compression: Compression) -> Result<Vec<u8>> {
-    let broken = |error: std::io::Error| Error::Broken(format!("a batch cannot be compressed: {error}"));
-    match compression {
-        Compression::None => Ok(content.to_vec()),
-        Compression::Zstd => zstd::bulk::compress(content, 3).map_err(broken),
-        Compression::Gzip => {
-            let mut gzip =
-                flate2::GzBuilder::new().write(Vec::with_capacity(content.len() / 6), flate2::Compression::new(6));
-            gzip.write_all(content).map_err(broken)?;
-            gzip.finish().map_err(broken)
+/// [`Error::Broken`] if the compressor does not know the level, or memory is exhausted.
+pub fn compress(content: &[u8], compression: Compression, level: Option<u8>) -> Result<Vec<u8>> {
+    let mut compressed = match compression {
+        Compression::None => return Ok(content.to_vec()),
+        Compression::Gzip => gzip(content, level.unwrap_or(GZIP_LEVEL))?,
+        Compression::Zstd => zstd(content, level.unwrap_or(ZSTD_LEVEL))?,
+    };
+    compressed.shrink_to_fit();
+    Ok(compressed)
+}
+
+fn broken(why: impl std::fmt::Display) -> Error {
+    Error::Broken(format!("a batch cannot be compressed: {why}"))
+}
+
+fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
+    static KEPT: Kept<libdeflater::Compressor> = Kept::new();
+    let new = || {
+        let level = CompressionLvl::new(level.into()).map_err(|_| broken(format!("there is no level {level}")))?;
+        Ok(libdeflater::Compressor::new(level))
+    };
+    KEPT.with(level, new, |compressor| {
+        let mut out = vec![0; compressor.gzip_compress_bound(content.len())];
+        let length = compressor.gzip_compress(content, &mut out).map_err(broken)?;
+        out.truncate(length);
+        Ok(out)
+    })
+}
+
+fn zstd(content: &[u8], level: u8) -> Result<Vec<u8>> {
+    static KEPT: Kept<zstd::bulk::Compressor<'static>> = Kept::new();
+    let new = || zstd::bulk::Compressor::new(level.into()).map_err(broken);
+    KEPT.with(level, new, |compressor| compressor.compress(content).map_err(broken))
+}
+
+/// Compressors that are not in use, each with its level: creating one takes as long as a small
+/// batch, and its memory.
+struct Kept<C>(Mutex<Vec<(u8, C)>>);
+
+impl<C> Kept<C> {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn with<T>(&self, level: u8, new: impl FnOnce() -> Result<C>, work: impl FnOnce(&mut C) -> Result<T>) -> Result<T> {
+        let kept = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let index = all.iter().position(|kept| kept.0 == level);
+            index.map(|index| all.swap_remove(index).1)
+        };
+        let mut compressor = kept.map_or_else(new, Ok)?;
+        let done = work(&mut compressor)?;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == KEPT_COMPRESSORS {
+            all.remove(0);
         }
+        all.push((level, compressor));
+        Ok(done)
     }
 }
 
@@ -90,47 +178,77 @@ pub(super) fn hex(bytes: &[u8; 32]) -> String {
 mod tests {
     use super::*;
 
-    fn events() -> Vec<(Sequence, String)> {
-        (1..=3)
-            .map(|n| (n, format!(r#"{{"auditEventId":"{n}","auditEventMetadata":{{"#)))
-            .collect()
+    fn encoded(format: Format) -> Encoded {
+        let payloads: Vec<String> = (9..=11)
+            .map(|n| format!(r#"{{"auditEventId":"{n}","auditEventMetadata":{{"#))
+            .collect();
+        let bytes = payloads.iter().map(String::len).sum();
+        let events: Vec<_> = (9..).zip(payloads.iter().map(String::as_str)).collect();
+        content(events.into_iter(), bytes, format)
+    }
+
+    fn compressed(compression: Compression) -> Vec<u8> {
+        let text = encoded(Format::Ndjson).text;
+        compress(text.as_bytes(), compression, None).unwrap()
     }
 
     #[test]
     fn the_same_batch_gives_the_same_bytes() {
         for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-            let once = compress(content(&events(), Format::Ndjson).as_bytes(), compression).unwrap();
+            let once = compressed(compression);
+            // A compressor that was used for something else in between.
+            compress(&[7; 100_000], compression, None).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(1100));
-            let again = compress(content(&events(), Format::Ndjson).as_bytes(), compression).unwrap();
-            assert_eq!(once, again, "{compression:?}");
+            assert_eq!(once, compressed(compression), "{compression:?}");
         }
-        let gzip = compress(b"x", Compression::Gzip).unwrap();
+        let gzip = compress(b"x", Compression::Gzip, None).unwrap();
         assert_eq!(gzip[4..8], [0; 4], "no time in the header");
     }
 
     #[test]
     fn both_formats_contain_every_event_with_its_sequence_and_batch() {
-        let lines = content(&events(), Format::Ndjson);
-        assert_eq!(lines.lines().count(), 3);
-        let array: Vec<serde_json::Value> = serde_json::from_str(&content(&events(), Format::JsonArray)).unwrap();
-        for (index, line) in lines.lines().enumerate() {
+        let lines = encoded(Format::Ndjson);
+        assert_eq!(lines.text.lines().count(), 3);
+        let text = encoded(Format::JsonArray).text;
+        let array: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        for (index, line) in lines.text.lines().enumerate() {
             let event: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(event, array[index]);
-            assert_eq!(event["auditEventMetadata"]["sequence"], index + 1);
-            assert_eq!(event["auditEventMetadata"]["batchId"], "1-3");
+            assert_eq!(event["auditEventMetadata"]["sequence"], index + 9);
+            assert_eq!(event["auditEventMetadata"]["batchId"], "9-11");
+        }
+    }
+
+    #[test]
+    fn a_content_is_hashed_while_it_is_encoded() {
+        let payload = r#"{"a":1,"auditEventMetadata":{"#.repeat(500);
+        let events: Vec<_> = (1..=20).map(|n| (n, payload.as_str())).collect();
+        for format in [Format::Ndjson, Format::JsonArray] {
+            let bytes = 20 * payload.len();
+            let encoded = content(events.iter().copied(), bytes, format);
+            assert_eq!(encoded.sha256, sha256(encoded.text.as_bytes()));
+            assert!(encoded.text.len() > 2 * HASHED_BYTES);
+            assert!(encoded.text.capacity() < bytes + 20 * 50, "it never grew");
         }
     }
 
     #[test]
     fn compressed_content_can_be_decompressed() {
-        let content = content(&events(), Format::Ndjson);
+        let content = encoded(Format::Ndjson).text;
+        let gzip = compressed(Compression::Gzip);
         let mut read = String::new();
-        let gzip = compress(content.as_bytes(), Compression::Gzip).unwrap();
         flate2::read::GzDecoder::new(gzip.as_slice())
             .read_to_string(&mut read)
             .unwrap();
         assert_eq!(read, content);
-        let zstd = compress(content.as_bytes(), Compression::Zstd).unwrap();
+        // Stores and proxies may have gzip of several members.
+        let twice = [gzip.clone(), gzip].concat();
+        assert_eq!(
+            decompress(&twice, Compression::Gzip).unwrap(),
+            content.repeat(2).as_bytes()
+        );
+        let zstd = compressed(Compression::Zstd);
         assert_eq!(zstd::stream::decode_all(zstd.as_slice()).unwrap(), content.as_bytes());
+        assert!(compress(b"x", Compression::Gzip, Some(99)).is_err());
     }
 }

@@ -16,7 +16,8 @@ pub(super) struct Upload<'a> {
     /// With the destination's prefix.
     pub(super) key: String,
     pub(super) body: Bytes,
-    pub(super) checksum: String,
+    /// SHA-256 of the body.
+    pub(super) body_sha256: [u8; 32],
     /// SHA-256 of the content before compression, in hexadecimal.
     pub(super) sha256: String,
     pub(super) format: Format,
@@ -50,7 +51,7 @@ pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>, exists: bool) -> R
     let object = NewObject {
         key: &upload.key,
         body: upload.body.clone(),
-        checksum: &upload.checksum,
+        sha256: upload.body_sha256,
         content_type: content_type(upload.format),
         content_sha256: Some(&upload.sha256),
         storage_class: upload.spec.storage_class.as_deref(),

@@ -111,14 +111,15 @@ fn events_of_any_size_are_cut_into_batches_within_the_limits() {
 
 /// Returns the hash and bytes of a batch in every format and compression.
 fn bytes_of(payloads: &[String], first: i64) -> Vec<([u8; 32], Vec<u8>)> {
-    let events: Vec<_> = (first..).zip(payloads.iter().cloned()).collect();
+    let events: Vec<_> = (first..).zip(payloads.iter().map(String::as_str)).collect();
+    let bytes = payloads.iter().map(String::len).sum();
     let mut all = Vec::new();
     for format in [Format::Ndjson, Format::JsonArray] {
         for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-            let content = encode::content(&events, format);
-            let body = encode::compress(content.as_bytes(), compression).unwrap();
-            assert_eq!(encode::decompress(&body, compression).unwrap(), content.as_bytes());
-            all.push((encode::sha256(content.as_bytes()), body));
+            let content = encode::content(events.iter().copied(), bytes, format);
+            let body = encode::compress(content.text.as_bytes(), compression, None).unwrap();
+            assert_eq!(encode::decompress(&body, compression).unwrap(), content.text.as_bytes());
+            all.push((content.sha256, body));
         }
     }
     all

@@ -2,9 +2,10 @@
 
 use auditstream_model::{DestinationSpec, FailureCode};
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use crate::aws::AwsFailure;
-use crate::aws::object::{Bucket, Condition, NewObject, Put, checksum};
+use crate::aws::object::{Bucket, Condition, NewObject, Put};
 
 pub(super) const BODY: &str = "Auditstream wrote this object to check its permissions. It can be deleted.\n";
 
@@ -30,11 +31,10 @@ pub(super) async fn write(
     key: &str,
     condition: Condition,
 ) -> Result<Written, AwsFailure> {
-    let checksum = checksum(BODY.as_bytes());
     let object = NewObject {
         key,
         body: Bytes::from_static(BODY.as_bytes()),
-        checksum: &checksum,
+        sha256: Sha256::digest(BODY.as_bytes()).into(),
         content_type: "text/plain",
         content_sha256: None,
         storage_class: spec.storage_class.as_deref(),

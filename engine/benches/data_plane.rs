@@ -179,6 +179,7 @@ async fn open(folder: &Path) -> Engine {
         retention: Retention::default(),
         pacing: Pacing::default(),
         clock: Clock::default(),
+        ids: auditstream_engine::IdSettings::default(),
     };
     Engine::open(config).await.unwrap()
 }

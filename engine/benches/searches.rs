@@ -49,6 +49,7 @@ async fn open(database: DatabaseUrl, master_key: MasterKey) -> Engine {
         retention: Retention::default(),
         pacing: Pacing::default(),
         clock: auditstream_engine::Clock::default(),
+        ids: auditstream_engine::IdSettings::default(),
     };
     Engine::open(config).await.unwrap()
 }

@@ -4,11 +4,11 @@ use futures::future::join_all;
 
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::{Engine, access, alerts, continuity, retention};
+use crate::{Engine, access, alerts, continuity, retention, trail};
 
 /// The scheduler, the removal of old batches and events, the notifications by webhook, the storing
-/// of last uses, and the comparison of the database with its high-water marks. Dropped, they are
-/// aborted.
+/// of last uses, the comparison of the database with its high-water marks, and the upkeep of event
+/// ids. Dropped, they are aborted.
 #[derive(Debug)]
 pub struct Background(Vec<Task>);
 
@@ -22,6 +22,7 @@ impl Engine {
             history::start(self.clone()),
             access::start_flushing(self.clone()),
             continuity::watch::start(self.clone()),
+            trail::ids::start(self.clone()),
         ];
         if self.streaming_enabled() {
             tasks.push(schedule::start(self.clone()));

@@ -16,6 +16,7 @@ use crate::continuity;
 use crate::database::{Clock, Database, DatabaseUrl, Limits};
 use crate::egress_policy::EgressPolicy;
 use crate::error::{Error, Result};
+use crate::id_filters::{IdFilters, IdSettings};
 use crate::marks::MarksFile;
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
@@ -54,6 +55,8 @@ pub struct Config {
     pub pacing: Pacing,
     /// The clock of this server.
     pub clock: Clock,
+    /// How event ids are looked up.
+    pub ids: IdSettings,
 }
 
 impl Config {
@@ -106,7 +109,8 @@ impl Engine {
         let marks = config.marks();
         let database = Database::open(&config.database, &config.limits)
             .await?
-            .with_clock(config.clock);
+            .with_clock(config.clock)
+            .with_id_filters(IdFilters::new(config.ids));
         continuity::watch::open(&database, marks).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
         access::ensure_default_account(&database).await?;

@@ -19,6 +19,7 @@
 //! - [`database`]: the database, SQLite or PostgreSQL
 //! - [`vault`]: the master key and secrets at rest; [`key_rotation`] replaces both keys
 //! - [`actor`]: the actor of a request, and its permissions
+//! - `id_filters`: filters that spare the look-up of new event ids
 //! - [`access`]: users, sessions, API tokens, accounts
 //! - [`trail`]: audit events in and out
 //! - `aws`: everything that speaks to AWS and knows no batch
@@ -57,6 +58,7 @@
 //!    - `it::trail::member_order_is_no_conflict_and_other_content_is`
 //!    - `it::trail::an_id_repeated_in_a_request_is_stored_once_or_refused`
 //!    - `it::reports::ingest::an_honest_retry_that_escapes_and_orders_differently_is_a_duplicate`
+//!    - `it::event_ids`, however many generations of ids there are and whichever have a filter
 //!    - `it::reports::ingest::numbers_beyond_64_bits`, `it::reports::ingest::null_optional_members`
 //!    - `it::model`
 //! 4. A request is stored completely or not at all.
@@ -160,6 +162,7 @@ mod egress_policy;
 mod engine;
 pub mod error;
 mod failpoint;
+mod id_filters;
 pub mod key_rotation;
 mod marks;
 pub mod metrics;
@@ -181,6 +184,7 @@ pub use database::Clock;
 pub use egress_policy::EgressPolicy;
 pub use engine::{Config, Engine};
 pub use error::{Error, Result};
+pub use id_filters::IdSettings;
 pub use precondition::{Precondition, Version};
 pub use retention::Retention;
 pub use vault::MasterKey;

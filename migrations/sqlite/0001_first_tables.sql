@@ -78,11 +78,6 @@ CREATE TABLE data_key_wrap (
 CREATE TABLE audit_event (
     account_id     INTEGER NOT NULL,
     sequence       INTEGER NOT NULL,
-    -- The first 16 bytes of the SHA-256 of auditEventId.
-    id_digest      BLOB    NOT NULL,
-    -- The first 16 bytes of the SHA-256 of the content's canonical form, by which events with one
-    -- id are compared. Before the payload, so that SQLite does not read that to find it.
-    content_digest BLOB    NOT NULL,
     time           INTEGER NOT NULL,
     received       INTEGER NOT NULL,
     principal_type TEXT    NOT NULL,
@@ -98,7 +93,6 @@ CREATE TABLE audit_event (
     payload        TEXT    NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX audit_event_sequence ON audit_event (account_id, sequence);
-CREATE UNIQUE INDEX audit_event_id ON audit_event (account_id, id_digest);
 CREATE INDEX audit_event_time ON audit_event (account_id, time, sequence);
 
 CREATE TABLE connector (
@@ -326,4 +320,30 @@ CREATE TABLE trail_reader (
     person     TEXT    NOT NULL,
     day        INTEGER NOT NULL,
     PRIMARY KEY (account_id, person)
+) STRICT;
+
+-- The ids of the events, by which duplicates are recognised. A generation has 2^20 sequences: new
+-- rows change one generation's part of the index, which stays in memory.
+CREATE TABLE event_id (
+    account_id     INTEGER NOT NULL,
+    sequence       INTEGER NOT NULL,
+    -- The sequence divided by 2^20.
+    generation     INTEGER NOT NULL,
+    -- The first 16 bytes of the SHA-256 of auditEventId.
+    digest         BLOB    NOT NULL,
+    -- The first 16 bytes of the SHA-256 of the content's canonical form, by which events with one
+    -- id are compared.
+    content_digest BLOB    NOT NULL,
+    PRIMARY KEY (account_id, generation, digest)
+) STRICT, WITHOUT ROWID;
+
+-- A filter of the ids of each complete generation (see `id_filters` in the engine), which can be
+-- built again from them.
+CREATE TABLE event_id_filter (
+    account_id INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    -- The first 16 bytes of the SHA-256 of account, generation and filter.
+    checksum   BLOB    NOT NULL,
+    filter     BLOB    NOT NULL,
+    PRIMARY KEY (account_id, generation)
 ) STRICT;

@@ -21,7 +21,7 @@ pub(super) fn caches() -> Caches {
 }
 
 /// The memory of this machine or of its container; `None` where neither can be read.
-fn available_bytes() -> Option<u64> {
+pub(crate) fn available_bytes() -> Option<u64> {
     let machine = read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let files = [
         "/sys/fs/cgroup/memory.max",

@@ -33,6 +33,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, Connection as _};
 
 use crate::error::{Error, Result};
+use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 use background::BackgroundQueue;
 use checkpoints::Checkpoints;
@@ -40,6 +41,7 @@ pub use clock::{Clock, now};
 pub(crate) use clock::{SeenTime, is_future, time_after};
 pub(crate) use column::Json;
 pub use limits::Limits;
+pub(crate) use memory::available_bytes;
 pub use pool::Pool;
 use search_pool::SearchPool;
 pub(crate) use search_pool::{Caller, SearchConnection, Value};
@@ -89,6 +91,7 @@ pub struct Database {
     checkpoints: Option<Arc<Checkpoints>>,
     numbering: Numbering,
     clock: Clock,
+    id_filters: IdFilters,
 }
 
 impl Database {
@@ -110,6 +113,17 @@ impl Database {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Uses these filters of event ids. Without them each id is looked up in the table.
+    #[must_use]
+    pub(crate) fn with_id_filters(self, id_filters: IdFilters) -> Self {
+        Self { id_filters, ..self }
+    }
+
+    /// The filters of event ids that are in memory.
+    pub(crate) fn id_filters(&self) -> &IdFilters {
+        &self.id_filters
     }
 
     /// The clock by which times are recorded.

@@ -9,6 +9,7 @@ use super::search_pool::SearchPool;
 use super::url::{PostgresUrl, Tls};
 use super::{Clock, Database, Dialect, Limits, connect};
 use crate::error::Error;
+use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 
 /// Each execution is planned anew: a generic plan from the time when a table was small would keep
@@ -50,6 +51,7 @@ pub(super) async fn open(url: &PostgresUrl, limits: &Limits) -> Result<Database,
         checkpoints: None,
         numbering: Numbering::default(),
         clock: Clock::default(),
+        id_filters: IdFilters::default(),
     };
     check_commits(&database).await.map_err(|error| error.to_string())?;
     Ok(database)

@@ -8,6 +8,7 @@ use super::checkpoints::Checkpoints;
 use super::migrate::migrate_sqlite;
 use super::search_pool::SearchPool;
 use super::{Clock, Database, Dialect, Limits, connect, memory, url};
+use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 
 /// One connection writes. Checkpoints are made [elsewhere](super::checkpoints), not by a commit
@@ -46,6 +47,7 @@ pub(super) async fn open(file: &Path, limits: &Limits) -> Result<Database, Strin
         checkpoints: Some(Arc::new(checkpoints)),
         numbering: Numbering::default(),
         clock: Clock::default(),
+        id_filters: IdFilters::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use super::pool::{Lent, Pool};
 use super::{Clock, Database, Dialect, time_after};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 
 const ATTEMPTS: u32 = 5;
@@ -32,11 +33,17 @@ pub struct WriteTx {
     /// The newest number given out in this transaction, by account.
     numbered: Vec<(String, Sequence)>,
     clock: Clock,
+    id_filters: IdFilters,
 }
 
 impl WriteTx {
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The filters of event ids that are in memory.
+    pub(crate) fn id_filters(&self) -> &IdFilters {
+        &self.id_filters
     }
 
     /// The best time known, epoch ms.
@@ -235,6 +242,7 @@ impl Database {
                 declares_restore: false,
                 numbered: Vec::new(),
                 clock: self.clock().clone(),
+                id_filters: self.id_filters().clone(),
             }),
             Err(error) => {
                 // On PostgreSQL a later statement of the several may have failed.

@@ -36,6 +36,21 @@ pub async fn render(engine: &Engine) -> String {
         "",
         engine.writer().waiting_bytes() as u64,
     );
+    let ids = engine.database().id_filters().usage();
+    add(
+        "auditstream_id_filter_bytes",
+        "gauge",
+        "Memory for the filters of event ids",
+        "",
+        ids.bytes as u64,
+    );
+    add(
+        "auditstream_id_filters_missing",
+        "gauge",
+        "Complete generations of event ids whose filter is not in memory",
+        "",
+        ids.without as u64,
+    );
     let clock = engine.watched_clock().judgement();
     add(
         "auditstream_clock_fault",

@@ -1,15 +1,13 @@
 //! Numbers events and inserts them, as part of a transaction.
 
-use std::collections::HashMap;
-
 use auditstream_model::limits::NAMED_INVALID_EVENTS;
 use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::canonical::ContentDigest;
+use super::ids;
 use super::stored_form::Prepared;
 use crate::database::{Dialect, WriteTx, is_future, time_after};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Enough that round trips to the database do not matter; far from its limit on parameters.
 const ROWS_PER_STATEMENT: usize = 200;
@@ -30,7 +28,8 @@ pub(crate) enum Appended {
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
     let end = lock_account(tx, account_id).await?;
     let last = end.last_sequence;
-    let mut known = stored_digests(tx, account_id, events).await?;
+    let ids: Vec<_> = events.iter().map(|event| event.id_digest).collect();
+    let mut known = ids::look_up(tx, account_id, last, end.first_sequence, &ids).await?;
     let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
     let mut named = Vec::new();
     let (mut total, mut duplicates) = (0, 0);
@@ -58,6 +57,7 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
         tx.reserve(&end.name, last, new_last).await?;
         let received = time_after(end.last_received, tx.now(), end.trusted);
         let trail_bytes = insert(tx, account_id, &end, received, &fresh).await?;
+        ids::insert(tx, account_id, last + 1, &fresh).await?;
         // Retention corrects the receipt of the events up to here.
         let is_misdated = is_future(end.last_received, received);
         sqlx::query(
@@ -95,6 +95,8 @@ fn conflict(index: usize) -> FieldError {
 #[derive(FromRow)]
 struct AccountRow {
     name: String,
+    /// The first event that retention has not removed.
+    first_sequence: Sequence,
     last_sequence: Sequence,
     last_received: EpochMillis,
     /// The payload bytes of all events.
@@ -106,18 +108,18 @@ struct AccountRow {
 }
 
 const LOCK_SQLITE: &str = "
-    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+    SELECT name, first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
            CAST(NULL AS TEXT) AS timeline
     FROM account
     WHERE id = $1";
 const LOCK_POSTGRES: &str = "
-    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+    SELECT name, first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
            CAST(NULL AS TEXT) AS timeline
     FROM account
     WHERE id = $1
     FOR NO KEY UPDATE";
 const LOCK_POSTGRES_WITH_TIMELINE: &str = "
-    SELECT name, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+    SELECT name, first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
            substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
     FROM account
     WHERE id = $1
@@ -156,48 +158,6 @@ fn is_cached(rows: usize) -> bool {
     rows == ROWS_PER_STATEMENT || rows == 1
 }
 
-/// The content digests of the stored events among these, by their id digests.
-async fn stored_digests(
-    tx: &mut WriteTx,
-    account_id: i64,
-    events: &[Prepared],
-) -> Result<HashMap<[u8; 16], ContentDigest>> {
-    let mut known = HashMap::with_capacity(events.len());
-    for chunk in events.chunks(ROWS_PER_STATEMENT) {
-        // The lateral join makes PostgreSQL look up each id: without statistics it would scan the
-        // account.
-        let (select, end) = match tx.dialect() {
-            Dialect::Sqlite => (
-                "SELECT id_digest, content_digest FROM audit_event WHERE account_id = ? AND id_digest IN (VALUES ",
-                ")",
-            ),
-            Dialect::Postgres => (
-                "SELECT known.id_digest, known.content_digest FROM (VALUES ",
-                ") AS wanted (id_digest) CROSS JOIN LATERAL (SELECT id_digest, content_digest FROM audit_event \
-                 WHERE account_id = $1 AND id_digest = wanted.id_digest OFFSET 0) AS known",
-            ),
-        };
-        let ids = placeholders(tx.dialect(), 2, chunk.len(), 1);
-        let sql = [select, &ids, end].concat();
-        let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
-        query = query.bind(account_id);
-        for event in chunk {
-            query = query.bind(event.id_digest.as_slice());
-        }
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = query.fetch_all(&mut **tx).await?;
-        for (id, content) in rows {
-            let digest = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes);
-            let (Ok(id), Ok(content)) = (digest(id), digest(content)) else {
-                return Err(Error::Broken(
-                    "a stored event has a digest that is not 16 bytes".to_owned(),
-                ));
-            };
-            known.insert(id, content);
-        }
-    }
-    Ok(known)
-}
-
 /// Inserts the events after `end`. Returns the payload bytes of the trail with them.
 async fn insert(
     tx: &mut WriteTx,
@@ -206,13 +166,13 @@ async fn insert(
     received: EpochMillis,
     fresh: &[&Prepared],
 ) -> Result<i64> {
-    const COLUMNS: usize = 16;
+    const COLUMNS: usize = 14;
     let mut sequence = end.last_sequence;
     let mut bytes = end.trail_bytes;
     for chunk in fresh.chunks(ROWS_PER_STATEMENT) {
         let mut sql = String::from(
-            "INSERT INTO audit_event (account_id, sequence, id_digest, time, received, principal_type, principal, action, module, \
-             resource_type, resource, org, project, bytes_before, payload, content_digest) VALUES ",
+            "INSERT INTO audit_event (account_id, sequence, time, received, principal_type, principal, action, module, \
+             resource_type, resource, org, project, bytes_before, payload) VALUES ",
         );
         sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
@@ -221,7 +181,6 @@ async fn insert(
             query = query
                 .bind(account_id)
                 .bind(sequence)
-                .bind(event.id_digest.as_slice())
                 .bind(event.time)
                 .bind(received)
                 .bind(event.principal_type.as_str())
@@ -233,8 +192,7 @@ async fn insert(
                 .bind(event.org.as_deref())
                 .bind(event.project.as_deref())
                 .bind(bytes)
-                .bind(event.payload.as_str())
-                .bind(event.content_digest.as_slice());
+                .bind(event.payload.as_str());
             bytes += i64::try_from(event.payload.len()).unwrap_or(0);
         }
         query.execute(&mut **tx).await?;

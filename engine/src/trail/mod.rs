@@ -5,6 +5,7 @@ mod canonical;
 mod check;
 mod compact;
 mod export;
+pub(crate) mod ids;
 mod ingest;
 mod members;
 mod null_members;
@@ -19,6 +20,7 @@ pub(crate) mod writer;
 
 pub use canonical::ContentDigest;
 pub use export::Export;
+pub use ids::explained as explained_ids;
 pub use ingest::{ingest, parse};
 pub use search::{explained, newer, parse_cursor, search};
 pub use sign_ins::sign_ins;

@@ -131,6 +131,8 @@ const SINGLE_CHANGES: &[&str] = &[
     "note_reading",
     "begin_export",
     "end_export",
+    "store_id_filter",
+    "remove_ids",
 ];
 
 /// Points at which background tasks panic; see [`supervision`](crate::supervision).
@@ -142,6 +144,7 @@ const TASKS: &[&str] = &[
     "retention.sweep",
     "batches.sweep",
     "last_uses.flush",
+    "event_ids.look",
     "continuity.compare",
     "webhooks.send",
     "lag_monitor.check",

@@ -16,6 +16,7 @@ mod database_unavailable;
 mod delivery;
 mod disconnected;
 mod egress_policy;
+mod event_ids;
 mod fairness;
 mod faults;
 mod keys;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use auditstream_engine::database::Dialect;
-use auditstream_engine::trail::explained;
+use auditstream_engine::trail::{explained, explained_ids};
 use auditstream_model::Status;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -23,7 +23,10 @@ on![
     ingest_and_streaming_read_only_the_entries_that_they_need,
 ];
 
-on_both![searches_enter_the_trail_by_an_index_bounded_at_both_ends,];
+on_both![
+    searches_enter_the_trail_by_an_index_bounded_at_both_ends,
+    event_ids_are_found_by_the_index_of_their_generation,
+];
 
 /// Explains the statements of searches, without statistics and with them.
 async fn searches_enter_the_trail_by_an_index_bounded_at_both_ends(house: House) {
@@ -72,6 +75,52 @@ async fn plans_are_bounded(house: &House) {
                 assert!(sorts_a_few || !plan.contains("TEMP B-TREE"), "{name}:\n{plan}");
             }
             On::Postgres => assert!(!plan.contains("Seq Scan"), "{name}:\n{plan}"),
+        }
+    }
+}
+
+/// Explains the statements over the ids, without statistics and with them.
+async fn event_ids_are_found_by_the_index_of_their_generation(house: House) {
+    house.send(&request(0)).await;
+    id_plans_are_bounded(&house).await;
+    house.sql("ANALYZE").await;
+    id_plans_are_bounded(&house).await;
+}
+
+async fn id_plans_are_bounded(house: &House) {
+    let (dialect, explain, column) = match house.on {
+        On::Sqlite => (Dialect::Sqlite, "EXPLAIN QUERY PLAN", 3),
+        On::Postgres => (Dialect::Postgres, "EXPLAIN", 0),
+    };
+    let mut connection = house.connection().await;
+    for (name, statement, types) in explained_ids(dialect) {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("{explain} {statement}")));
+        // Account 1, generation 5.
+        let mut integers = [1, 5, 6_i64].into_iter();
+        for kind in types.chars() {
+            query = match kind {
+                'i' => query.bind(integers.next().unwrap()),
+                _ => query.bind(b"0123456789abcdef00000005".as_slice()),
+            };
+        }
+        let rows = query.fetch_all(&mut connection).await.unwrap();
+        let lines: Vec<String> = rows.iter().map(|row| row.get(column)).collect();
+        let plan = lines.join("\n");
+        match house.on {
+            On::Sqlite => {
+                assert!(
+                    plan.contains("USING PRIMARY KEY (account_id=? AND generation"),
+                    "{name}:\n{plan}"
+                );
+                let scans = ["SCAN event_id", "SCAN e\n", "SCAN e "]
+                    .iter()
+                    .any(|scan| plan.contains(scan));
+                assert!(!scans && !plan.contains("TEMP B-TREE"), "{name}:\n{plan}");
+            }
+            On::Postgres => {
+                assert!(plan.contains("event_id_pkey"), "{name}:\n{plan}");
+                assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{name}:\n{plan}");
+            }
         }
     }
 }

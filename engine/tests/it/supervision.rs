@@ -26,6 +26,7 @@ on_both![
     after_a_panic_of_the_comparison_with_the_marks_it_starts_again,
     after_a_panic_of_the_webhook_worker_messages_are_sent,
     after_a_panic_of_the_lag_monitor_lag_is_reported,
+    after_a_panic_of_the_upkeep_of_event_ids_it_starts_again,
 ];
 on!(heartbeat, Postgres, after_a_panic_of_the_heartbeat_it_is_renewed,);
 
@@ -63,6 +64,10 @@ async fn after_a_panic_of_the_webhook_worker_messages_are_sent(house: House) {
 
 async fn after_a_panic_of_the_lag_monitor_lag_is_reported(house: House) {
     survives(house, "lag_monitor.check!1").await;
+}
+
+async fn after_a_panic_of_the_upkeep_of_event_ids_it_starts_again(house: House) {
+    survives(house, "event_ids.look!1").await;
 }
 
 async fn after_a_panic_of_the_heartbeat_it_is_renewed(house: House) {
@@ -127,6 +132,7 @@ async fn the_process() {
         "batches" => restarted(&inside, "batches").await,
         "last_uses" => restarted(&inside, "last_uses").await,
         "continuity" => restarted(&inside, "continuity").await,
+        "event_ids" => restarted(&inside, "event_ids").await,
         "webhooks" => {
             restarted(&inside, "webhooks").await;
             is_notified(&inside).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
-    connectors, destinations,
+    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, IdSettings, MasterKey, Pacing, Retention,
+    access, connectors, destinations,
 };
 use auditstream_model::{
     AccountName, AggregateItem, ApiTokenInput, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput,
@@ -84,6 +84,7 @@ pub fn config(database: DatabaseUrl) -> Config {
         retention: Retention::default(),
         pacing: Pacing::default(),
         clock: Clock::default(),
+        ids: IdSettings::default(),
         egress_policy: EgressPolicy::default(),
     }
 }

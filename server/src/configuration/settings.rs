@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::{
-    AwsSettings, Clock, Config, EgressPolicy, MasterKey, Pacing, Retention, Timeouts, WebIdentity,
+    AwsSettings, Clock, Config, EgressPolicy, IdSettings, MasterKey, Pacing, Retention, Timeouts, WebIdentity,
 };
 use auditstream_model::AccountName;
 use clap::builder::BoolishValueParser;
@@ -261,6 +261,7 @@ impl Settings {
             },
             pacing: Pacing::default(),
             clock: Clock::default(),
+            ids: IdSettings::default(),
             limits: Limits {
                 postgres_connections: self.database_connections,
                 ..Limits::default()

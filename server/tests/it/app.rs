@@ -51,6 +51,7 @@ impl App {
             retention: Retention::default(),
             pacing: Pacing::default(),
             clock: Clock::default(),
+            ids: auditstream_engine::IdSettings::default(),
             egress_policy: EgressPolicy::default(),
         })
         .await

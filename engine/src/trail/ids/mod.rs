@@ -1,0 +1,22 @@
+//! The ids of an account's events, by which duplicates are recognised.
+//!
+//! The table `event_id` has a row for each event: the digest of its id, the digest of its content,
+//! and its sequence. Ids are random, so that an index over all of them would be read and written
+//! everywhere. Therefore the rows are divided into generations of consecutive sequences: new rows
+//! go to the newest generation, whose part of the index stays in memory, and a complete generation
+//! has a filter, by which nearly every id that it does not have is known to be new without reading
+//! it. A row whose event retention has removed counts as absent.
+//!
+//! - `table`: the statements that look up, insert and remove rows
+//! - `stored_filters`: the table `event_id_filter`
+//! - `upkeep`: the background task that loads and builds filters and removes old rows
+//!
+//! The filters in memory are in [`id_filters`](crate::id_filters).
+
+mod stored_filters;
+mod table;
+mod upkeep;
+
+pub use table::explained;
+pub(crate) use table::{insert, look_up};
+pub(crate) use upkeep::start;

@@ -1,0 +1,355 @@
+//! The statements over the table `event_id`.
+//!
+//! Each passes its ids as one parameter, a sequence of entries of the same number of bytes, so that
+//! the statement is the same for any number of ids and each is looked up by the index. In
+//! PostgreSQL the lateral joins with `OFFSET 0` guarantee the latter: without statistics it would
+//! read the whole generation.
+
+use std::collections::HashMap;
+
+use auditstream_model::Sequence;
+use sqlx::FromRow;
+use sqlx::any::AnyExecutor;
+
+use crate::database::{Dialect, WriteTx};
+use crate::error::{Error, Result};
+use crate::id_filters::IdDigest;
+use crate::trail::canonical::ContentDigest;
+use crate::trail::stored_form::Prepared;
+
+/// Look-ups of one statement, so that none takes long.
+const LOOK_UPS_PER_STATEMENT: usize = 20_000;
+/// More generations than this in a row, as after a gap in the sequence, are not looked up without
+/// asking which exist.
+const UNKNOWN_GENERATIONS: i64 = 16;
+
+/// Bytes of a digest and of an entry of [`LOOK_UP_SQLITE`]: a digest, and a generation in decimal.
+const DIGEST_BYTES: usize = 16;
+const LOOK_UP_BYTES: usize = DIGEST_BYTES + 8;
+
+const LOOK_UP_SQLITE: &str = "
+    WITH RECURSIVE place (at) AS (
+        SELECT 1
+        UNION ALL
+        SELECT at + 24 FROM place WHERE at + 24 < length(?2)
+    )
+    SELECT e.generation, e.digest, e.content_digest, e.sequence
+    FROM place
+    CROSS JOIN event_id AS e
+    WHERE e.account_id = ?1
+      AND e.generation = CAST(substr(?2, place.at + 16, 8) AS INTEGER)
+      AND e.digest = substr(?2, place.at, 16)";
+const LOOK_UP_POSTGRES: &str = "
+    SELECT e.generation, e.digest, e.content_digest, e.sequence
+    FROM generate_series(1, length($2), 24) AS place (at)
+    CROSS JOIN LATERAL (
+        SELECT CAST(generation AS BIGINT) AS generation, digest, content_digest, sequence
+        FROM event_id
+        WHERE account_id = $1
+          AND generation = CAST(encode(substring($2 FROM place.at + 16 FOR 8), 'escape') AS INTEGER)
+          AND digest = substring($2 FROM place.at FOR 16)
+        OFFSET 0
+    ) AS e";
+
+/// An entry is the digest of an id and that of a content, in the order of the sequence.
+const INSERT_SQLITE: &str = "
+    INSERT INTO event_id (account_id, sequence, generation, digest, content_digest)
+    WITH RECURSIVE place (at) AS (
+        SELECT 1
+        UNION ALL
+        SELECT at + 32 FROM place WHERE at + 32 < length(?2)
+    )
+    SELECT ?1, ?3 + at / 32, (?3 + at / 32) >> ?4, substr(?2, at, 16), substr(?2, at + 16, 16)
+    FROM place";
+const INSERT_POSTGRES: &str = "
+    INSERT INTO event_id (account_id, sequence, generation, digest, content_digest)
+    SELECT $1, $3 + at / 32, ($3 + at / 32) >> CAST($4 AS INTEGER),
+           substring($2 FROM at FOR 16), substring($2 FROM at + 16 FOR 16)
+    FROM generate_series(1, length($2), 32) AS place (at)";
+
+/// An entry is a digest.
+const DELETE_SQLITE: &str = "
+    DELETE FROM event_id
+    WHERE account_id = ?1
+      AND generation = ?3
+      AND digest IN (
+          WITH RECURSIVE place (at) AS (
+              SELECT 1
+              UNION ALL
+              SELECT at + 16 FROM place WHERE at + 16 < length(?2)
+          )
+          SELECT substr(?2, at, 16) FROM place
+      )";
+const DELETE_POSTGRES: &str = "
+    DELETE FROM event_id
+    WHERE ctid = ANY (ARRAY(
+        SELECT e.place
+        FROM generate_series(1, length($2), 16) AS place (at)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS place
+            FROM event_id
+            WHERE account_id = $1
+              AND generation = $3
+              AND digest = substring($2 FROM place.at FOR 16)
+            OFFSET 0
+        ) AS e
+    ))";
+
+/// Reads one entry of each generation, not all of their rows.
+const EXISTING: &str = "
+    WITH RECURSIVE existing (generation) AS (
+        SELECT (
+            SELECT generation FROM event_id
+            WHERE account_id = $1 AND generation >= $2
+            ORDER BY generation LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT e.generation FROM event_id e
+            WHERE e.account_id = $1 AND e.generation > existing.generation
+            ORDER BY e.generation LIMIT 1
+        )
+        FROM existing
+        WHERE existing.generation < $3
+    )
+    SELECT CAST(generation AS BIGINT) FROM existing WHERE generation < $3";
+
+/// The end of the next rows of a generation.
+const STEP: &str = "
+    SELECT digest FROM event_id
+    WHERE account_id = $1 AND generation = $2
+    ORDER BY digest LIMIT 1 OFFSET $3";
+const REMOVE_STEP: &str = "DELETE FROM event_id WHERE account_id = $1 AND generation = $2 AND digest < $3";
+const REMOVE_REST: &str = "DELETE FROM event_id WHERE account_id = $1 AND generation = $2";
+
+/// Returns the statements over the ids, for tests of their plans: the name, the text, and the types
+/// of the parameters (`i`nteger, `b`ytes).
+#[must_use]
+pub fn explained(dialect: Dialect) -> Vec<(&'static str, &'static str, &'static str)> {
+    vec![
+        ("look_up", dialect.pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES), "ib"),
+        ("delete", dialect.pick(DELETE_SQLITE, DELETE_POSTGRES), "ibi"),
+        ("existing", EXISTING, "iii"),
+        ("step", STEP, "iii"),
+        ("remove_step", REMOVE_STEP, "iib"),
+        ("remove_rest", REMOVE_REST, "ii"),
+    ]
+}
+
+#[derive(FromRow)]
+struct Row {
+    generation: i64,
+    digest: Vec<u8>,
+    content_digest: Vec<u8>,
+    sequence: Sequence,
+}
+
+/// Returns the content digests of those of the ids that an account's events have. The caller has
+/// locked the account, whose trail reaches from `first_sequence` to `last_sequence`. Afterwards
+/// every other id can be inserted.
+pub(crate) async fn look_up(
+    tx: &mut WriteTx,
+    account_id: i64,
+    last_sequence: Sequence,
+    first_sequence: Sequence,
+    ids: &[IdDigest],
+) -> Result<HashMap<IdDigest, ContentDigest>> {
+    let filters = tx.id_filters().clone();
+    let mut places = filters.places(account_id, first_sequence, last_sequence);
+    let unknown = places.unknown.clone();
+    if unknown.end - unknown.start > UNKNOWN_GENERATIONS {
+        let existing = existing(&mut **tx, account_id, unknown.start, unknown.end).await?;
+        places.generations.extend(existing);
+    } else {
+        places.generations.extend(unknown);
+    }
+    let mut entries = Vec::with_capacity((ids.len() * places.generations.len()).min(LOOK_UPS_PER_STATEMENT));
+    let mut found = Found::new(first_sequence, filters.settings().generation(last_sequence + 1));
+    // Filter by filter, so that each is in the processor's cache for all ids.
+    for (generation, filter) in &places.filtered {
+        for id in ids.iter().filter(|id| filter.may_contain(id)) {
+            entries.push((*generation, *id));
+            found.read_some(tx, account_id, &mut entries).await?;
+        }
+    }
+    for generation in &places.generations {
+        for id in ids {
+            entries.push((*generation, *id));
+            found.read_some(tx, account_id, &mut entries).await?;
+        }
+    }
+    found.read(tx, account_id, &mut entries).await?;
+    found.remove_stale(tx, account_id).await?;
+    Ok(found.contents)
+}
+
+struct Found {
+    first_sequence: Sequence,
+    /// The generation to which the next event belongs.
+    newest: i64,
+    contents: HashMap<IdDigest, ContentDigest>,
+    /// The rows of the newest generation whose events have been removed.
+    stale: Vec<u8>,
+}
+
+impl Found {
+    fn new(first_sequence: Sequence, newest: i64) -> Self {
+        Self {
+            first_sequence,
+            newest,
+            contents: HashMap::new(),
+            stale: Vec::new(),
+        }
+    }
+
+    /// Reads the entries if they are enough for a statement.
+    async fn read_some(&mut self, tx: &mut WriteTx, account_id: i64, entries: &mut Vec<(i64, IdDigest)>) -> Result<()> {
+        if entries.len() < LOOK_UPS_PER_STATEMENT {
+            return Ok(());
+        }
+        self.read(tx, account_id, entries).await
+    }
+
+    async fn read(&mut self, tx: &mut WriteTx, account_id: i64, entries: &mut Vec<(i64, IdDigest)>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut packed = Vec::with_capacity(entries.len() * LOOK_UP_BYTES);
+        for (generation, id) in entries.drain(..) {
+            packed.extend_from_slice(&id);
+            packed.extend_from_slice(&decimal(generation));
+        }
+        let rows: Vec<Row> = sqlx::query_as(tx.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES))
+            .bind(account_id)
+            .bind(packed)
+            .fetch_all(&mut **tx)
+            .await?;
+        for row in rows {
+            if row.sequence >= self.first_sequence {
+                self.contents.insert(digest(&row.digest)?, digest(&row.content_digest)?);
+            } else if row.generation == self.newest {
+                self.stale.extend_from_slice(&row.digest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for new events with the ids of removed ones.
+    async fn remove_stale(&mut self, tx: &mut WriteTx, account_id: i64) -> Result<()> {
+        if self.stale.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(tx.dialect().pick(DELETE_SQLITE, DELETE_POSTGRES))
+            .bind(account_id)
+            .bind(std::mem::take(&mut self.stale))
+            .bind(self.newest)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A generation in eight decimal digits.
+fn decimal(mut generation: i64) -> [u8; 8] {
+    let mut digits = [b'0'; 8];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(generation % 10).unwrap_or(0);
+        generation /= 10;
+    }
+    digits
+}
+
+fn digest(bytes: &[u8]) -> Result<[u8; DIGEST_BYTES]> {
+    <[u8; DIGEST_BYTES]>::try_from(bytes)
+        .map_err(|_| Error::Broken("a stored event has a digest that is not 16 bytes".to_owned()))
+}
+
+/// Inserts the ids of new events, of which the first has the sequence `first_new_sequence` and each
+/// other one the next.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    account_id: i64,
+    first_new_sequence: Sequence,
+    events: &[&Prepared],
+) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut packed = Vec::with_capacity(events.len() * 2 * DIGEST_BYTES);
+    for event in events {
+        packed.extend_from_slice(&event.id_digest);
+        packed.extend_from_slice(&event.content_digest);
+    }
+    let bits = i64::from(tx.id_filters().settings().generation_bits);
+    sqlx::query(tx.dialect().pick(INSERT_SQLITE, INSERT_POSTGRES))
+        .bind(account_id)
+        .bind(packed)
+        .bind(first_new_sequence)
+        .bind(bits)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Returns the generations from `first` up to and without `end` that have rows.
+pub(super) async fn existing(
+    executor: impl AnyExecutor<'_>,
+    account_id: i64,
+    first: i64,
+    end: i64,
+) -> Result<Vec<i64>> {
+    let query = sqlx::query_scalar(EXISTING).bind(account_id).bind(first).bind(end);
+    Ok(query.fetch_all(executor).await?)
+}
+
+/// Removes up to `rows` ids of events before `below`, of complete generations and the oldest first,
+/// with the filter of a generation that has none left. Returns how many: 0 if none is left.
+pub(super) async fn remove(tx: &mut WriteTx, account_id: i64, below: Sequence, rows: u32) -> Result<u64> {
+    let end = tx.id_filters().settings().generation(below);
+    let Some(generation) = oldest(&mut **tx, account_id, end).await? else {
+        return Ok(0);
+    };
+    let rest: Option<Vec<u8>> = sqlx::query_scalar(STEP)
+        .bind(account_id)
+        .bind(generation)
+        .bind(i64::from(rows))
+        .fetch_optional(&mut **tx)
+        .await?;
+    let removed = match rest {
+        Some(rest) => {
+            let query = sqlx::query(REMOVE_STEP).bind(account_id).bind(generation).bind(rest);
+            query.execute(&mut **tx).await?
+        }
+        None => {
+            sqlx::query("DELETE FROM event_id_filter WHERE account_id = $1 AND generation <= $2")
+                .bind(account_id)
+                .bind(generation)
+                .execute(&mut **tx)
+                .await?;
+            let query = sqlx::query(REMOVE_REST).bind(account_id).bind(generation);
+            query.execute(&mut **tx).await?
+        }
+    };
+    Ok(removed.rows_affected())
+}
+
+/// Returns the oldest generation before `end` that has rows.
+pub(super) async fn oldest(executor: impl AnyExecutor<'_>, account_id: i64, end: i64) -> Result<Option<i64>> {
+    let query = sqlx::query_scalar(
+        "SELECT CAST(generation AS BIGINT) FROM event_id
+         WHERE account_id = $1 AND generation < $2
+         ORDER BY generation LIMIT 1",
+    );
+    Ok(query.bind(account_id).bind(end).fetch_optional(executor).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_written_with_eight_digits() {
+        assert_eq!(&decimal(0), b"00000000");
+        assert_eq!(&decimal(1_234), b"00001234");
+    }
+}

@@ -36,6 +36,16 @@ wire_names! {
 }
 
 wire_names! {
+    /// The meaning of a text that names one event.
+    pub enum EventKey {
+        /// The event's sequence.
+        Sequence = "sequence",
+        /// Its `auditEventId`.
+        Id = "id",
+    }
+}
+
+wire_names! {
     /// The time range of a search.
     #[derive(Default)]
     pub enum TimeRange {

@@ -72,7 +72,7 @@ pub use destination::{
     DestinationView, FailureInfoCard, Format, HeldBack, LastStreamedCard, ServerSideEncryption, SpecInput, StartAt,
     Status, StatusCount, StreamingDetails,
 };
-pub use event::{AuditEvent, EventFilter, EventPage, IngestOutcome, NewerCount, Show, TimeRange};
+pub use event::{AuditEvent, EventFilter, EventKey, EventPage, IngestOutcome, NewerCount, Show, TimeRange};
 pub use failure::{Failure, FailureCode};
 pub use field::{FieldError, FieldErrors};
 pub use identifier::Identifier;

@@ -26,6 +26,12 @@ impl Fatal {
         }
     }
 
+    /// Ends the program with another exit code.
+    #[must_use]
+    pub fn with_exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     /// The end of a program because of a mistake in it, which has been logged.
     #[must_use]
     pub fn internal() -> Self {

@@ -56,6 +56,14 @@ impl Export {
         }
         Ok(Some(page.events))
     }
+
+    /// Ends an export that is not complete. When this returns, that is recorded.
+    pub async fn stop(mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_recorded, true) {
+            return Ok(());
+        }
+        record_exported(&self.engine, &self.actor, &self.filter, self.events, false).await
+    }
 }
 
 impl Drop for Export {

@@ -5,6 +5,7 @@ mod canonical;
 mod check;
 mod compact;
 mod export;
+mod find;
 pub(crate) mod ids;
 mod ingest;
 mod members;
@@ -20,6 +21,7 @@ pub(crate) mod writer;
 
 pub use canonical::ContentDigest;
 pub use export::Export;
+pub use find::{EventRef, find};
 pub use ids::explained as explained_ids;
 pub use ingest::{ingest, parse};
 pub use search::{explained, newer, parse_cursor, search};

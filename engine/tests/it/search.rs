@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use auditstream_engine::database::now;
-use auditstream_engine::trail::{self, BodyFormat, Export, ingest, search};
+use auditstream_engine::trail::{self, BodyFormat, EventRef, Export, find, ingest, search};
 use auditstream_engine::{Actor, Engine, access, destinations};
 use auditstream_model::limits::{PAGE_BYTES, SEARCH_ROWS};
 use auditstream_model::{AccountName, ApiTokenInput, Code, EventFilter, EventPage, ListQuery, Role, Scope, Status};
@@ -27,6 +27,7 @@ on_both![
     reading_leaves_one_event_per_person_and_day,
     an_export_has_every_event_once_and_leaves_two_events,
     an_export_that_is_dropped_says_how_many_events_it_had,
+    one_event_is_found_by_its_sequence_or_its_id_in_its_account,
     searches_that_are_stuck_delay_neither_ingest_nor_sign_in_nor_streaming,
 ];
 on!(
@@ -431,4 +432,38 @@ async fn the_process() {
     assert_eq!(stored.unwrap().accepted, 1);
     say("finished");
     background.stop().await;
+}
+
+async fn one_event_is_found_by_its_sequence_or_its_id_in_its_account(mut house: House) {
+    let outcome = house
+        .send(&[numbered("one", 1, 1_600_000_000_000), numbered("two", 2, 1)])
+        .await;
+    let first = outcome.first_sequence.unwrap();
+    let by_id = |id: &str| EventRef::Id(id.to_owned());
+    let one = find(&house.engine, &house.admin, &by_id("one-1")).await.unwrap();
+    assert_eq!((one.sequence, one.time), (first, 1_600_000_000_000));
+    let same = find(&house.engine, &house.admin, &EventRef::Sequence(first))
+        .await
+        .unwrap();
+    assert_eq!(same, one);
+    let listed = search(&house.engine, &house.admin, &EventFilter::default())
+        .await
+        .unwrap();
+    assert!(listed.events.contains(&one), "the same event as in a list");
+    for absent in [
+        by_id("one"),
+        EventRef::Sequence(first + 1_000),
+        EventRef::Sequence(i64::MIN),
+    ] {
+        let refused = find(&house.engine, &house.admin, &absent).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound, "{absent:?}");
+    }
+    let name = AccountName::parse("other").unwrap();
+    access::create_account(&house.engine, &name).await.unwrap();
+    let other = Actor::command_line(&house.engine, &name).await.unwrap();
+    let refused = find(&house.engine, &other, &by_id("one-1")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound, "of another account");
+    let refused = find(&house.engine, &house.ingester, &by_id("one-1")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Forbidden);
+    house.stop().await;
 }

@@ -1,23 +1,23 @@
 //! `/v1/audit-events`: sending and searching audit events.
 
-use auditstream_engine::trail::{self, BodyFormat};
+use auditstream_engine::trail::{self, BodyFormat, EventRef};
 use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
-use auditstream_model::{Code, EventFilter, IngestOutcome, Permission};
+use auditstream_model::{Code, EventFilter, EventKey, IngestOutcome, Permission};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ArrayBuilder, Object, OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::{Caller, read_body};
 use crate::http::body_encoding::Encoding;
 use crate::http::body_limit::{BufferedBody, Sender};
-use crate::http::extract::Parameters;
+use crate::http::extract::{Id, Parameters};
 use crate::http::json::media_type;
 use crate::http::problem::Refusal;
 use crate::openapi::names::tag;
@@ -25,7 +25,9 @@ use crate::state::AppState;
 
 /// The routes of audit events.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(search, ingest))
+    OpenApiRouter::default()
+        .routes(routes!(search, ingest))
+        .routes(routes!(read))
 }
 
 /// The payload schema of an audit event, for OpenAPI.
@@ -175,4 +177,39 @@ async fn search(
         searched_until: page.searched_until,
         in_future: page.in_future,
     }))
+}
+
+/// How an event is named.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+struct Naming {
+    /// Whether `event` is a sequence or an id. Without it, digits are a sequence, and any other
+    /// text is an id.
+    by: Option<EventKey>,
+}
+
+/// Read an audit event
+///
+/// By its sequence or its `auditEventId`.
+#[utoipa::path(
+    get,
+    path = "/audit-events/{event}",
+    operation_id = "getAuditEvent",
+    tag = tag::AUDIT_EVENTS,
+    params(
+        ("event" = String, Path, description = "The event's sequence, or its `auditEventId`, percent-encoded."),
+        Naming
+    ),
+    responses((status = OK, description = "The event as it is streamed, without `batchId`.", body = Event))
+)]
+async fn read(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Id(event): Id,
+    Parameters(Naming { by }): Parameters<Naming>,
+) -> Result<Json<Box<RawValue>>, Refusal> {
+    let event = trail::find(&state.engine, &actor, &EventRef::parse(&event, by)?).await?;
+    let event = RawValue::from_string(event.json).map_err(auditstream_engine::Error::from)?;
+    Ok(Json(event))
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod backup;
 pub mod doctor;
+pub mod events;
 pub mod key;
 mod output;
 pub mod restore;

@@ -1,10 +1,12 @@
 //! Commands, flags and environment variables. The doc comments are the help texts.
 //!
 //! - [`environment`]: variables that are set but empty
+//! - [`events`]: options of `events`
 //! - [`settings`]: settings of all commands
 //! - [`values`]: parsing the values of flags and variables
 
 pub mod environment;
+mod events;
 mod settings;
 mod values;
 
@@ -16,6 +18,7 @@ use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
 use crate::http::client_address::{ForwardingHeader, Proxies};
+pub use events::{EventsCommand, Export, Filters, Get, List};
 pub use settings::Settings;
 use values::{account_name, drain, public_url, role, scope};
 
@@ -48,6 +51,9 @@ pub enum Command {
     /// Manage users of the console.
     #[command(subcommand)]
     User(UserCommand),
+    /// Read the audit trail.
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Manage the keys that encrypt stored secrets.
     #[command(subcommand)]
     Key(KeyCommand),

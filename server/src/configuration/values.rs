@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use auditstream_model::{AccountName, Role, Scope};
+use auditstream_model::{AccountName, EpochMillis, EventKey, Role, Scope, Show};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// `https://audit.example.com`
 pub(super) fn public_url(text: &str) -> Result<String, String> {
@@ -29,6 +32,31 @@ pub(super) fn scope(text: &str) -> Result<Scope, String> {
     text.trim()
         .parse()
         .map_err(|_| "a scope is ingest, read or admin".to_owned())
+}
+
+pub(super) fn show(text: &str) -> Result<Show, String> {
+    text.parse().map_err(|_| "it is all, no_login or no_system".to_owned())
+}
+
+pub(super) fn event_key(text: &str) -> Result<EventKey, String> {
+    text.parse().map_err(|_| "it is sequence or id".to_owned())
+}
+
+/// A date or time with its offset, epoch milliseconds, or an age such as `24h`.
+pub(super) fn moment(text: &str) -> Result<EpochMillis, String> {
+    let text = text.trim();
+    if let Ok(millis) = text.parse() {
+        return Ok(millis);
+    }
+    if let Some(age) = seconds(text).and_then(|age| i64::try_from(age).ok()) {
+        let now = Timestamp::now().as_millisecond();
+        return Ok(now.saturating_sub(age.saturating_mul(1_000)));
+    }
+    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+    let time = text.parse::<Timestamp>().ok();
+    let time = time.or_else(|| date().map(|date| date.timestamp()));
+    time.map(Timestamp::as_millisecond)
+        .ok_or_else(|| "it must look like 2026-11-27, 2026-11-27T10:00:00Z, 1764237600000, 24h or 7d".to_owned())
 }
 
 /// `730d` or `8760h`, from a day to a hundred years.
@@ -105,6 +133,23 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_date_a_time_a_number_or_an_age() {
+        for (text, millis) in [
+            ("1700000000000", 1_700_000_000_000),
+            ("2023-11-14", 1_699_920_000_000),
+            ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+            ("2023-11-14T23:13:20.5+01:00", 1_700_000_000_500),
+        ] {
+            assert_eq!(moment(text), Ok(millis), "{text}");
+        }
+        let day = moment("24h").unwrap() - moment("2d").unwrap();
+        assert!((86_400_000..86_401_000).contains(&day), "{day}");
+        for text in ["", "yesterday", "2023-11-14T22:13:20", "2023-13-01", "7w"] {
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 

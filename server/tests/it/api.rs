@@ -291,7 +291,7 @@ async fn a_response_never_contains_a_secret() {
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_problems() {
     let app = App::start().await;
-    for path in ["/v1/nothing", "/v1/connectors/", "/v1/audit-events/1"] {
+    for path in ["/v1/nothing", "/v1/connectors/", "/v1/audit-events/1/nothing"] {
         refused(
             app.get(path).bearer_auth(&app.admin).send().await.unwrap(),
             404,

@@ -10,7 +10,7 @@
 //! - [`routes`], [`openapi`]: every route and its description
 //! - [`docs`]: the documentation that is rendered from the command line
 //! - [`pages`]: rendering while other servers start
-//! - [`process`], [`doctor`]: the binary as a process
+//! - [`process`], [`doctor`], [`events`]: the binary as a process
 //! - [`stop`], [`request_ids`]: stopping, and the ids of requests
 //! - [`replicas`]: several servers with one PostgreSQL
 //! - [`reports`]: troubles that people reported about similar systems
@@ -25,6 +25,7 @@ mod auth;
 mod console;
 mod docs;
 mod doctor;
+mod events;
 mod ingest;
 mod matrix;
 mod memory;

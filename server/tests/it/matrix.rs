@@ -133,6 +133,7 @@ fn api(method: &str, route: &str, body: Option<Value>, needs: Needs, answer: &'s
         )
         .replace("api-tokens/{id}", "api-tokens/{TOKEN}")
         .replace("{number}", "1")
+        .replace("{event}", "1")
         .replace("{email}", "eve@example.com");
     Row {
         method: method.parse().unwrap(),
@@ -279,6 +280,7 @@ fn api_rows() -> Vec<Row> {
     vec![
         api("GET", "/audit-events", None, View, "200", "200"),
         api("POST", "/audit-events", Some(event("x")), Ingest, "200", "403"),
+        api("GET", "/audit-events/{event}", None, View, "200", "200"),
         api("GET", "/connectors", None, View, "200", "200"),
         api(
             "POST",

@@ -11,7 +11,7 @@ use auditstream_model::Sequence;
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
-use crate::database::{Dialect, WriteTx};
+use crate::database::{Database, Dialect, WriteTx};
 use crate::error::{Error, Result};
 use crate::id_filters::IdDigest;
 use crate::trail::canonical::ContentDigest;
@@ -214,14 +214,9 @@ impl Found {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut packed = Vec::with_capacity(entries.len() * LOOK_UP_BYTES);
-        for (generation, id) in entries.drain(..) {
-            packed.extend_from_slice(&id);
-            packed.extend_from_slice(&decimal(generation));
-        }
         let rows: Vec<Row> = sqlx::query_as(tx.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES))
             .bind(account_id)
-            .bind(packed)
+            .bind(packed(entries.drain(..)))
             .fetch_all(&mut **tx)
             .await?;
         for row in rows {
@@ -247,6 +242,51 @@ impl Found {
             .await?;
         Ok(())
     }
+}
+
+#[derive(FromRow)]
+struct EndsRow {
+    first_sequence: Sequence,
+    last_sequence: Sequence,
+}
+
+/// Returns the sequence of the event with an id; `None` if an account has no such event.
+pub(crate) async fn sequence_of(database: &Database, account_id: i64, id: &IdDigest) -> Result<Option<Sequence>> {
+    let trail: EndsRow = sqlx::query_as("SELECT first_sequence, last_sequence FROM account WHERE id = $1")
+        .bind(account_id)
+        .fetch_one(database.read())
+        .await?;
+    let filters = database.id_filters();
+    let places = filters.places(account_id, trail.first_sequence, trail.last_sequence);
+    let filtered = places.filtered.iter().filter(|(_, filter)| filter.may_contain(id));
+    let mut generations: Vec<i64> = filtered.map(|(generation, _)| *generation).collect();
+    generations.extend(places.generations);
+    let unknown = places.unknown;
+    if unknown.end - unknown.start > UNKNOWN_GENERATIONS {
+        generations.extend(existing(database.read(), account_id, unknown.start, unknown.end).await?);
+    } else {
+        generations.extend(unknown);
+    }
+    let mut newest = None;
+    for generations in generations.chunks(LOOK_UPS_PER_STATEMENT) {
+        let entries = generations.iter().map(|generation| (*generation, *id));
+        let rows: Vec<Row> = sqlx::query_as(database.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES))
+            .bind(account_id)
+            .bind(packed(entries))
+            .fetch_all(database.read())
+            .await?;
+        newest = newest.max(rows.iter().map(|row| row.sequence).max());
+    }
+    Ok(newest.filter(|sequence| *sequence >= trail.first_sequence))
+}
+
+fn packed(entries: impl ExactSizeIterator<Item = (i64, IdDigest)>) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(entries.len() * LOOK_UP_BYTES);
+    for (generation, id) in entries {
+        packed.extend_from_slice(&id);
+        packed.extend_from_slice(&decimal(generation));
+    }
+    packed
 }
 
 /// A generation in eight decimal digits.

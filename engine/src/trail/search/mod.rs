@@ -14,7 +14,7 @@ mod text;
 use std::time::Duration;
 
 use auditstream_model::limits::{EXPORT_ROWS, PAGE_BYTES};
-use auditstream_model::{Code, EpochMillis, EventFilter, EventPage, NewerCount, Permission, Sequence};
+use auditstream_model::{AuditEvent, Code, EpochMillis, EventFilter, EventPage, NewerCount, Permission, Sequence};
 
 use self::scan::{Budget, End, Scan};
 use self::statements::Position;
@@ -71,6 +71,16 @@ pub(super) async fn export_page(engine: &Engine, actor: &Actor, filter: &EventFi
     let page = collect(engine, actor, filter, below(filter)?, rows, &mut connection).await?;
     connection.finish().await?;
     Ok(page)
+}
+
+/// Returns the event with a sequence; `None` if the account has none, or retention has removed it.
+pub(super) async fn event_at(engine: &Engine, actor: &Actor, sequence: Sequence) -> Result<Option<AuditEvent>> {
+    let mut connection = connect(engine, actor, PATIENCE).await?;
+    let event = scan(engine, actor, &EventFilter::default(), &mut connection)?
+        .event(sequence)
+        .await?;
+    connection.finish().await?;
+    Ok(event)
 }
 
 /// Counts the matching events after a sequence, up to a limited number of events: a later call

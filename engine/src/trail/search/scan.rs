@@ -165,6 +165,16 @@ impl<'a> Scan<'a> {
         Ok((count, reached))
     }
 
+    /// Returns the event with a sequence, whether it matches or not; `None` if there is none.
+    pub(super) async fn event(&mut self, sequence: Sequence) -> Result<Option<AuditEvent>> {
+        let candidate = Candidate {
+            time: 0,
+            sequence,
+            bytes: 0,
+        };
+        Ok(self.read(&[candidate]).await?.pop().map(AuditEvent::from))
+    }
+
     /// Returns the next candidates; `None` when there are no more rows. Without a text, at most
     /// `most`: each of them matches.
     async fn step(&mut self, steps: &mut Steps, most: usize) -> Result<Option<Vec<Candidate>>> {

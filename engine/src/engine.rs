@@ -20,6 +20,7 @@ use crate::id_filters::{IdFilters, IdSettings};
 use crate::marks::MarksFile;
 use crate::metrics::Metrics;
 use crate::readiness::SchedulerWatch;
+use crate::relocation;
 use crate::retention::Retention;
 use crate::task::OngoingWork;
 use crate::trail::readers::Readers;
@@ -61,11 +62,7 @@ pub struct Config {
 
 impl Config {
     fn marks(&self) -> Option<MarksFile> {
-        let path = match &self.database {
-            DatabaseUrl::Sqlite(file) => Some(file.with_extension("marks")),
-            DatabaseUrl::Postgres(_) => self.data_dir.as_ref().map(|folder| folder.join("auditstream.marks")),
-        };
-        path.map(MarksFile::new)
+        MarksFile::of(&self.database, self.data_dir.as_deref())
     }
 }
 
@@ -114,6 +111,7 @@ impl Engine {
         continuity::watch::open(&database, marks).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
         access::ensure_default_account(&database).await?;
+        relocation::announce(&database).await?;
         let metrics = Metrics::new()?;
         let watched_clock = Watched::default();
         let mut clock_watch = Watch::new(

@@ -27,6 +27,7 @@
 //! - [`destinations`]: where to stream, and what an admin does with it
 //! - `marks` and [`continuity`]: whether the database is older than the numbers given out, as after
 //!   a restore; backups
+//! - [`relocation`]: moves an installation to another database
 //! - [`paginate`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that a resource has not changed meanwhile
 //! - [`shared_budget`]: memory of which one account gets at most a part
@@ -137,6 +138,8 @@
 //! - Roles, scopes and sign-in: `it::access`
 //! - An address in two accounts: `it::access::an_address_in_two_accounts_*`, `…::a_namesake_*`
 //! - Keys are replaced while servers run: `it::keys`
+//! - An installation moves to another database without loss, wherever the move is interrupted:
+//!   `it::relocation`
 //! - The host's identity is only for the accounts that the operator named:
 //!   `it::credentials::the_host_identity_is_reserved_for_the_named_accounts`
 //! - Roles are assumed with the account's external id:
@@ -169,6 +172,7 @@ pub mod metrics;
 mod paginate;
 pub mod precondition;
 mod readiness;
+pub mod relocation;
 pub mod retention;
 pub mod shared_budget;
 pub mod streaming;

@@ -353,4 +353,32 @@ CREATE TABLE event_id_filter (
     checksum   BYTEA   NOT NULL,
     filter     BYTEA   NOT NULL,
     PRIMARY KEY (account_id, generation)
+
+-- The part of this database in a move by `auditstream migrate`. At most one row. Only a database
+-- without a row, or one that is ARRIVED or SETTLED, may be used.
+CREATE TABLE relocation (
+    id         BIGINT PRIMARY KEY CHECK (id = 1),
+    -- 16 random hexadecimal digits, the same in both databases.
+    identifier TEXT    NOT NULL,
+    status     TEXT    NOT NULL
+               CHECK (status IN ('LEAVING', 'LEFT', 'ARRIVING', 'ARRIVED', 'SETTLED', 'RETURNED')),
+    -- The address of the other database, without a password.
+    other      TEXT    NOT NULL,
+    -- The PostgreSQL server and the timeline of the source; see `installation`.
+    server     TEXT,
+    timeline   TEXT,
+    begun      BIGINT  NOT NULL,
+    ended      BIGINT
+);
+
+-- The tables that were or are being copied to this database.
+CREATE TABLE relocation_table (
+    name         TEXT PRIMARY KEY,
+    -- The key of the last copied row, as JSON; null before the first.
+    position     TEXT,
+    copied_rows  BIGINT NOT NULL DEFAULT 0,
+    copied_bytes BIGINT NOT NULL DEFAULT 0,
+    is_complete  BIGINT NOT NULL DEFAULT 0,
+    -- Of all values, equal in both databases; null until they are compared.
+    sha256       BYTEA
 );

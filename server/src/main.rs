@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use auditstream_server::cli::{account, backup, doctor, events, key, restore, serve, token, user};
+use auditstream_server::cli::{account, backup, doctor, events, key, migrate, restore, serve, token, user};
 use auditstream_server::configuration::environment::drop_blank_variables;
 use auditstream_server::configuration::{Command, CommandLine};
 use auditstream_server::fatal::Fatal;
@@ -55,6 +55,7 @@ async fn run_command(line: CommandLine) -> Result<(), Fatal> {
         Command::Events(command) => events::run(&line.settings, command).await,
         Command::Key(command) => key::run(&line.settings, command).await,
         Command::Backup(options) => backup::run(&line.settings, options).await,
+        Command::Migrate(options) => migrate::run(&line.settings, options).await,
         Command::Restore(options) => restore::run(&line.settings, options).await,
     }
 }

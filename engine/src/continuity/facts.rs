@@ -19,6 +19,11 @@ pub(super) struct Installation {
     pub(super) timeline: Option<String>,
     /// 1 if this is a copy that no server has opened yet.
     pub(super) copied: i64,
+    /// 1 if the database was moved here.
+    pub(super) moved: i64,
+    /// The server and timeline from which it was moved.
+    pub(super) left_server: Option<String>,
+    pub(super) left_timeline: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +112,15 @@ impl Facts {
         self.installation.copied == 0 && self.accounts.values().all(|account| account.last_sequence == 0)
     }
 
+    /// Whether the database was moved here from the server that marks name, by `auditstream migrate`.
+    pub(super) fn was_moved_from(&self, server: &Server) -> bool {
+        let left = &self.installation;
+        left.moved != 0
+            && left.left_server == server.identity
+            && left.left_timeline == server.timeline
+            && self.is_in_place()
+    }
+
     /// Whether the database is on the server on which it was when its identity was last recorded.
     pub(super) fn is_in_place(&self) -> bool {
         self.installation.server == self.server.identity && self.installation.timeline == self.server.timeline
@@ -116,9 +130,11 @@ impl Facts {
 /// Reads the installation's row, which is written once.
 async fn installation(executor: impl AnyExecutor<'_>) -> Result<Installation> {
     let query = sqlx::query_as(
-        "SELECT identifier, generation, server, timeline, copied
-         FROM installation
-         WHERE id = 1",
+        "SELECT i.identifier, i.generation, i.server, i.timeline, i.copied,
+                CAST(CASE WHEN r.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS moved,
+                r.server AS left_server, r.timeline AS left_timeline
+         FROM installation i LEFT JOIN relocation r ON r.id = 1 AND r.status IN ('ARRIVED', 'SETTLED')
+         WHERE i.id = 1",
     );
     Ok(query.fetch_one(executor).await?)
 }

@@ -20,6 +20,7 @@
 //! - `gaps`: declared gaps, and how streaming passes them
 //! - `confirm`: the operator's confirmation
 //! - `backup`: copies of a SQLite database
+//! - `moved`: a database that was moved to another server
 
 mod backup;
 pub(crate) mod bucket;
@@ -27,12 +28,14 @@ mod confirm;
 mod declare;
 mod facts;
 pub(crate) mod gaps;
+mod moved;
 mod verdict;
 pub(crate) mod watch;
 
 pub use backup::{Copy, backup, remember_numbers, restore};
 pub use bucket::look_at_buckets;
 pub use confirm::{closed, confirm};
+pub(crate) use moved::{continue_marks, require_continuous, server};
 
 use crate::database::WriteTx;
 use crate::error::Result;

@@ -92,6 +92,9 @@ fn compare(facts: &Facts, marks: &Marks, is_own: bool) -> Verdict {
     if let Some(reason) = regressed(facts, marks) {
         return Older(reason);
     }
+    if facts.was_moved_from(&marks.server) {
+        return Continuous;
+    }
     if marks.server.identity != facts.server.identity {
         return moved();
     }
@@ -177,6 +180,9 @@ mod tests {
                 server: server.identity.clone(),
                 timeline: server.timeline.clone(),
                 copied: 0,
+                moved: 0,
+                left_server: None,
+                left_timeline: None,
             },
             server,
             accounts: BTreeMap::from([("default".to_owned(), account)]),
@@ -239,6 +245,29 @@ mod tests {
             synchronous(marks);
             marks.see("default", 51);
         }));
+    }
+
+    #[test]
+    fn a_database_that_was_moved_continues_where_it_was_moved_to() {
+        let mut facts = facts(Dialect::Postgres);
+        facts.installation.moved = 1;
+        let of_sqlite = |marks: &mut Marks| marks.server = Server::default();
+        assert!(!is_older(&facts, of_sqlite));
+        assert!(is_older(&facts, |marks| marks.server = server("b", "1")));
+        facts.installation.left_server = Some("b".to_owned());
+        facts.installation.left_timeline = Some("1".to_owned());
+        assert!(!is_older(&facts, |marks| marks.server = server("b", "1")));
+        assert!(is_older(&facts, of_sqlite));
+        assert!(is_older(&facts, |marks| marks.server = server("b", "2")));
+        assert!(is_older(&facts, |marks| {
+            marks.server = server("b", "1");
+            marks.see("default", 51);
+        }));
+        facts.server = server("c", "1");
+        assert!(
+            is_older(&facts, |marks| marks.server = server("b", "1")),
+            "a copy elsewhere"
+        );
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Limits {
 
     /// The statements run on each new connection, after `setup`. Interpolates only our own numbers,
     /// never input.
-    pub(super) fn session(&self, dialect: Dialect, setup: &str) -> String {
+    pub(crate) fn session(&self, dialect: Dialect, setup: &str) -> String {
         let busy = self.busy.as_millis();
         match dialect {
             Dialect::Sqlite => {
@@ -69,7 +69,7 @@ impl Limits {
     /// The statements that begin a transaction that writes, sent together. On SQLite they take the
     /// one write lock. On PostgreSQL they repeat what a session has set, because a pooler may have
     /// replaced the session meanwhile.
-    pub(super) fn begin(&self, dialect: Dialect, synchronous_commit: &str) -> String {
+    pub(crate) fn begin(&self, dialect: Dialect, synchronous_commit: &str) -> String {
         match dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
             Dialect::Postgres => format!(

@@ -26,6 +26,7 @@ mod single_connection;
 mod sqlite;
 mod transaction;
 mod url;
+pub(crate) mod usable;
 
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -43,10 +44,12 @@ pub(crate) use column::Json;
 pub use limits::Limits;
 pub(crate) use memory::available_bytes;
 pub use pool::Pool;
+pub(crate) use postgres::SETUP as POSTGRES_SETUP;
 use search_pool::SearchPool;
 pub(crate) use search_pool::{Caller, SearchConnection, Value};
 pub(crate) use single_connection::connect_sqlite;
 pub use transaction::WriteTx;
+pub(crate) use url::sqlite_url;
 pub use url::{DatabaseUrl, PostgresUrl};
 
 fn install_drivers() {
@@ -75,6 +78,15 @@ impl Dialect {
     }
 }
 
+/// Why a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To serve or to execute a command.
+    Use,
+    /// To move it.
+    Move,
+}
+
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -101,10 +113,19 @@ impl Database {
     /// [`Error::Opening`] with the reason: missing, not a database, not ours, created by another
     /// version.
     pub async fn open(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
+        Self::open_for(Purpose::Use, database, limits).await
+    }
+
+    /// Like [`Self::open`], also a database that was moved or is the target of an unfinished move.
+    pub(crate) async fn open_for_move(database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
+        Self::open_for(Purpose::Move, database, limits).await
+    }
+
+    async fn open_for(purpose: Purpose, database: &DatabaseUrl, limits: &Limits) -> Result<Self> {
         install_drivers();
         let opened = match database {
-            DatabaseUrl::Sqlite(file) => sqlite::open(file, limits).await,
-            DatabaseUrl::Postgres(url) => postgres::open(url, limits).await,
+            DatabaseUrl::Sqlite(file) => sqlite::open(file, limits, purpose).await,
+            DatabaseUrl::Postgres(url) => postgres::open(url, limits, purpose).await,
         };
         opened.map_err(|why| Error::Opening(format!("cannot open the database {database}: {why}")))
     }

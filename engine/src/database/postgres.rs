@@ -7,7 +7,7 @@ use super::migrate::migrate_postgres;
 use super::pool::Pool;
 use super::search_pool::SearchPool;
 use super::url::{PostgresUrl, Tls};
-use super::{Clock, Database, Dialect, Limits, connect};
+use super::{Clock, Database, Dialect, Limits, Purpose, connect, usable};
 use crate::error::Error;
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
@@ -16,14 +16,14 @@ use crate::marks::Numbering;
 /// scanning an account where an index finds one row. Where it can, the server looks whether its
 /// client is still there, so that neither work nor locks outlive a connection that was closed or
 /// went silent.
-const SETUP: &str = "SET plan_cache_mode = force_custom_plan; \
+pub(crate) const SETUP: &str = "SET plan_cache_mode = force_custom_plan; \
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
     DO $$ BEGIN \
         PERFORM set_config('tcp_user_timeout', '20s', false); \
         PERFORM set_config('client_connection_check_interval', '5s', false); \
     EXCEPTION WHEN OTHERS THEN NULL; END $$";
 
-pub(super) async fn open(url: &PostgresUrl, limits: &Limits) -> Result<Database, String> {
+pub(super) async fn open(url: &PostgresUrl, limits: &Limits, purpose: Purpose) -> Result<Database, String> {
     let dialect = Dialect::Postgres;
     let tls = url.tls();
     if let Tls::Weak(mode) = &tls {
@@ -38,6 +38,9 @@ pub(super) async fn open(url: &PostgresUrl, limits: &Limits) -> Result<Database,
     let all = connect(&address, limits.postgres_connections, limits, dialect, SETUP);
     let all = all.await.map_err(explained)?;
     let synchronous_commit = check_settings(&all).await?;
+    if purpose == Purpose::Use {
+        usable::require(&all, dialect).await?;
+    }
     migrate_postgres(&address).await.map_err(explained)?;
     let pulse = connect(&address, 1, &limits.for_pulse(), dialect, SETUP).await;
     let database = Database {

@@ -7,7 +7,7 @@ use super::background::BackgroundQueue;
 use super::checkpoints::Checkpoints;
 use super::migrate::migrate_sqlite;
 use super::search_pool::SearchPool;
-use super::{Clock, Database, Dialect, Limits, connect, memory, url};
+use super::{Clock, Database, Dialect, Limits, Purpose, connect, memory, url, usable};
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 
@@ -20,7 +20,7 @@ const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAG
 const READER: &str = "PRAGMA mmap_size = 0";
 const READERS: u32 = 4;
 
-pub(super) async fn open(file: &Path, limits: &Limits) -> Result<Database, String> {
+pub(super) async fn open(file: &Path, limits: &Limits, purpose: Purpose) -> Result<Database, String> {
     let dialect = Dialect::Sqlite;
     let url = |mode| url::sqlite_url(file, mode).map_err(|error| error.to_string());
     let (create, write, read) = (url("rwc")?, url("rw")?, url("ro")?);
@@ -31,6 +31,9 @@ pub(super) async fn open(file: &Path, limits: &Limits) -> Result<Database, Strin
         limits.wal_bytes, caches.writer
     );
     let writers = connect(&create, 1, limits, dialect, &setup).await?;
+    if purpose == Purpose::Use {
+        usable::require(&writers, dialect).await?;
+    }
     migrate_sqlite(&writers).await?;
     let setup = format!("{READER}; PRAGMA cache_size = -{}", caches.reader);
     let readers = connect(&read, READERS, limits, dialect, &setup).await?;

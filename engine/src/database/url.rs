@@ -90,7 +90,7 @@ impl PostgresUrl {
 
     /// Returns the address for the driver, whose default would be TLS only where the server offers
     /// it, and without a look at the certificate.
-    pub(super) fn with_tls(&self) -> String {
+    pub(crate) fn with_tls(&self) -> String {
         if self.tls() != Tls::Added {
             return self.0.clone();
         }
@@ -146,7 +146,7 @@ impl fmt::Display for PostgresUrl {
 }
 
 /// The address of a file, in which the driver takes `?`, `#` and `%` for what they are.
-pub(super) fn sqlite_url(file: &Path, mode: &str) -> std::io::Result<String> {
+pub(crate) fn sqlite_url(file: &Path, mode: &str) -> std::io::Result<String> {
     use std::fmt::Write as _;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, Connection as _};
 
 use super::{Finding, Severity, clock};
-use crate::database::{self, DatabaseUrl, now};
+use crate::database::{self, DatabaseUrl, Dialect, now};
 
 const SUBJECT: &str = "database";
 const TABLES: &str = "tables";
@@ -62,6 +62,16 @@ async fn check(url: &DatabaseUrl) -> Result<Vec<Finding>, sqlx::Error> {
         DatabaseUrl::Sqlite(_) => check_sqlite(&mut connection, url).await?,
         DatabaseUrl::Postgres(_) => check_postgres(&mut connection, url).await?,
     };
+    let dialect = match url {
+        DatabaseUrl::Sqlite(_) => Dialect::Sqlite,
+        DatabaseUrl::Postgres(_) => Dialect::Postgres,
+    };
+    if let Some(obstacle) = database::usable::obstacle(&mut connection, dialect).await? {
+        findings.push(Finding::failed(
+            SUBJECT,
+            format!("{url} is not to be used: {obstacle}."),
+        ));
+    }
     findings.push(check_migrations(&mut connection, url).await?);
     connection.close().await?;
     Ok(findings)

@@ -133,6 +133,7 @@ const SINGLE_CHANGES: &[&str] = &[
     "end_export",
     "store_id_filter",
     "remove_ids",
+    "announce_relocation",
 ];
 
 /// Points at which background tasks panic; see [`supervision`](crate::supervision).
@@ -202,8 +203,12 @@ fn every_failpoint_in_the_sources_is_in_the_table() {
         .flat_map(|name| [format!("{name}.committing"), format!("{name}.committed")]);
     // It reads only; `it::search` stops searches there.
     let reading = std::iter::once("search.connected".to_owned());
+    let moving = crate::relocation::POINTS.iter().map(|point| (*point).to_owned());
     let tasks = TASKS.iter().map(|point| (*point).to_owned());
-    assert_eq!(found, table.chain(single).chain(reading).chain(tasks).collect());
+    assert_eq!(
+        found,
+        table.chain(single).chain(reading).chain(moving).chain(tasks).collect()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,6 +26,7 @@ mod panics;
 mod plans;
 mod preconditions;
 mod properties;
+mod relocation;
 mod replica;
 mod replicas;
 mod reports;

@@ -198,6 +198,13 @@ impl House {
         self.config.database = DatabaseUrl::Postgres(PostgresUrl::parse(url).unwrap());
     }
 
+    /// Uses another file from the next start on.
+    pub fn move_to_file(&mut self, file: &Path) {
+        self.on = On::Sqlite;
+        self.url = format!("sqlite://{}", file.display());
+        self.config.database = DatabaseUrl::Sqlite(file.to_owned());
+    }
+
     /// Executes a statement on the database, bypassing the engine.
     pub async fn sql(&self, statement: &'static str) {
         let mut connection = self.connection().await;

@@ -1,10 +1,11 @@
-//! The commands. All but `serve` can run while a server is running.
+//! The commands. All but `serve`, `migrate` and `restore FILE` can run while a server is running.
 
 pub mod account;
 pub mod backup;
 pub mod doctor;
 pub mod events;
 pub mod key;
+pub mod migrate;
 mod output;
 pub mod restore;
 pub mod serve;

@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::http::client_address::{ForwardingHeader, Proxies};
 pub use events::{EventsCommand, Export, Filters, Get, List};
-pub use settings::Settings;
+pub use settings::{Settings, database_url};
 use values::{account_name, drain, public_url, role, scope};
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
@@ -61,6 +61,9 @@ pub enum Command {
     Backup(Backup),
     /// Replace the SQLite database with a copy, or confirm that numbering continues after a gap.
     Restore(Restore),
+    /// Move the installation to another database, such as from SQLite to PostgreSQL. Servers must
+    /// be stopped. Run it again after an interruption: it continues.
+    Migrate(Migrate),
 }
 
 /// Options of `backup`.
@@ -68,6 +71,28 @@ pub enum Command {
 pub struct Backup {
     /// File to create.
     pub file: PathBuf,
+}
+
+/// Options of `migrate`.
+#[derive(Args)]
+pub struct Migrate {
+    /// Database to move to, in the form of AUDITSTREAM_DATABASE_URL. It must be empty.
+    #[arg(
+        long,
+        env = "AUDITSTREAM_MIGRATE_TO",
+        value_name = "URL",
+        hide_env_values = true,
+        required_unless_present = "force"
+    )]
+    pub to: Option<String>,
+    /// Return to the present database: after an unfinished move, or before a server has opened the
+    /// new one.
+    #[arg(long)]
+    pub undo: bool,
+    /// Return although the new database was used or is lost. Its newer events are then missing, and
+    /// numbering continues after a gap, as after a restore.
+    #[arg(long, requires = "undo")]
+    pub force: bool,
 }
 
 /// Options of `restore`.

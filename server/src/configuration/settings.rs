@@ -187,25 +187,19 @@ impl Settings {
     /// # Errors
     /// If the URL is neither one of SQLite nor one of PostgreSQL.
     pub fn database(&self) -> Result<DatabaseUrl, Fatal> {
-        let Some(url) = &self.database_url else {
-            return Ok(DatabaseUrl::Sqlite(self.data_dir.join("auditstream.db")));
-        };
-        if url.starts_with("postgres") {
-            let parsed =
-                PostgresUrl::parse(url).map_err(|error| Fatal::new(format!("AUDITSTREAM_DATABASE_URL: {error}")));
-            return parsed.map(DatabaseUrl::Postgres);
+        match &self.database_url {
+            Some(url) => database_url(url, "AUDITSTREAM_DATABASE_URL"),
+            None => Ok(DatabaseUrl::Sqlite(self.data_dir.join("auditstream.db"))),
         }
-        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
-        let path = path
-            .map(|path| path.split('?').next().unwrap_or(path))
-            .filter(|path| !path.is_empty());
-        path.map(|path| DatabaseUrl::Sqlite(PathBuf::from(path)))
-            .ok_or_else(|| {
-                Fatal::new(
-                    "AUDITSTREAM_DATABASE_URL must look like sqlite:///var/lib/auditstream.db \
-                 or postgres://user:password@host:5432/database",
-                )
-            })
+    }
+
+    /// The limits on the use of the database.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            postgres_connections: self.database_connections,
+            ..Limits::default()
+        }
     }
 
     /// Creates the data folder if there is none.
@@ -262,12 +256,30 @@ impl Settings {
             pacing: Pacing::default(),
             clock: Clock::default(),
             ids: IdSettings::default(),
-            limits: Limits {
-                postgres_connections: self.database_connections,
-                ..Limits::default()
-            },
+            limits: self.limits(),
         })
     }
+}
+
+/// Parses the address of a database, the value of `variable`.
+///
+/// # Errors
+/// If the URL is neither one of SQLite nor one of PostgreSQL.
+pub fn database_url(url: &str, variable: &str) -> Result<DatabaseUrl, Fatal> {
+    if url.starts_with("postgres") {
+        let parsed = PostgresUrl::parse(url).map_err(|error| Fatal::new(format!("{variable}: {error}")));
+        return parsed.map(DatabaseUrl::Postgres);
+    }
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    let path = path
+        .map(|path| path.split('?').next().unwrap_or(path))
+        .filter(|path| !path.is_empty());
+    path.map(|path| DatabaseUrl::Sqlite(PathBuf::from(path)))
+        .ok_or_else(|| {
+            Fatal::new(format!(
+                "{variable} must look like sqlite:///var/lib/auditstream.db or postgres://user:password@host:5432/database"
+            ))
+        })
 }
 
 /// Creates a folder that only its owner can access; an existing one stays as it is.

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::rows::USER;
 use super::throttle::{Attempt, Permitted, THROTTLED_FOR};
 use super::{MINUTE, passwords};
-use crate::database::{WriteTx, now};
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
 use crate::task::outlive_request;
 use crate::trail::self_audit::{Change, record};
@@ -43,9 +43,10 @@ pub(super) struct Verified {
 impl Verified {
     /// Locks the user's row. Fails if the password was changed or the user removed since the check.
     pub(super) async fn lock(&self, tx: &mut WriteTx) -> Result<()> {
+        let now = tx.now();
         let updated = sqlx::query("UPDATE console_user SET last_sign_in = $2 WHERE id = $1 AND password_hash = $3")
             .bind(self.user_id)
-            .bind(now())
+            .bind(now)
             .bind(&self.hash)
             .execute(&mut **tx)
             .await?;
@@ -101,6 +102,10 @@ async fn verify_and_record(
             None => {}
         }
     }
+    // Next to a namesake's correct password, it was a guess of theirs.
+    if !failed.is_empty() {
+        record_failure(engine, email, client_ip, &failed).await?;
+    }
     if matching.len() > 1 {
         return Err(choose_account(engine, &attempt, &matching).await?);
     }
@@ -115,8 +120,6 @@ async fn verify_and_record(
     }
     if failed.is_empty() {
         attempt.write_without_effect(engine).await?;
-    } else {
-        record_failure(engine, email, client_ip, &failed).await?;
     }
     Err(wrong_credentials())
 }
@@ -152,10 +155,8 @@ async fn choose_account(engine: &Engine, attempt: &Attempt, users: &[Credentials
     engine
         .database()
         .transaction("choose_account", async |tx| {
-            for user in users {
-                attempt.take_back(tx, user.user_id).await?;
-            }
-            Ok(())
+            let ids: Vec<i64> = users.iter().map(|user| user.user_id).collect();
+            attempt.take_back(tx, &ids).await
         })
         .await?;
     let accounts: Vec<&str> = users.iter().map(|user| user.account.as_str()).collect();

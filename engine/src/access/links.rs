@@ -8,8 +8,8 @@ use sqlx::FromRow;
 use super::accounts::account_id;
 use super::email::parse_email;
 use super::rows::{USER, email_taken, insert_user, set_password, user_id};
-use super::{DAY, HOUR, digest, passwords, random_text};
-use crate::database::{WriteTx, now};
+use super::{DAY, FUTURE, HOUR, digest, passwords, random_text};
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -113,12 +113,14 @@ struct LinkRow {
 
 /// Returns the link with this token; `None` if it is unknown or has expired.
 pub async fn link(engine: &Engine, token: &str) -> Result<Option<OneTimeLink>> {
+    let now = engine.database().clock().now();
     let row: Option<LinkRow> = sqlx::query_as(
         "SELECT l.kind, l.email, a.name AS account FROM one_time_link l JOIN account a ON a.id = l.account_id \
-         WHERE l.digest = $1 AND l.expires > $2",
+         WHERE l.digest = $1 AND l.expires > $2 AND l.created <= $3",
     )
     .bind(digest(token))
-    .bind(now())
+    .bind(now)
+    .bind(now + FUTURE)
     .fetch_optional(engine.database().read())
     .await?;
     Ok(row.map(|row| OneTimeLink {
@@ -161,9 +163,12 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
     let hash = passwords::hash(password.to_owned()).await?;
     let use_up = async |tx: &mut WriteTx| {
         let query = sqlx::query_as::<_, UsedLink>(
-            "DELETE FROM one_time_link WHERE digest = $1 AND expires > $2 RETURNING account_id, kind, role",
+            "DELETE FROM one_time_link WHERE digest = $1 AND expires > $2 AND created <= $3 \
+             RETURNING account_id, kind, role",
         );
-        let used = query.bind(digest(token)).bind(now()).fetch_optional(&mut **tx).await?;
+        let now = tx.now();
+        let query = query.bind(digest(token)).bind(now).bind(now + FUTURE);
+        let used = query.fetch_optional(&mut **tx).await?;
         let used = used.ok_or_else(invalid)?;
         let actor = Actor::person(used.account_id, account.clone(), email.clone(), used.role);
         let actor = actor.with_request("POST", client_ip);
@@ -185,14 +190,15 @@ pub async fn redeem(engine: &Engine, token: &str, email: &str, password: &str, c
 
 async fn issue(tx: &mut WriteTx, actor: &Actor, kind: LinkKind, email: &str, role: Role) -> Result<Issued> {
     let token = random_text();
-    let expires = now()
+    let now = tx.now();
+    let expires = now
         + match kind {
             LinkKind::Setup => SETUP_VALID_FOR,
             LinkKind::Invitation => INVITATION_VALID_FOR,
             LinkKind::Password => PASSWORD_VALID_FOR,
         };
     sqlx::query("DELETE FROM one_time_link WHERE expires < $1 AND kind <> $2")
-        .bind(now())
+        .bind(now)
         .bind(LinkKind::Invitation.as_str())
         .execute(&mut **tx)
         .await?;
@@ -208,7 +214,7 @@ async fn issue(tx: &mut WriteTx, actor: &Actor, kind: LinkKind, email: &str, rol
     .bind(email)
     .bind(role.as_str())
     .bind(actor.name())
-    .bind(now())
+    .bind(now)
     .bind(expires)
     .execute(&mut **tx)
     .await?;

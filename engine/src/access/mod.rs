@@ -33,6 +33,9 @@ pub use users::{create_user, has_users, remove_user, reset_password, set_role, u
 const MINUTE: EpochMillis = 60_000;
 const HOUR: EpochMillis = 60 * MINUTE;
 const DAY: EpochMillis = 24 * HOUR;
+/// How far in the future a stored time may be, ms. Beyond that, it was written by a clock that was
+/// ahead, and nothing is valid because of it.
+const FUTURE: EpochMillis = HOUR;
 
 fn random_text() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())

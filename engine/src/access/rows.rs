@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::throttle::clear_attempts;
 use crate::Actor;
-use crate::database::{WriteTx, now};
+use crate::database::WriteTx;
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 
@@ -22,6 +22,7 @@ pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, ro
     delete_link_to(tx, actor.account_id(), email).await?;
     // The link of the first admin has no address.
     delete_link_to(tx, actor.account_id(), "").await?;
+    let now = tx.now();
     sqlx::query(
         "INSERT INTO console_user (account_id, email, role, password_hash, created) VALUES ($1, $2, $3, $4, $5)",
     )
@@ -29,7 +30,7 @@ pub(super) async fn insert_user(tx: &mut WriteTx, actor: &Actor, email: &str, ro
     .bind(email)
     .bind(role.as_str())
     .bind(hash)
-    .bind(now())
+    .bind(now)
     .execute(&mut **tx)
     .await
     .map_err(|error| on_duplicate(error, || email_taken(email)))?;

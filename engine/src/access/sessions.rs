@@ -7,8 +7,8 @@ use sqlx::FromRow;
 use super::credentials::{verify, wrong_credentials};
 use super::email::parse_email;
 use super::rows::{USER, set_password, user_id};
-use super::{DAY, HOUR, MINUTE, digest, passwords, random_text};
-use crate::database::{WriteTx, now};
+use super::{DAY, FUTURE, HOUR, MINUTE, digest, passwords, random_text};
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -68,10 +68,12 @@ pub async fn sign_in_to(
         .transaction("sign_in", async |tx| {
             verified.lock(tx).await?;
             verified.attempt.succeeded(tx, verified.user_id).await?;
-            sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3")
+            let now = tx.now();
+            sqlx::query("DELETE FROM session WHERE digest = $1 OR expires < $2 OR seen < $3 OR created > $4")
                 .bind(digest(previous.unwrap_or_default()))
-                .bind(now())
-                .bind(now() - IDLE_LIMIT)
+                .bind(now)
+                .bind(now - IDLE_LIMIT)
+                .bind(now + FUTURE)
                 .execute(&mut **tx)
                 .await?;
             insert_session(tx, verified.user_id, &cookie).await?;
@@ -83,11 +85,12 @@ pub async fn sign_in_to(
 }
 
 async fn insert_session(tx: &mut WriteTx, user_id: i64, cookie: &str) -> Result<()> {
+    let now = tx.now();
     sqlx::query("INSERT INTO session (digest, user_id, created, seen, expires) VALUES ($1, $2, $3, $3, $4)")
         .bind(digest(cookie))
         .bind(user_id)
-        .bind(now())
-        .bind(now() + ABSOLUTE_LIMIT)
+        .bind(now)
+        .bind(now + ABSOLUTE_LIMIT)
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -116,19 +119,21 @@ struct SessionRow {
 /// Returns the user of a session; `None` if it is unknown or has ended. A person's requests keep
 /// the session alive, polling does not.
 pub async fn session(engine: &Engine, cookie: &str, used_by: UsedBy) -> Result<Option<Actor>> {
-    let used_at = now();
+    let used_at = engine.database().clock().now();
     let digest = digest(cookie);
     // A use that is not stored yet, a moment ago, keeps the session alive.
     let noted = engine.last_uses().sessions.get(&digest);
     let row: Option<SessionRow> = sqlx::query_as(
         "SELECT u.account_id, a.name AS account, u.email, u.role, s.seen FROM session s \
          JOIN console_user u ON u.id = s.user_id JOIN account a ON a.id = u.account_id \
-         WHERE s.digest = $1 AND s.expires > $2 AND (s.seen > $3 OR $4 > $3)",
+         WHERE s.digest = $1 AND s.expires > $2 AND s.created <= $5 \
+         AND ((s.seen > $3 AND s.seen <= $5) OR ($4 > $3 AND $4 <= $5))",
     )
     .bind(&digest)
     .bind(used_at)
     .bind(used_at - IDLE_LIMIT)
     .bind(noted.unwrap_or_default())
+    .bind(used_at + FUTURE)
     .fetch_optional(engine.database().read())
     .await?;
     let Some(row) = row else {

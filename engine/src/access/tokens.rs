@@ -8,7 +8,6 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::{DAY, MINUTE, digest, random_text};
-use crate::database::now;
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -80,7 +79,7 @@ pub async fn create_token(engine: &Engine, actor: &Actor, input: &ApiTokenInput)
     actor.require(Permission::EditAccess)?;
     let (name, scopes) = input.parse()?;
     let token = format!("{TOKEN_PREFIX}{}", random_text());
-    let created = now();
+    let created = engine.database().clock().now();
     let api_token = ApiToken {
         id: format!("{:016x}", rand::random::<u64>()),
         name: name.as_str().to_owned(),
@@ -169,7 +168,7 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     if !token.starts_with(TOKEN_PREFIX) {
         return Ok(None);
     }
-    let used_at = now();
+    let used_at = engine.database().clock().now();
     let digest = digest(token);
     let row: Option<CallerRow> = sqlx::query_as(
         "SELECT t.account_id, a.name AS account, t.name, t.scopes, t.last_used \

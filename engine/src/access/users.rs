@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::email::parse_email;
 use super::passwords;
 use super::rows::{USER, delete_link_to, delete_links_created_by, insert_user, set_password};
-use crate::database::{WriteTx, now};
+use crate::database::WriteTx;
 use crate::error::{Error, Result};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -57,7 +57,7 @@ pub async fn users(engine: &Engine, actor: &Actor) -> Result<Vec<User>> {
          WHERE account_id = $1 AND kind = $3 ORDER BY 1",
     )
     .bind(actor.account_id())
-    .bind(now())
+    .bind(engine.database().clock().now())
     .bind(LinkKind::Invitation.as_str())
     .fetch_all(engine.database().read())
     .await?;

@@ -22,11 +22,14 @@ on_both![
     the_last_admin_cannot_be_removed,
     guessing_is_throttled_and_locks_no_user_out_for_ever,
     responses_do_not_reveal_which_users_exist,
+    refusals_do_not_reveal_which_accounts_have_a_user,
     response_times_do_not_reveal_which_users_exist,
     a_token_ends_when_it_expires_or_is_revoked,
     accounts_are_isolated_from_each_other,
     an_address_in_two_accounts_signs_in_to_the_one_with_its_password,
     a_namesake_gives_no_further_attempts,
+    a_guess_counts_for_each_namesake_and_once_for_the_network,
+    a_clock_that_was_ahead_leaves_no_session_link_or_lock_out,
     every_change_of_access_is_an_audit_event,
     a_password_replaced_during_its_check_does_not_sign_in,
     links_end_with_their_creator_and_their_user,
@@ -300,6 +303,30 @@ async fn responses_do_not_reveal_which_users_exist(house: House) {
     assert_eq!(hers[5].code, Code::Throttled);
 }
 
+/// Rule 15: whichever account is entered, an address with a user is refused like one without.
+async fn refusals_do_not_reveal_which_accounts_have_a_user(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let orders = [
+        (Some("nowhere"), None),
+        (None, Some("default")),
+        (Some("default"), None),
+        (Some("default"), Some("nowhere")),
+    ];
+    for (number, (first, second)) in orders.into_iter().enumerate() {
+        let mut refusals = Vec::new();
+        for email in ["ada@example.com", "nobody@example.com"] {
+            let ip = format!("192.0.2.{number}");
+            for account in [[first; 5], [second; 5]].concat() {
+                let refused = access::sign_in_to(&house.engine, account, email, "wrong", None, &ip).await;
+                refusals.push(refused.unwrap_err().problem().code);
+            }
+        }
+        let (hers, nobodys) = refusals.split_at(10);
+        assert_eq!(hers, nobodys, "{first:?}, then {second:?}");
+        assert_eq!(hers[5], Code::Throttled);
+    }
+}
+
 /// A hash takes tens of milliseconds; skipping it for unknown users would show as a factor of ten.
 async fn response_times_do_not_reveal_which_users_exist(house: House) {
     let attempts = 12;
@@ -454,6 +481,68 @@ async fn a_namesake_gives_no_further_attempts(house: House) {
         .unwrap();
     let failures = found.events.iter().filter(|event| event.action == "UNSUCCESSFUL_LOGIN");
     assert_eq!(failures.count(), 5, "those that were checked");
+}
+
+async fn a_guess_counts_for_each_namesake_and_once_for_the_network(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let stranger = namesake(&house, "ada@example.com", OTHER).await;
+    sign_in(&house, "ada@example.com", OTHER).await.unwrap();
+    let guesses = events(&house, "UNSUCCESSFUL_LOGIN").await;
+    assert_eq!(guesses.len(), 1, "{guesses:?}");
+
+    let ip = "198.51.100.1";
+    for number in 0..3 {
+        let _ = sign_in_from(&house, &format!("p{number}@example.com"), "wrong", ip).await;
+    }
+    access::reset_password(&house.engine, &stranger, "ada@example.com", PASSWORD)
+        .await
+        .unwrap();
+    let which = sign_in_from(&house, "ada@example.com", PASSWORD, ip).await;
+    assert_eq!(which, Err(Code::ChooseAccount));
+    let mut connection = house.connection().await;
+    let counted: i64 = sqlx::query_scalar("SELECT failures FROM sign_in_failure WHERE subject = 'from 198.51.100.1'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(counted, 3, "the attempt with the correct password is taken back once");
+}
+
+/// Rule 13.
+async fn a_clock_that_was_ahead_leaves_no_session_link_or_lock_out(house: House) {
+    person(&house, "ada@example.com", Role::Admin).await;
+    let cookie = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    let link = access::password_link(&house.engine, &house.admin, "ada@example.com")
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        let _ = sign_in(&house, "ada@example.com", "wrong").await;
+    }
+    house
+        .sql(
+            "UPDATE session SET created = created + 1261440000000, seen = seen + 1261440000000, \
+             expires = expires + 1261440000000",
+        )
+        .await;
+    assert!(who(&house, &cookie).await.is_none(), "a session of the next decades");
+    house
+        .sql("UPDATE one_time_link SET created = created + 1261440000000, expires = expires + 1261440000000")
+        .await;
+    assert!(access::link(&house.engine, &link.token).await.unwrap().is_none());
+    assert!(
+        access::redeem(&house.engine, &link.token, "", OTHER, HERE)
+            .await
+            .is_err()
+    );
+    assert_eq!(sign_in(&house, "ada@example.com", PASSWORD).await, Err(Code::Throttled));
+    house
+        .sql("UPDATE sign_in_failure SET since = since + 1261440000000")
+        .await;
+    assert!(sign_in(&house, "ada@example.com", PASSWORD).await.is_ok());
+    // Times are recorded by the best clock known.
+    house.config.clock.shift(1_261_440_000_000);
+    let ahead = sign_in(&house, "ada@example.com", PASSWORD).await.unwrap();
+    house.config.clock.shift(0);
+    assert!(who(&house, &ahead).await.is_none());
 }
 
 /// Rule 15.

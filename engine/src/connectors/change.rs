@@ -74,6 +74,7 @@ pub async fn replace(
     let view = engine
         .database()
         .transaction("edit_connector", async |tx| {
+            lock_destinations(tx, actor.account_id(), identifier).await?;
             request_runs(tx, actor.account_id(), identifier).await?;
             let row = lock(tx, actor.account_id(), identifier).await?;
             condition.check(Some(&view(tx, actor.account_id(), &row).await?))?;
@@ -118,8 +119,23 @@ pub async fn replace(
     Ok(view)
 }
 
+/// Locks all destinations that use a connector, before the connector itself, as an edit of a
+/// destination does.
+async fn lock_destinations(tx: &mut WriteTx, account_id: i64, connector: &str) -> Result<()> {
+    let lock = tx.dialect().pick(
+        "SELECT id FROM streaming_destination WHERE account_id = $1 AND connector = $2",
+        "SELECT id FROM streaming_destination WHERE account_id = $1 AND connector = $2 ORDER BY id FOR NO KEY UPDATE",
+    );
+    sqlx::query(lock)
+        .bind(account_id)
+        .bind(connector)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// Starts a run of every ACTIVE destination that uses a connector: the edit may have removed the
-/// cause of a failure. Locks the destinations before the connector, as an edit of a destination.
+/// cause of a failure.
 async fn request_runs(tx: &mut WriteTx, account_id: i64, connector: &str) -> Result<()> {
     sqlx::query(
         "UPDATE streaming_destination SET runs_requested = runs_requested + 1 \

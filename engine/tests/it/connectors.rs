@@ -1,15 +1,17 @@
 //! Connectors and their secrets.
 
+use std::time::Duration;
+
 use auditstream_engine::Precondition;
 use auditstream_engine::database::{DatabaseUrl, PostgresUrl};
 use auditstream_engine::{Config, Engine, MasterKey, connectors};
 use auditstream_model::{Code, CredentialsInput, Outcome, TestProgress};
 use futures::StreamExt;
 
-use crate::on_both;
 use crate::support::{House, On, config, connector};
+use crate::{on, on_both};
 use auditstream_testkit::postgres::address;
-use auditstream_testkit::s3::{SECRET, Store};
+use auditstream_testkit::s3::{BUCKET, SECRET, Store};
 
 on_both![
     a_test_distinguishes_valid_invalid_and_unreachable,
@@ -18,6 +20,7 @@ on_both![
     a_connector_in_use_cannot_be_deleted_and_an_id_is_unique,
     a_wrong_master_key_or_a_newer_database_is_refused,
 ];
+on![postgres_locks, Postgres, destinations_are_locked_before_their_connector,];
 
 async fn a_test_distinguishes_valid_invalid_and_unreachable(house: House) {
     let store = Store::start().await;
@@ -233,4 +236,39 @@ async fn database_files_are_readable_by_their_owner_only() {
         assert_eq!(mode, 0o600, "{}", file.path().display());
     }
     engine.close().await;
+}
+
+/// An edit of a destination locks its row and then the connector. In the other order, that edit and
+/// one of the connector would wait for each other.
+async fn destinations_are_locked_before_their_connector(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.destination(BUCKET, serde_json::json!({})).await;
+    let mut edit = house.connection().await;
+    let begin = "BEGIN; SELECT id FROM streaming_destination WHERE status = 'INACTIVE' FOR UPDATE";
+    sqlx::raw_sql(begin).execute(&mut edit).await.unwrap();
+    let replacing = tokio::spawn({
+        let (engine, admin) = (house.engine.clone(), house.admin.clone());
+        async move {
+            let input = connector("http://127.0.0.1:1");
+            connectors::replace(&engine, &admin, "aws", input, &Precondition::None).await
+        }
+    });
+    let mut other = house.connection().await;
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                   WHERE NOT granted AND datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(waiting)
+        .fetch_one(&mut other)
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let locked = sqlx::raw_sql("SELECT id FROM connector FOR UPDATE NOWAIT")
+        .execute(&mut edit)
+        .await;
+    locked.expect("the edit of the connector waits without its lock");
+    sqlx::raw_sql("COMMIT").execute(&mut edit).await.unwrap();
+    replacing.await.unwrap().unwrap();
 }

@@ -7,12 +7,12 @@ use auditstream_model::{EpochMillis, FailureCode, Sequence};
 use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::FromRow;
 
+use super::facts::most_given_out;
 use super::watch;
 use crate::Engine;
 use crate::aws::AwsFailure;
 use crate::aws::object::Bucket;
 use crate::connectors;
-use crate::database::now;
 use crate::destinations::object_key::folder;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
@@ -26,11 +26,6 @@ const DEADLINE_ONCE_FOUND: Duration = Duration::from_secs(60);
 const PAGES_ONCE_FOUND: usize = 1_000;
 /// Buckets that are looked at concurrently.
 const AT_ONCE: usize = 16;
-/// Events that an account can plausibly have received since its newest stored event: at first, and
-/// per millisecond.
-const PLAUSIBLE: Sequence = 10_000_000;
-const PLAUSIBLE_PER_MS: Sequence = 100;
-
 /// Looks once for objects beyond the database, before a destination's first PUT in this process.
 /// Returns `false` if there is one, which closes numbering. A bucket that cannot be listed is no
 /// witness.
@@ -209,8 +204,9 @@ async fn judge(engine: &Engine, row: &DestinationRow, object: ObjectName) -> Res
     let Some(known) = known.filter(|known| known.uid == row.uid && known.last_batch < object.batch) else {
         return Ok(Look::Nothing);
     };
-    let since = (now() - known.last_received).max(0);
-    let plausible = known.last_sequence + PLAUSIBLE + since.saturating_mul(PLAUSIBLE_PER_MS);
+    let plausible = known
+        .last_sequence
+        .saturating_add(most_given_out(engine.database().clock().now() - known.last_received));
     if object.last_sequence > plausible || object.batch > known.last_batch + plausible {
         tracing::error!(
             key = object.key,
@@ -221,6 +217,7 @@ async fn judge(engine: &Engine, row: &DestinationRow, object: ObjectName) -> Res
     Ok(Look::Found(BeyondCursor {
         account: row.account.as_str().to_owned(),
         destination_id: row.id,
+        uid: known.uid,
         key: object.key,
         batch: object.batch,
         last_sequence: object.last_sequence,

@@ -6,7 +6,6 @@ use super::bucket::{Look, look};
 use super::declare::{Restore, declare};
 use super::facts::Facts;
 use super::watch::gap_ends;
-use crate::database::now;
 use crate::destinations::rows;
 use crate::error::{Error, Result};
 use crate::marks::{BLOCK, BeyondCursor};
@@ -23,8 +22,8 @@ pub fn closed(engine: &Engine) -> Option<String> {
 
 /// Declares a restore for which no high-water mark is known, and opens numbering. In each account
 /// it continues a block after `after`, or after the highest number that the database and the
-/// buckets know, plus one number for each millisecond since the newest stored event. Returns the
-/// next sequence of each account.
+/// buckets know, plus as many numbers as can have been given out since the newest stored event.
+/// Returns the next sequence of each account.
 ///
 /// # Errors
 /// [`Code::Conflict`] if numbering is open; [`Code::InvalidFields`] if `after` is out of range.
@@ -46,9 +45,10 @@ pub async fn confirm(engine: &Engine, actor: &Actor, after: Option<Sequence>) ->
         Some(_) => Vec::new(),
         None => look_everywhere(engine, &facts).await?,
     };
-    let newest = facts.accounts.values().map(|account| account.last_received).max();
-    let elapsed = (now() - newest.unwrap_or_else(now)).max(0);
-    let distance = if after.is_some() { BLOCK } else { BLOCK.max(elapsed) };
+    let distance = match after {
+        Some(_) => BLOCK,
+        None => facts.most_given_out_since(database.clock().now()),
+    };
     let mut gap_ends = gap_ends(&facts, None, &beyond, distance);
     for end in gap_ends.values_mut() {
         *end = (*end).max(after.map_or(0, |after| after + BLOCK));

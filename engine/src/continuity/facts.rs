@@ -8,7 +8,17 @@ use sqlx::any::AnyExecutor;
 
 use crate::database::{Database, Dialect};
 use crate::error::Result;
-use crate::marks::{Marks, Server};
+use crate::marks::{BeyondCursor, Marks, Server};
+
+/// The numbers that an account can have given out within a few seconds, however long they are, and
+/// in each further millisecond: more than a server can store.
+const AT_ONCE: Sequence = 10_000_000;
+const PER_MS: Sequence = 100;
+
+/// Returns how many numbers an account can have given out in this time at most.
+pub(super) fn most_given_out(elapsed_ms: i64) -> Sequence {
+    elapsed_ms.max(0).saturating_mul(PER_MS).saturating_add(AT_ONCE)
+}
 
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct Installation {
@@ -105,6 +115,20 @@ impl Facts {
             marks.see(name, account.last_sequence);
         }
         marks
+    }
+
+    /// Returns how many numbers an account can have given out since the database was in this state.
+    pub(super) fn most_given_out_since(&self, now: EpochMillis) -> Sequence {
+        let newest = self.accounts.values().map(|account| account.last_received).max();
+        let newest = newest.filter(|newest| *newest > 0).unwrap_or(now);
+        most_given_out(now - newest)
+    }
+
+    /// Drops the objects that this database knows, or whose destination has another `uid` since a
+    /// restore was declared.
+    pub(super) fn still_beyond(&self, mut objects: Vec<BeyondCursor>) -> Vec<BeyondCursor> {
+        objects.retain(|object| self.batches.get(&object.uid).is_some_and(|last| *last < object.batch));
+        objects
     }
 
     /// Whether no number was ever given out.

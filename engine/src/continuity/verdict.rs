@@ -20,20 +20,29 @@ pub(super) struct Evidence {
 pub(super) enum Verdict {
     /// The database continues where it was.
     Continuous,
-    /// The database is older than the numbers given out, or may be; with the reason.
+    /// The database is older than the numbers given out, or may be; with the reason. The marks are
+    /// newer than the database.
     Older(String),
+    /// The database is older than an object in a bucket; with the reason. The marks are as old as
+    /// the database, or there are none: the numbers given out since are not known.
+    OlderThanMarks(String),
     /// There is nothing to compare with; with the reason.
     Unknown(String),
 }
 
-use Verdict::{Continuous, Older, Unknown};
+use Verdict::{Continuous, Older, OlderThanMarks, Unknown};
 
 pub(super) fn judge(facts: &Facts, evidence: &Evidence) -> Verdict {
-    if let Some(key) = &evidence.object {
-        return Older(format!(
+    match (by_marks(facts, evidence), &evidence.object) {
+        (Older(reason), _) => Older(reason),
+        (_, Some(key)) => OlderThanMarks(format!(
             "the object {key} in a destination's bucket is newer than the database"
-        ));
+        )),
+        (verdict, None) => verdict,
     }
+}
+
+fn by_marks(facts: &Facts, evidence: &Evidence) -> Verdict {
     match &evidence.found {
         Found::Marks(marks) if marks.installation == facts.installation.identifier => {
             compare(facts, marks, evidence.is_own)
@@ -267,6 +276,30 @@ mod tests {
         assert!(
             is_older(&facts, |marks| marks.server = server("b", "1")),
             "a copy elsewhere"
+        );
+    }
+
+    #[test]
+    fn an_object_beyond_the_database_proves_more_than_marks_that_agree_with_it() {
+        let facts = facts(Dialect::Postgres);
+        let mut marks = facts.as_marks(None);
+        for found in [Found::Missing, Found::Marks(marks.clone())] {
+            let evidence = Evidence {
+                found,
+                is_own: true,
+                object: Some("key".to_owned()),
+            };
+            assert!(matches!(judge(&facts, &evidence), OlderThanMarks(_)));
+        }
+        marks.see("default", 51);
+        let evidence = Evidence {
+            found: Found::Marks(marks),
+            is_own: true,
+            object: Some("key".to_owned()),
+        };
+        assert!(
+            matches!(judge(&facts, &evidence), Older(_)),
+            "the marks know the numbers"
         );
     }
 

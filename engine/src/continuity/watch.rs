@@ -61,21 +61,29 @@ pub(crate) async fn compare(database: &Database) -> Result<()> {
 async fn compare_once(database: &Database) -> Result<bool> {
     let numbering = database.numbering();
     // Before the database is read, so that a commit in between is not taken for a contradiction.
-    let (evidence, beyond) = evidence(numbering);
+    let (mut evidence, beyond) = evidence(numbering);
     let facts = Facts::read(database).await?;
+    // Another server may have found the same objects, and declared the restore.
+    let beyond = facts.still_beyond(beyond);
+    evidence.object = beyond.first().map(|object| object.key.clone());
     let mut known = match &evidence.found {
         Found::Marks(marks) => Some(marks.clone()),
         Found::Missing | Found::Unreadable(_) => None,
     };
-    match judge(&facts, &evidence) {
+    let verdict = judge(&facts, &evidence);
+    let distance = match verdict {
+        Verdict::OlderThanMarks(_) => facts.most_given_out_since(database.clock().now()),
+        _ => BLOCK,
+    };
+    match verdict {
         Verdict::Continuous => continues(database, &facts, known.as_ref(), evidence.is_own)
             .await
             .map(|()| true),
-        Verdict::Older(reason) => {
+        Verdict::Older(reason) | Verdict::OlderThanMarks(reason) => {
             tracing::warn!(reason, "the database is older than the numbers given out from it");
             raise_by_file(numbering, known.as_mut());
             let restore = Restore {
-                gap_ends: gap_ends(&facts, known.as_ref(), &beyond, BLOCK),
+                gap_ends: gap_ends(&facts, known.as_ref(), &beyond, distance),
                 reason,
                 beyond,
                 confirmed_by: None,
@@ -110,8 +118,12 @@ fn evidence(numbering: &Numbering) -> (Evidence, Vec<BeyondCursor>) {
         Some(marks) => Found::Marks(marks),
         None => numbering.file().map_or(Found::Missing, |file| file.read()),
     };
-    let object = beyond.first().map(|object| object.key.clone());
-    (Evidence { found, is_own, object }, beyond)
+    let evidence = Evidence {
+        found,
+        is_own,
+        object: None,
+    };
+    (evidence, beyond)
 }
 
 async fn continues(database: &Database, facts: &Facts, known: Option<&Marks>, is_own: bool) -> Result<()> {
@@ -120,7 +132,8 @@ async fn continues(database: &Database, facts: &Facts, known: Option<&Marks>, is
         record_place(database, facts).await?;
     }
     let marks = facts.as_marks(known);
-    if is_own && numbering.is_open() && known == Some(&marks) {
+    // The commits of this server since the last comparison are known and not written yet.
+    if is_own && numbering.is_open() && numbering.written_marks().as_ref() == Some(&marks) {
         return Ok(());
     }
     // A PostgreSQL server with a read-only file system does without the file.

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 pub(crate) struct BeyondCursor {
     pub(crate) account: String,
     pub(crate) destination_id: i64,
+    /// The destination's `uid`, which a restore renews.
+    pub(crate) uid: String,
     pub(crate) key: String,
     pub(crate) batch: i64,
     pub(crate) last_sequence: Sequence,
@@ -84,6 +86,11 @@ impl Numbering {
             marks.see(account, *last);
         }
         Some(marks)
+    }
+
+    /// The marks without the commits since they were last written.
+    pub(crate) fn written_marks(&self) -> Option<Marks> {
+        self.state().marks.clone()
     }
 
     pub(crate) fn beyond(&self) -> Vec<BeyondCursor> {

@@ -22,6 +22,7 @@ mod faults;
 mod keys;
 mod kills;
 mod model;
+mod numbering;
 mod panics;
 mod plans;
 mod preconditions;

@@ -109,8 +109,8 @@ pub struct Restore {
     #[arg(long)]
     pub confirm: bool,
     /// Highest sequence known to have been given out, such as the highest one in the SIEM.
-    /// [default: the highest one in the database and the buckets, and one for each millisecond
-    /// since]
+    /// [default: the highest one in the database and the buckets, and as many as can have been
+    /// given out since]
     #[arg(long, value_name = "SEQUENCE", requires = "confirm")]
     pub after: Option<i64>,
 }

@@ -7,7 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
-use aws_sdk_s3::types::ServerSideEncryption as S3Encryption;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption as S3Encryption};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 
@@ -57,6 +57,15 @@ pub(crate) enum Put {
     Exists {
         request_id: Option<Box<str>>,
     },
+}
+
+/// The store's description of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredObject {
+    /// The digest of the content in its metadata: the writer's claim.
+    pub(crate) content_sha256: Option<String>,
+    /// SHA-256 of the bytes, as computed by the store; `None` if it does not report one.
+    pub(crate) sha256: Option<[u8; 32]>,
 }
 
 /// The condition of a PUT.
@@ -123,7 +132,7 @@ impl Bucket {
 
     /// Returns whether an object has this key.
     pub(crate) async fn exists(&self, key: &str) -> Result<bool, AwsFailure> {
-        let failure = match self.head(key).await {
+        let failure = match self.head(key, None).await {
             Ok(_) => return Ok(true),
             Err(failure) => failure,
         };
@@ -136,21 +145,27 @@ impl Bucket {
         }
     }
 
-    /// Returns the digest of the content of an object; `None` if its metadata has none.
-    pub(crate) async fn content_digest(&self, key: &str) -> Result<Option<String>, AwsFailure> {
-        let response = self.head(key).await?;
-        Ok(response
-            .metadata()
-            .and_then(|metadata| metadata.get(CONTENT_SHA256))
-            .cloned())
+    /// Describes an object. The checksum of an encrypted one requires `kms:Decrypt`, and is left
+    /// out without it.
+    pub(crate) async fn describe(&self, key: &str) -> Result<StoredObject, AwsFailure> {
+        let response = match self.head(key, Some(ChecksumMode::Enabled)).await {
+            Err(failure) if failure.code == FailureCode::AccessDenied => self.head(key, None).await?,
+            response => response?,
+        };
+        let metadata = response.metadata();
+        Ok(StoredObject {
+            content_sha256: metadata.and_then(|metadata| metadata.get(CONTENT_SHA256)).cloned(),
+            sha256: response.checksum_sha256().and_then(decode_sha256),
+        })
     }
 
-    async fn head(&self, key: &str) -> Result<HeadObjectOutput, AwsFailure> {
+    async fn head(&self, key: &str, checksum: Option<ChecksumMode>) -> Result<HeadObjectOutput, AwsFailure> {
         let request = self
             .client
             .head_object()
             .bucket(&self.name)
             .set_expected_bucket_owner(self.expected_owner.clone())
+            .set_checksum_mode(checksum)
             .key(key);
         let response = request.send().await.map_err(|error| self.classify(&error))?;
         self.require_e_tag(response.e_tag())?;
@@ -288,6 +303,11 @@ impl Bucket {
             None => failure,
         }
     }
+}
+
+/// Returns `None` for anything but 32 bytes in base64.
+fn decode_sha256(text: &str) -> Option<[u8; 32]> {
+    BASE64_STANDARD.decode(text).ok()?.try_into().ok()
 }
 
 fn other_bytes(stored: &str, sent: &str) -> AwsFailure {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::encode;
 use super::failure::DeliveryFailure;
 use crate::aws::AwsFailure;
-use crate::aws::object::{Bucket, Condition, NewObject, Put};
+use crate::aws::object::{Bucket, Condition, NewObject, Put, StoredObject};
 use crate::destinations::object_key::content_type;
 use crate::failpoint;
 
@@ -101,26 +101,39 @@ pub(super) async fn put(bucket: &Bucket, upload: &Upload<'_>, exists: bool) -> R
 }
 
 /// Compares the object that has this key with ours. It is ours if its *uncompressed* content is the
-/// same: another version of the compressor produces different bytes. Returns whether the content
-/// could be verified.
+/// same: another version of the compressor produces different bytes. Its metadata is the claim of
+/// its writer, and proves nothing about bytes that were changed on the way. Returns whether the
+/// content could be verified.
 async fn compare(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryFailure> {
-    let digest = match bucket.content_digest(&upload.key).await {
+    let described = match bucket.describe(&upload.key).await {
         // A store may close the connection after its 412, just as the client reuses it.
-        Err(failure) if failure.connection_lost => bucket.content_digest(&upload.key).await,
-        digest => digest,
+        Err(failure) if failure.connection_lost => bucket.describe(&upload.key).await,
+        described => described,
     };
-    let found = match digest {
-        Ok(Some(sha256)) => sha256,
-        Ok(None) => match bucket.read(&upload.key, encode::CONTENT_LIMIT).await {
-            Ok(body) => content_sha256(upload, body.as_deref())?,
-            Err(failure) => return unreadable(upload, failure),
-        },
+    let StoredObject { content_sha256, sha256 } = match described {
+        Ok(described) => described,
+        Err(failure) => return unreadable(upload, failure),
+    };
+    if let Some(found) = content_sha256.as_deref().filter(|found| *found != upload.sha256) {
+        return Err(another_object(upload, found));
+    }
+    if sha256 == Some(upload.body_sha256) {
+        return Ok(true);
+    }
+    let found = match bucket.read(&upload.key, encode::CONTENT_LIMIT).await {
+        Ok(body) => sha256_of(upload, body.as_deref())?,
+        // Its writer says that it is ours.
+        Err(failure) if failure.code == FailureCode::AccessDenied && content_sha256.is_some() => return Ok(false),
         Err(failure) => return unreadable(upload, failure),
     };
     if found == upload.sha256 {
         return Ok(true);
     }
-    Err(DeliveryFailure::blocked(
+    Err(another_object(upload, &found))
+}
+
+fn another_object(upload: &Upload<'_>, found: &str) -> DeliveryFailure {
+    DeliveryFailure::blocked(
         FailureCode::ObjectExists,
         format!(
             "Another object is already at {}: the SHA-256 of its content is {found}, ours is {}.",
@@ -128,7 +141,7 @@ async fn compare(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryF
         ),
         "Find out which program wrote it. Then send the batch under a new name, or move the object; streaming resumes \
          with the next run.",
-    ))
+    )
 }
 
 /// Decides about an object that cannot be read. If its key was sent before, one of our attempts may
@@ -153,7 +166,7 @@ fn unreadable(upload: &Upload<'_>, failure: AwsFailure) -> Result<bool, Delivery
 }
 
 /// `body` is `None` if it is too large to be ours.
-fn content_sha256(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, DeliveryFailure> {
+fn sha256_of(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, DeliveryFailure> {
     let foreign = |reason: &str| {
         DeliveryFailure::blocked(
             FailureCode::ObjectExists,

@@ -1,5 +1,7 @@
 //! Responses that are not S3's, and responses of S3 that mislead (rule 7).
 
+use std::sync::{Arc, Mutex};
+
 use auditstream_engine::{Precondition, connectors, destinations};
 use auditstream_model::{BatchStatus, BucketCheck, ConnectionTest, ConnectorInput, Failure, Outcome, Status};
 use auditstream_testkit::raw_http::Request;
@@ -93,6 +95,40 @@ async fn an_etag_with_the_checksum_of_other_bytes_is_not_a_delivery() {
     let shown = failure(&house).await;
     assert!(shown.message.contains("SHA-256"), "{shown:?}");
     assert_eq!(house.batches().await[0].may_be_at.len(), 1);
+}
+
+/// The object has the metadata that was sent with it, and other bytes.
+#[tokio::test]
+async fn after_a_wrong_checksum_the_stored_bytes_are_compared_and_not_the_metadata() {
+    let digest = Arc::new(Mutex::new(None::<String>));
+    let server = Responder::start(move |request: &Request| {
+        let mut digest = digest.lock().unwrap();
+        let found = Reply::new(200, "").with("etag", "\"1\"");
+        match (request.method.as_str(), digest.clone()) {
+            ("PUT", None) => {
+                *digest = request.header("x-amz-meta-content-sha256").map(str::to_owned);
+                found.with("x-amz-checksum-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+            }
+            ("PUT", _) => Reply::error(412, "PreconditionFailed", "exists"),
+            ("HEAD", Some(digest)) => found.with("x-amz-meta-content-sha256", &digest),
+            ("GET", Some(_)) if !request.path.contains("list-type=") => Reply {
+                body: "other bytes".to_owned(),
+                ..found
+            },
+            _ => Reply::error(403, "AccessDenied", "no"),
+        }
+    })
+    .await;
+    let house = house(connector(&server.endpoint)).await;
+    let shown = house
+        .settled(|item| {
+            let failure = item.streaming_details.failure.as_ref();
+            failure.is_some_and(|failure| failure.blocked)
+        })
+        .await;
+    let shown = shown.streaming_details.failure.unwrap();
+    assert_eq!(shown.code.as_str(), "object_exists", "{shown:?}");
+    assert_eq!(house.batches().await[0].verified, None);
 }
 
 /// A HEAD that a page answers must not prove that an object is ours, or another one's.

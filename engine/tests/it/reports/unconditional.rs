@@ -1,8 +1,13 @@
 //! Stores without conditional writes, which an admin's choice permits (rule 7).
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use auditstream_engine::trail::search;
 use auditstream_engine::{Precondition, connectors, destinations};
 use auditstream_model::{BatchStatus, EventFilter, Outcome, Status};
+use auditstream_testkit::raw_http::Request;
+use auditstream_testkit::responder::{Reply, Responder};
 use auditstream_testkit::s3::{BUCKET, Proxy, Store};
 use serde_json::json;
 
@@ -111,6 +116,67 @@ async fn without_conditions_an_object_of_another_program_is_not_overwritten() {
         })
         .await;
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "another writer's");
+}
+
+/// Rule 9: the look is not the first request of a PUT, so that a pause during it comes before the PUT.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_during_the_look_prevents_the_put() {
+    let (released, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let server = Responder::start(move |request: &Request| match request.method.as_str() {
+        "HEAD" => {
+            tokio::task::block_in_place(|| gate.lock().unwrap().recv()).unwrap();
+            Reply::new(404, "")
+        }
+        "PUT" => Reply::new(200, "").with("etag", "\"1\""),
+        _ => Reply::error(403, "AccessDenied", "no"),
+    })
+    .await;
+    let house = House::open(On::Sqlite).await;
+    connectors::create(&house.engine, &house.admin, connector(&server.endpoint))
+        .await
+        .unwrap();
+    house.destination(BUCKET, json!({"unconditional_writes": true})).await;
+    house.send(&events()[..1]).await;
+    house.toggle(Status::Active).await;
+    let mut connection = house.connection().await;
+    let mut counted =
+        async |query: &'static str| -> i64 { sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap() };
+    while counted("SELECT count(*) FROM streaming_batch WHERE attempts = 1").await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    house.toggle(Status::Inactive).await;
+    released.send(()).unwrap();
+    while counted("SELECT count(*) FROM streaming_destination WHERE lease_replica IS NOT NULL").await == 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let puts = server.requests().into_iter().filter(|request| request.method == "PUT");
+    assert_eq!(puts.count(), 0);
+}
+
+/// In a bucket with versions, the newest version of a deleted object is a delete marker.
+#[tokio::test]
+async fn an_object_that_was_deleted_from_a_bucket_with_versions_is_written_again() {
+    let server = Responder::start(|request: &Request| match request.method.as_str() {
+        "HEAD" => Reply::new(404, "")
+            .with("x-amz-delete-marker", "true")
+            .with("x-amz-version-id", "3HL4kqtJlcpXroDTDmJ"),
+        "PUT" => Reply::new(200, "").with("etag", "\"1\""),
+        _ => Reply::error(403, "AccessDenied", "no"),
+    })
+    .await;
+    let house = House::open(On::Sqlite).await;
+    connectors::create(&house.engine, &house.admin, connector(&server.endpoint))
+        .await
+        .unwrap();
+    house.destination(BUCKET, json!({"unconditional_writes": true})).await;
+    house.send(&events()[..1]).await;
+    house.toggle(Status::Active).await;
+    house.streamed().await;
+    let methods: Vec<String> = server.requests().into_iter().map(|request| request.method).collect();
+    let looked = methods.iter().position(|method| method == "HEAD");
+    let put = methods.iter().position(|method| method == "PUT");
+    assert!(looked.is_some() && looked < put, "{methods:?}");
 }
 
 /// Rule 7: a store that ignores the condition is used only by choice, once that is known.

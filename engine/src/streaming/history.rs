@@ -10,7 +10,8 @@ use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
 
 use crate::Engine;
-use crate::database::{WriteTx, now};
+use crate::clock::{self, Judgement};
+use crate::database::WriteTx;
 use crate::error::Result;
 use crate::failpoint;
 use crate::task::{Stop, Task};
@@ -45,15 +46,20 @@ async fn sweep(engine: &Engine, stop: &mut Stop) -> Result<()> {
     let accounts: Vec<i64> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
         .fetch_all(engine.database().read())
         .await?;
+    // What is removed because of its age depends on the clock; the rest follows the events.
+    let look = clock::look(engine).await?;
+    let now = (look.judgement == Judgement::Trusted).then_some(look.wall);
+    let keep = millis(engine.retention().keep.min(DETAILS));
+    let details_until = now.map_or(EpochMillis::MIN, |now| now.saturating_sub(keep));
     for account_id in accounts {
-        expire(engine, account_id, stop).await?;
+        expire(engine, account_id, details_until, stop).await?;
     }
     remove_deleted(engine, stop).await
 }
 
-/// Removes the batches of an account whose events are gone, and the details of old deliveries.
-async fn expire(engine: &Engine, account_id: i64, stop: &mut Stop) -> Result<()> {
-    let details_until = now().saturating_sub(millis(engine.retention().keep.min(DETAILS)));
+/// Removes the batches of an account whose events are gone, and the details of deliveries that ended
+/// before `details_until`.
+async fn expire(engine: &Engine, account_id: i64, details_until: EpochMillis, stop: &mut Stop) -> Result<()> {
     while !*stop.borrow() {
         let oldest = oldest_event(engine, account_id).await?;
         let due = due(engine, account_id, oldest, details_until).await?;

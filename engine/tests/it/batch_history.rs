@@ -15,6 +15,7 @@ use auditstream_testkit::s3::{BUCKET, Store};
 on_both![
     pages_are_complete_after_discarded_batches,
     batches_are_removed_with_their_events_and_their_details_earlier,
+    details_stay_while_the_clock_is_in_doubt,
     a_deleted_destination_loses_its_batches_in_steps,
     the_queries_of_batches_read_no_history,
 ];
@@ -164,6 +165,31 @@ async fn batches_are_removed_with_their_events_and_their_details_earlier(mut hou
     );
     batches(&house, 1).await;
     assert!(dense(&store.sequences(BUCKET)), "streaming continues");
+}
+
+/// Rule 13.
+async fn details_stay_while_the_clock_is_in_doubt(mut house: House) {
+    house.config.retention.every = Duration::from_millis(20);
+    house.config.retention.settle = Duration::ZERO;
+    let house = house.reopen().await;
+    let _store = ready(&house).await;
+    batches(&house, 5).await;
+    becomes(&house, "SELECT count(*) FROM clock WHERE trusted > 0", 1).await;
+    house.config.clock.shift(3 * 365 * 86_400_000);
+    // A sweep removes it at its end.
+    let sweep = async || {
+        house.sql("INSERT INTO deleted_destination (id) VALUES (999)").await;
+        becomes(&house, "SELECT count(*) FROM deleted_destination", 0).await;
+    };
+    sweep().await;
+    house
+        .sql("UPDATE streaming_batch SET finished = finished - 2678400000 WHERE position <= 3")
+        .await;
+    sweep().await;
+    let reduced = "SELECT batches_reduced FROM streaming_destination";
+    assert_eq!(number(&house, reduced).await, 0);
+    house.config.clock.shift(0);
+    becomes(&house, reduced, 3).await;
 }
 
 /// With the sweep stopped, deleting touches none of the batches.

@@ -36,6 +36,8 @@ pub struct State {
     pub life: Duration,
     /// Whether it closes connections without a response.
     pub down: bool,
+    /// The requests while it was down.
+    pub missed: usize,
     /// The actions that succeeded, in order.
     pub calls: Vec<String>,
     issued: usize,
@@ -58,8 +60,12 @@ impl Sts {
                 tokio::spawn(async move {
                     let mut request = raw_http::read_head(&mut socket).await?;
                     raw_http::read_body(&mut socket, &mut request).await?;
-                    if state.lock().unwrap().down {
-                        return None;
+                    {
+                        let mut state = state.lock().unwrap();
+                        state.missed += usize::from(state.down);
+                        if state.down {
+                            return None;
+                        }
                     }
                     let (status, body) = match state.lock().unwrap().call(&request) {
                         Ok(body) => (200, body),

@@ -205,9 +205,16 @@ async fn while_sts_is_down_credentials_are_used_until_they_expire() {
     street.sts.state.lock().unwrap().down = true;
     // After two thirds of their lifetime they are due for renewal.
     tokio::time::sleep_until(given + Duration::from_millis(10_500)).await;
-    street.house.send(&events()[5..9]).await;
-    street.house.streamed().await;
+    for events in [&events()[5..7], &events()[7..9]] {
+        street.house.send(events).await;
+        street.house.streamed().await;
+    }
     assert!(street.house.batches().await.iter().all(|batch| batch.attempts == 1));
+    assert_eq!(
+        street.sts.state.lock().unwrap().missed,
+        1,
+        "STS is not asked at every attempt"
+    );
     tokio::time::sleep_until(given + Duration::from_secs(16)).await;
     street.house.send(&events()[9..12]).await;
     destinations::stream_now(&street.house.engine, &street.house.admin, "siem")

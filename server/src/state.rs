@@ -11,6 +11,7 @@ use leptos_axum::AxumRouteListing;
 use crate::http::body_limit::BodyReader;
 use crate::http::client_address::Proxies;
 use crate::http::origins::Origins;
+use crate::http::response_memory::ResponseMemory;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct AppState {
     pub stopping: Arc<AtomicBool>,
     /// Reads request bodies within the memory budget.
     pub body_reader: BodyReader,
+    /// The memory of responses that are being sent.
+    pub response_memory: ResponseMemory,
     /// How pages refer to the files of the site.
     pub leptos: LeptosOptions,
     /// The console's pages.

@@ -6,6 +6,7 @@ use auditstream_model::{Code, EventFilter, EventKey, IngestOutcome, Permission};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ArrayBuilder, Object, OneOfBuilder, Schema};
@@ -16,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::caller::{Caller, read_body};
 use crate::http::body_encoding::Encoding;
-use crate::http::body_limit::{BufferedBody, Sender};
+use crate::http::body_limit::Sender;
 use crate::http::extract::{Id, Parameters};
 use crate::http::json::media_type;
 use crate::http::problem::Refusal;
@@ -103,8 +104,8 @@ async fn ingest(
     let sender = Sender::Ingest(actor.account());
     let (body, actor) = read_body(request, &state, sender, REQUEST_BYTES, encoding).await?;
     // The body itself is dropped as soon as it is parsed. Its share of the memory budget is kept
-    // until the events, which are about as large, are stored.
-    let BufferedBody { bytes, memory } = body;
+    // until the events, which are about as large, are stored; if the client leaves, until then.
+    let (bytes, memory) = body.shared();
     let outcome = trail::ingest(&state.engine, &actor, format, bytes).await?;
     drop(memory);
     Ok(Json(outcome))
@@ -162,7 +163,7 @@ async fn search(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Parameters(filter): Parameters<EventFilter>,
-) -> Result<Json<EventPage>, Refusal> {
+) -> Result<Response, Refusal> {
     filter.validate().map_err(Refusal::parameters)?;
     let page = trail::search(&state.engine, &actor, &filter).await?;
     let events = page
@@ -171,12 +172,13 @@ async fn search(
         .map(|event| RawValue::from_string(event.json))
         .collect::<Result<_, _>>();
     let events = events.map_err(auditstream_engine::Error::from)?;
-    Ok(Json(EventPage {
+    let page = Json(EventPage {
         events,
         next: page.next,
         searched_until: page.searched_until,
         in_future: page.in_future,
-    }))
+    });
+    Ok(state.response_memory.count(actor.account(), page.into_response()).await)
 }
 
 /// How an event is named.
@@ -208,8 +210,9 @@ async fn read(
     Caller(actor): Caller,
     Id(event): Id,
     Parameters(Naming { by }): Parameters<Naming>,
-) -> Result<Json<Box<RawValue>>, Refusal> {
+) -> Result<Response, Refusal> {
     let event = trail::find(&state.engine, &actor, &EventRef::parse(&event, by)?).await?;
     let event = RawValue::from_string(event.json).map_err(auditstream_engine::Error::from)?;
-    Ok(Json(event))
+    let response = Json(event).into_response();
+    Ok(state.response_memory.count(actor.account(), response).await)
 }

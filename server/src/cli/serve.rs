@@ -27,6 +27,7 @@ use crate::http::body_limit::BodyReader;
 use crate::http::client_address::Proxies;
 use crate::http::connections::{self, Listener};
 use crate::http::origins::Origins;
+use crate::http::response_memory::ResponseMemory;
 use crate::http::tls::Tls;
 use crate::site;
 use crate::state::AppState;
@@ -242,6 +243,7 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
         metrics_token: None,
         stopping: Arc::default(),
         body_reader: BodyReader::default(),
+        response_memory: ResponseMemory::default(),
         leptos,
         pages: pages::list(),
     }

@@ -18,6 +18,7 @@ use super::redirects::to_sign_in;
 use super::session_layer::Visitor;
 use crate::http::extract::Parameters;
 use crate::http::problem::Refusal;
+use crate::http::response_memory::EXPORT_BYTES;
 use crate::state::AppState;
 
 /// The route of the export.
@@ -46,11 +47,11 @@ async fn export(
         start: filter.start.or_else(|| range.start(database::now())),
         ..filter
     };
+    let memory = state.response_memory.reserve(actor.account(), EXPORT_BYTES)?;
     let export = Export::begin(&state.engine, &actor, filter).await?;
-    let pages = stream::try_unfold(export, async |mut export| match lines(&mut export).await {
-        Ok(Some(lines)) => Ok(Some((lines, export))),
-        Ok(None) => Ok(None),
-        Err(error) => Err(error),
+    let pages = stream::try_unfold((export, memory), async |(mut export, memory)| {
+        let page = lines(&mut export).await?;
+        Ok::<_, std::io::Error>(page.map(|lines| (memory.attach(lines), (export, memory))))
     });
     let headers = [
         (CONTENT_TYPE, "application/x-ndjson"),

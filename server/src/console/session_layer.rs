@@ -58,14 +58,20 @@ impl Visitor {
     }
 }
 
-/// Adds the [`Visitor`] to every request of the console.
+/// Adds the [`Visitor`] to every request of the console, and counts large responses to users.
 pub async fn identify(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    match Visitor::of(&state, &parts).await {
-        Ok(visitor) => parts.extensions.insert(visitor),
+    let visitor = match Visitor::of(&state, &parts).await {
+        Ok(visitor) => visitor,
         Err(refusal) => return refusal.into_response(),
     };
-    next.run(Request::from_parts(parts, body)).await
+    let account = visitor.actor.as_ref().map(|actor| actor.account().clone());
+    parts.extensions.insert(visitor);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    match account {
+        Some(account) => state.response_memory.count(&account, response).await,
+        None => response,
+    }
 }
 
 /// Reads the body of a form or of a server function. Every other body is dropped unread.

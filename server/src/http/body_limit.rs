@@ -66,6 +66,32 @@ pub struct BufferedBody {
     pub memory: BodyMemory,
 }
 
+/// Bytes that are counted as long as a copy of them exists.
+struct Shared {
+    bytes: Bytes,
+    _memory: Arc<BodyMemory>,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl BufferedBody {
+    /// Returns the body and its memory, which is free once both are dropped: work with the body
+    /// can outlive its request.
+    #[must_use]
+    pub fn shared(self) -> (Bytes, Arc<BodyMemory>) {
+        let memory = Arc::new(self.memory);
+        let bytes = Bytes::from_owner(Shared {
+            bytes: self.bytes,
+            _memory: Arc::clone(&memory),
+        });
+        (bytes, memory)
+    }
+}
+
 /// Part of a memory budget, returned when dropped.
 #[derive(Debug)]
 pub struct BodyMemory(Share<String>);
@@ -214,6 +240,19 @@ impl CountedBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As while it is parsed, when the client has left and the request is dropped.
+    #[test]
+    fn a_body_counts_as_long_as_a_copy_of_it_is_in_use() {
+        let budget = SharedBudget::new(1000, 1000);
+        let mut buffer = CountedBuffer::new(BodyMemory(budget.share("a".to_owned())), 500);
+        buffer.extend(&[7; 500]).unwrap();
+        let (bytes, memory) = buffer.finish().shared();
+        drop(memory);
+        assert_eq!((&bytes[..2], budget.taken()), (&[7, 7][..], 500));
+        drop(bytes);
+        assert_eq!(budget.taken(), 0);
+    }
 
     #[test]
     fn a_buffer_counts_its_allocation_and_doubles_no_further_than_the_expected_size() {

@@ -17,6 +17,7 @@ pub mod origins;
 pub mod pagination;
 pub mod problem;
 pub mod request_id;
+pub mod response_memory;
 pub mod security_headers;
 mod timed_stream;
 pub mod tls;

@@ -4,7 +4,7 @@
 //! - [`ingest`], [`auth`], [`api`], [`versions`], [`reference_client`], [`console`]: requests
 //! - [`matrix`]: every route as every kind of caller
 //! - [`sign_in`], [`security`], [`pressure`]: misuse, attacks and overload
-//! - [`memory`]: the memory that attacks may take
+//! - [`memory`], [`slow_readers`]: the memory that attacks and slow clients may take
 //! - [`tls`]: built-in TLS
 //! - [`metrics`]: the metrics and their access control
 //! - [`routes`], [`openapi`]: every route and its description
@@ -43,6 +43,7 @@ mod restores;
 mod routes;
 mod security;
 mod sign_in;
+mod slow_readers;
 mod stop;
 mod tls;
 mod versions;

@@ -7,10 +7,12 @@ use auditstream_model::{Credentials as Kind, FailureCode};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, Region};
+use tokio::sync::Mutex;
 
 use super::context::AwsContext;
 use super::failure::{AwsFailure, innermost};
 use super::profile::AwsProfile;
+use super::started_commands::StartedCommands;
 use super::sts::{not_sts, session_name, sts_client, sts_failure};
 
 pub(super) async fn sign_in(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
@@ -57,6 +59,9 @@ fn manual_credentials(access_key: &str, profile: &AwsProfile) -> Result<Credenti
     ))
 }
 
+/// One lookup at a time, so that each knows the commands that it has started.
+static LOOKUP: Mutex<()> = Mutex::const_new(());
+
 /// Fetches credentials from the SDK's default chain: environment, shared files (with
 /// `credential_process` and SSO), web identity, container, instance profile.
 async fn inherited_credentials(context: &AwsContext, profile: &AwsProfile) -> Result<Credentials, AwsFailure> {
@@ -73,7 +78,11 @@ async fn inherited_credentials(context: &AwsContext, profile: &AwsProfile) -> Re
         .configure(ProviderConfig::default().with_http_client(context.http_client.clone()))
         .region(Region::new(profile.region.clone()));
     let found = tokio::time::timeout(context.settings.timeouts.whole, async {
-        chain.build().await.provide_credentials().await
+        let _only = LOOKUP.lock().await;
+        let commands = StartedCommands::watch();
+        let found = chain.build().await.provide_credentials().await;
+        commands.ended();
+        found
     });
     match found.await {
         Ok(Ok(credentials)) => Ok(credentials),

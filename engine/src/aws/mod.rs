@@ -18,6 +18,7 @@ mod profile;
 mod response;
 mod session;
 mod settings;
+mod started_commands;
 mod sts;
 mod transfer;
 mod uplink;

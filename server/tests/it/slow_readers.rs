@@ -40,9 +40,13 @@ async fn ask(address: SocketAddr, path: &str, header: &str) -> TcpStream {
 }
 
 async fn reaches(state: &AppState, expected: impl Fn(usize) -> bool) {
-    while !expected(state.response_memory.taken()) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let reached = async {
+        while !expected(state.response_memory.taken()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, reached).await.expect("the memory changes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ pub(crate) async fn require_continuous(database: &Database, file: Option<&MarksF
     };
     match judge(&facts, &evidence) {
         Verdict::Continuous => Ok(facts.server),
-        Verdict::Older(reason) => Err(Error::Opening(format!(
+        Verdict::Older(reason) | Verdict::OlderThanMarks(reason) => Err(Error::Opening(format!(
             "the database is older than the numbers given out from it: {reason}. Start a server on it once, which declares \
              the gap, and stop it again"
         ))),

@@ -17,7 +17,7 @@ use auditstream_engine::database::Limits;
 use auditstream_engine::streaming::encode;
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access, connectors,
+    Actor, AwsSettings, Clock, Config, EgressPolicy, Engine, MasterKey, Merging, Pacing, Retention, access, connectors,
     destinations,
 };
 use auditstream_model::{AccountName, ApiTokenInput, Compression, ListQuery, Scope, Status};
@@ -177,6 +177,7 @@ async fn open(folder: &Path) -> Engine {
         aws: AwsSettings::default(),
         egress_policy: EgressPolicy::default(),
         retention: Retention::default(),
+        merging: Merging::default(),
         pacing: Pacing::default(),
         clock: Clock::default(),
         ids: auditstream_engine::IdSettings::default(),

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest, search};
-use auditstream_engine::{Actor, AwsSettings, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access};
+use auditstream_engine::{
+    Actor, AwsSettings, Config, EgressPolicy, Engine, MasterKey, Merging, Pacing, Retention, access,
+};
 use auditstream_model::{AccountName, ApiTokenInput, EventFilter, Scope};
 use serde_json::Value;
 
@@ -47,6 +49,7 @@ async fn open(database: DatabaseUrl, master_key: MasterKey) -> Engine {
         aws: AwsSettings::default(),
         egress_policy: EgressPolicy::default(),
         retention: Retention::default(),
+        merging: Merging::default(),
         pacing: Pacing::default(),
         clock: auditstream_engine::Clock::default(),
         ids: auditstream_engine::IdSettings::default(),

@@ -4,11 +4,12 @@ use futures::future::join_all;
 
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::{Engine, access, alerts, continuity, retention, trail};
+use crate::trail::{ids, segment};
+use crate::{Engine, access, alerts, continuity, retention};
 
-/// The scheduler, the removal of old batches and events, the notifications by webhook, the storing
-/// of last uses, the comparison of the database with its high-water marks, and the upkeep of event
-/// ids. Dropped, they are aborted.
+/// The scheduler, the removal of old batches and events, the merging of segments, the upkeep of
+/// event ids, the notifications by webhook, the storing of last uses, and the comparison of the
+/// database with its high-water marks. Dropped, they are aborted.
 #[derive(Debug)]
 pub struct Background(Vec<Task>);
 
@@ -20,9 +21,10 @@ impl Engine {
         let mut tasks = vec![
             retention::start(self.clone()),
             history::start(self.clone()),
+            segment::start(self.clone()),
             access::start_flushing(self.clone()),
             continuity::watch::start(self.clone()),
-            trail::ids::start(self.clone()),
+            ids::start(self.clone()),
         ];
         if self.streaming_enabled() {
             tasks.push(schedule::start(self.clone()));

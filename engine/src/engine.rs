@@ -23,6 +23,7 @@ use crate::readiness::SchedulerWatch;
 use crate::relocation;
 use crate::retention::Retention;
 use crate::task::OngoingWork;
+use crate::trail::Merging;
 use crate::trail::readers::Readers;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
@@ -52,6 +53,8 @@ pub struct Config {
     pub egress_policy: EgressPolicy,
     /// How long events are retained.
     pub retention: Retention,
+    /// How often small segments of the trail are merged.
+    pub merging: Merging,
     /// How often the webhook is notified.
     pub pacing: Pacing,
     /// The clock of this server.
@@ -78,6 +81,7 @@ struct Shared {
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
+    merging: Merging,
     clock_watch: Mutex<Watch>,
     watched_clock: Watched,
     metrics: Metrics,
@@ -135,6 +139,7 @@ impl Engine {
             streaming_enabled: config.streaming_enabled,
             stream_interval: config.stream_interval,
             retention: config.retention,
+            merging: config.merging,
             clock_watch: Mutex::new(clock_watch),
             watched_clock,
             metrics,
@@ -200,6 +205,10 @@ impl Engine {
 
     pub(crate) fn retention(&self) -> &Retention {
         &self.0.retention
+    }
+
+    pub(crate) fn merging(&self) -> &Merging {
+        &self.0.merging
     }
 
     pub(crate) fn pacing(&self) -> &Pacing {

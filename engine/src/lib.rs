@@ -2,7 +2,7 @@
 //! browser nor an HTTP request.
 //!
 //! ```text
-//! trail      ingest ─▶ check ─▶ writer (group commit) ─▶ audit_event: sequence 1, 2, 3 …
+//! trail      ingest ─▶ check ─▶ writer (group commit) ─▶ segments: sequence 1, 2, 3 …
 //!                                                            │
 //! streaming  schedule ─▶ run ─▶ freeze (a batch) ◀───────────┘
 //!            ticks, leases         │
@@ -191,4 +191,5 @@ pub use error::{Error, Result};
 pub use id_filters::IdSettings;
 pub use precondition::{Precondition, Version};
 pub use retention::Retention;
+pub use trail::Merging;
 pub use vault::MasterKey;

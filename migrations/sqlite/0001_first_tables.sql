@@ -73,27 +73,36 @@ CREATE TABLE data_key_wrap (
     PRIMARY KEY (data_key_id, master_key)
 ) STRICT;
 
--- The trail. `payload` is the event as it is streamed, without the ending that holds sequence and
--- batch id (see `stored_form` in the engine). A rowid table, because rows are appended and large.
-CREATE TABLE audit_event (
+-- The trail: the payloads of consecutive events, compressed together. A payload is an event as it is
+-- streamed, without the ending that has sequence and batch id (see `stored_form` in the engine). A
+-- rowid table, because rows are appended and large.
+CREATE TABLE audit_segment (
     account_id     INTEGER NOT NULL,
-    sequence       INTEGER NOT NULL,
-    time           INTEGER NOT NULL,
+    first_sequence INTEGER NOT NULL,
+    last_sequence  INTEGER NOT NULL,
+    -- When its first and its last event were received.
     received       INTEGER NOT NULL,
-    principal_type TEXT    NOT NULL,
-    principal      TEXT    NOT NULL,
-    action         TEXT    NOT NULL,
-    module         TEXT    NOT NULL,
-    resource_type  TEXT    NOT NULL,
-    resource       TEXT    NOT NULL,
-    org            TEXT,
-    project        TEXT,
+    last_received  INTEGER NOT NULL,
     -- The payload bytes of the account's earlier events: the size of a range is a difference.
     bytes_before   INTEGER NOT NULL,
-    payload        TEXT    NOT NULL
+    -- The payload bytes of its events.
+    bytes          INTEGER NOT NULL,
+    -- The times of its events, each as a difference from the one before.
+    times          BLOB    NOT NULL,
+    -- A zstd frame: the payloads, then their lengths. The last column, so that SQLite does not read
+    -- it to find the others.
+    content        BLOB    NOT NULL,
+    -- By the last sequence, so that the segment with the first event after a cursor is one step.
+    PRIMARY KEY (account_id, last_sequence)
 ) STRICT;
-CREATE UNIQUE INDEX audit_event_sequence ON audit_event (account_id, sequence);
-CREATE INDEX audit_event_time ON audit_event (account_id, time, sequence);
+
+-- The order in which the trail is listed: by `auditEventTime`.
+CREATE TABLE audit_event (
+    account_id INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    sequence   INTEGER NOT NULL,
+    PRIMARY KEY (account_id, time, sequence)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE connector (
     id          INTEGER PRIMARY KEY,
@@ -374,4 +383,14 @@ CREATE TABLE relocation_table (
     is_complete  INTEGER NOT NULL DEFAULT 0,
     -- Of all values, equal in both databases; null until they are compared.
     sha256       BLOB
+) STRICT;
+
+-- How far the segments of an account have been merged.
+CREATE TABLE segment_merge (
+    account_id    INTEGER PRIMARY KEY REFERENCES account (id),
+    -- The last sequence of those received within a minute, and of those older than a day.
+    merged        INTEGER NOT NULL,
+    merged_older  INTEGER NOT NULL,
+    -- Until when one server merges alone.
+    claimed_until INTEGER NOT NULL
 ) STRICT;

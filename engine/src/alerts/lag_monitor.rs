@@ -37,8 +37,8 @@ impl WatchedDestination {
 pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
     let destinations: Vec<WatchedDestination> = sqlx::query_as(
         "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.cursor, d.lag_notified, a.last_sequence, \
-         w.lag_limit_seconds, (SELECT received FROM audit_event e WHERE e.account_id = d.account_id \
-         AND e.sequence > d.cursor ORDER BY e.sequence LIMIT 1) AS waiting_since \
+         w.lag_limit_seconds, (SELECT received FROM audit_segment e WHERE e.account_id = d.account_id \
+         AND e.last_sequence > d.cursor ORDER BY e.last_sequence LIMIT 1) AS waiting_since \
          FROM streaming_destination d JOIN account a ON a.id = d.account_id JOIN webhook w ON w.account_id = d.account_id \
          WHERE d.status = 'ACTIVE' AND d.cursor IS NOT NULL",
     )

@@ -135,17 +135,17 @@ async fn check_and_mark(connection: &mut AnyConnection, file: &Path) -> Result<(
     if integrity != "ok" {
         return Err(failed("use", file, format!("it is damaged: {integrity}")));
     }
-    let found: (String, i64) =
-        sqlx::query_as("SELECT (SELECT identifier FROM installation WHERE id = 1), (SELECT count(*) FROM audit_event)")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| {
-                failed(
-                    "use",
-                    file,
-                    format!("it is not a database of this version of Auditstream ({error})"),
-                )
-            })?;
+    let query = sqlx::query_as(
+        "SELECT (SELECT identifier FROM installation WHERE id = 1),
+                (SELECT coalesce(sum(last_sequence - first_sequence + 1), 0) FROM audit_segment)",
+    );
+    let found: (String, i64) = query.fetch_one(&mut *connection).await.map_err(|error| {
+        failed(
+            "use",
+            file,
+            format!("it is not a database of this version of Auditstream ({error})"),
+        )
+    })?;
     // A rollback journal leaves one file.
     sqlx::query("PRAGMA journal_mode = DELETE")
         .execute(&mut *connection)

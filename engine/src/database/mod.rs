@@ -46,7 +46,7 @@ pub(crate) use memory::available_bytes;
 pub use pool::Pool;
 pub(crate) use postgres::SETUP as POSTGRES_SETUP;
 use search_pool::SearchPool;
-pub(crate) use search_pool::{Caller, SearchConnection, Value};
+pub(crate) use search_pool::{Caller, SearchConnection, SearchRow, Value};
 pub(crate) use single_connection::connect_sqlite;
 pub use transaction::WriteTx;
 pub(crate) use url::sqlite_url;

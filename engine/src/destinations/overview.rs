@@ -64,10 +64,10 @@ macro_rules! select {
                     ) AS latest,
                     (
                         SELECT e.received
-                        FROM audit_event e
+                        FROM audit_segment e
                         WHERE e.account_id = d.account_id
-                          AND e.sequence > d.cursor
-                        ORDER BY e.sequence
+                          AND e.last_sequence > d.cursor
+                        ORDER BY e.last_sequence
                         LIMIT 1
                     ) AS waiting_since,
                     CAST(coalesce((

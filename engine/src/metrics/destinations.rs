@@ -20,9 +20,10 @@ struct Destination {
     last_sequence: Sequence,
     /// The number of sequences after the cursor that no event has.
     missing: i64,
-    /// Time of receipt of the first event that waits.
+    /// Time of receipt of the segment with the first event that waits.
     waiting_since: Option<EpochMillis>,
-    /// Payload bytes of the events that it has yet to receive; `None` if it was never active.
+    /// Payload bytes of the segments with events that it has yet to receive; `None` if it was never
+    /// active.
     lag_bytes: Option<i64>,
     /// Events older than the retention that are retained for it, and their payload bytes.
     held_back_events: i64,
@@ -124,10 +125,10 @@ async fn read(engine: &Engine) -> Result<Vec<Destination>> {
                 ), 0) AS BIGINT) AS missing,
                 (
                     SELECT received
-                    FROM audit_event e
+                    FROM audit_segment e
                     WHERE e.account_id = it.account_id
-                      AND e.sequence > it.cursor
-                    ORDER BY e.sequence
+                      AND e.last_sequence > it.cursor
+                    ORDER BY e.last_sequence
                     LIMIT 1
                 ) AS waiting_since,
                 it.trail_bytes - it.bytes_done AS lag_bytes,
@@ -141,15 +142,15 @@ async fn read(engine: &Engine) -> Result<Vec<Destination>> {
                     a.last_sequence, a.trail_bytes, a.expired_sequence,
                     CASE WHEN d.cursor IS NOT NULL THEN coalesce(
                         (
-                            SELECT bytes_before FROM audit_event
-                            WHERE account_id = a.id AND sequence > d.cursor ORDER BY sequence LIMIT 1
+                            SELECT bytes_before FROM audit_segment
+                            WHERE account_id = a.id AND last_sequence > d.cursor ORDER BY last_sequence LIMIT 1
                         ),
                         a.trail_bytes
                     ) END AS bytes_done,
                     coalesce(
                         (
-                            SELECT bytes_before FROM audit_event
-                            WHERE account_id = a.id AND sequence > a.expired_sequence ORDER BY sequence LIMIT 1
+                            SELECT bytes_before FROM audit_segment
+                            WHERE account_id = a.id AND last_sequence > a.expired_sequence ORDER BY last_sequence LIMIT 1
                         ),
                         a.trail_bytes
                     ) AS bytes_expired

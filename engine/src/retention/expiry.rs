@@ -39,11 +39,11 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct NewlyExpired {
     events: i64,
-    /// The receipt of the first one.
+    /// The receipt of the last one of their first segment.
     received: EpochMillis,
 }
 
-/// An event's place in the trail and its receipt.
+/// The last event of a segment and its receipt. A segment expires with that event.
 #[derive(FromRow)]
 struct Received {
     sequence: Sequence,
@@ -206,13 +206,14 @@ async fn note(
         .await
 }
 
+/// Finds the segment with the first event after `sequence`.
 async fn first_after(database: &Database, account_id: i64, sequence: Sequence) -> Result<Option<Received>> {
     let query = sqlx::query_as(
-        "SELECT sequence, received
-         FROM audit_event
+        "SELECT last_sequence AS sequence, last_received AS received
+         FROM audit_segment
          WHERE account_id = $1
-           AND sequence > $2
-         ORDER BY sequence
+           AND last_sequence > $2
+         ORDER BY last_sequence
          LIMIT 1",
     );
     Ok(query
@@ -222,7 +223,8 @@ async fn first_after(database: &Database, account_id: i64, sequence: Sequence) -
         .await?)
 }
 
-/// Finds the last event received before `cutoff` by binary search; `first` is one of them.
+/// Finds the last segment received before `cutoff` by binary search, and returns its last event;
+/// `first` ends one of them.
 async fn last_before(
     database: &Database,
     account_id: i64,

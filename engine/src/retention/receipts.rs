@@ -81,8 +81,9 @@ async fn correct_step(engine: &Engine, account_id: i64, up_to: Sequence, now: Ep
             );
             let last_received: EpochMillis = sqlx::query_scalar(take).bind(account_id).fetch_one(&mut **tx).await?;
             let updated = sqlx::query(
-                "UPDATE audit_event SET received = $4 \
-                 WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 AND received > $4",
+                "UPDATE audit_segment \
+                 SET received = CASE WHEN received > $4 THEN $4 ELSE received END, last_received = $4 \
+                 WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3 AND last_received > $4",
             )
             .bind(account_id)
             .bind(up_to - ROWS)

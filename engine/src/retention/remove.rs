@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
-use auditstream_model::Sequence;
+use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
 use super::expiry::Expiry;
 use crate::Engine;
-use crate::database::{Dialect, WriteTx};
+use crate::database::WriteTx;
 use crate::error::Result;
+use crate::trail::segment;
 
-/// The PostgreSQL advisory lock under which one server at a time removes events: "retain" in ASCII.
-const POSTGRES_LOCK: i64 = 0x7265_7461_696e;
+/// Segments that one transaction removes at most.
+const SEGMENTS: u32 = 1_000;
 
 /// The progress of a destination.
 #[derive(FromRow)]
@@ -22,16 +23,17 @@ struct Progress {
     done: Option<Sequence>,
 }
 
-/// The first events of a trail.
+/// A segment at the beginning of a trail.
 #[derive(FromRow)]
-struct Prefix {
-    /// The first that has not expired.
-    young: Option<Sequence>,
-    last: Option<Sequence>,
+struct Segment {
+    first_sequence: Sequence,
+    last_sequence: Sequence,
+    last_received: EpochMillis,
+    times: Vec<u8>,
 }
 
-/// Removes up to `rows` events and returns their number: 0 if none is left, or another server is
-/// removing.
+/// Removes whole segments with up to `rows` events, or one with more, and returns the number of their
+/// events: 0 if none is left, or another server is removing.
 pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows: u32) -> Result<u64> {
     // Most sweeps find nothing: check without a lock first.
     let progress = read_progress(engine.database().read(), account_id).await?;
@@ -46,34 +48,60 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
         .database()
         .background()
         .transaction("remove_events", async |tx| {
-            if !lock_sweep(tx).await? {
+            if !segment::lock(tx).await? {
                 return tx.roll_back(0);
             }
-            let Some((first, progress)) = lock_progress(tx, account_id).await? else {
+            let Some(progress) = lock_progress(tx, account_id).await? else {
                 return tx.roll_back(0);
             };
-            let prefix = read_prefix(tx, account_id, first, expiry, rows).await?;
-            let last_expired = prefix.young.map(|young| young - 1).or(prefix.last);
-            let last = last_expired.map_or(0, |last| last.min(removable(&progress, expiry)));
-            if last < first {
+            let up_to = removable(&progress, expiry);
+            let segments = read_segments(tx, account_id, up_to, expiry, rows).await?;
+            let Some(last) = segments.last().map(|segment| segment.last_sequence) else {
                 return tx.roll_back(0);
-            }
-            let query = sqlx::query(
-                "DELETE FROM audit_event
-                 WHERE account_id = $1
-                   AND sequence >= $2
-                   AND sequence <= $3",
-            );
-            let deleted = query.bind(account_id).bind(first).bind(last).execute(&mut **tx).await?;
-            sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1")
-                .bind(account_id)
-                .bind(last + 1)
-                .execute(&mut **tx)
-                .await?;
-            Ok(deleted.rows_affected())
+            };
+            remove(tx, account_id, &segments, last).await?;
+            let events = segments.iter().map(|it| it.last_sequence - it.first_sequence + 1);
+            Ok(u64::try_from(events.sum::<i64>()).unwrap_or(0))
         })
         .await
 }
+
+/// Removes the first segments of a trail, and the order of their events. Their ids are removed with
+/// their generation (see [`ids`](crate::trail::ids)).
+async fn remove(tx: &mut WriteTx, account_id: i64, segments: &[Segment], last: Sequence) -> Result<()> {
+    for segment in segments {
+        let events = usize::try_from(segment.last_sequence - segment.first_sequence + 1).unwrap_or(0);
+        let times = segment::decode_times(&segment.times, events)
+            .ok_or_else(|| segment::damaged(segment.first_sequence, segment.last_sequence))?;
+        sqlx::query(tx.dialect().pick(DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES))
+            .bind(account_id)
+            .bind(segment.first_sequence)
+            .bind(segment::joined(times.into_iter()))
+            .execute(&mut **tx)
+            .await?;
+    }
+    sqlx::query("DELETE FROM audit_segment WHERE account_id = $1 AND last_sequence <= $2")
+        .bind(account_id)
+        .bind(last)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1")
+        .bind(account_id)
+        .bind(last + 1)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The rows of a segment's events, each looked up by its key.
+const DELETE_EVENTS_SQLITE: &str = "
+    DELETE FROM audit_event
+    WHERE account_id = $1
+      AND (time, sequence) IN (SELECT value, $2 + key FROM json_each('[' || $3 || ']'))";
+const DELETE_EVENTS_POSTGRES: &str = "
+    DELETE FROM audit_event AS event
+    USING unnest(string_to_array($3, ',')::bigint[]) WITH ORDINALITY AS gone (time, number)
+    WHERE event.account_id = $1 AND event.time = gone.time AND event.sequence = $2 + gone.number - 1";
 
 /// The last event that neither a destination nor an admin has to release.
 fn removable(progress: &[Progress], expiry: Expiry) -> Sequence {
@@ -81,39 +109,39 @@ fn removable(progress: &[Progress], expiry: Expiry) -> Sequence {
     done_by_all.map_or(expiry.removable, |done| done.min(expiry.removable))
 }
 
-/// Reads the first `rows` events of a trail that begins at `first`.
-async fn read_prefix(tx: &mut WriteTx, account_id: i64, first: Sequence, expiry: Expiry, rows: u32) -> Result<Prefix> {
+/// Reads the first segments that have expired and end at `up_to` at the latest: as many as have
+/// `rows` events together, at least one.
+async fn read_segments(
+    tx: &mut WriteTx,
+    account_id: i64,
+    up_to: Sequence,
+    expiry: Expiry,
+    rows: u32,
+) -> Result<Vec<Segment>> {
     let query = sqlx::query_as(
-        "SELECT min(CASE WHEN received >= $4 THEN sequence END) AS young,
-                max(sequence) AS last
-         FROM (
-             SELECT sequence, received
-             FROM audit_event
-             WHERE account_id = $1
-               AND sequence >= $2
-             ORDER BY sequence
-             LIMIT $3
-         ) AS prefix",
+        "SELECT first_sequence, last_sequence, last_received, times
+         FROM audit_segment
+         WHERE account_id = $1
+           AND last_sequence <= $2
+         ORDER BY last_sequence
+         LIMIT $3",
     );
-    let query = query.bind(account_id).bind(first).bind(i64::from(rows));
-    Ok(query.bind(expiry.cutoff).fetch_one(&mut **tx).await?)
+    let query = query.bind(account_id).bind(up_to).bind(i64::from(rows.min(SEGMENTS)));
+    let mut segments: Vec<Segment> = query.fetch_all(&mut **tx).await?;
+    let mut events = 0;
+    let fitting = segments.iter().enumerate().take_while(|(index, segment)| {
+        events += segment.last_sequence - segment.first_sequence + 1;
+        segment.last_received < expiry.cutoff && (*index == 0 || events <= i64::from(rows))
+    });
+    let fitting = fitting.count();
+    segments.truncate(fitting);
+    Ok(segments)
 }
 
-/// Locks out the sweeps of other servers. Returns `false` if one is removing events now.
-async fn lock_sweep(tx: &mut WriteTx) -> Result<bool> {
-    if tx.dialect() == Dialect::Sqlite {
-        return Ok(true);
-    }
-    Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(POSTGRES_LOCK)
-        .fetch_one(&mut **tx)
-        .await?)
-}
-
-/// Locks the destinations, then the account. Returns its first event and the progress of the
-/// destinations. Until the end of the transaction no cursor moves back and no first activation
-/// looks for the oldest event. Returns `None` if a destination was created between the two locks.
-async fn lock_progress(tx: &mut WriteTx, account_id: i64) -> Result<Option<(Sequence, Vec<Progress>)>> {
+/// Locks the destinations, then the account. Returns the progress of the destinations. Until the
+/// end of the transaction no cursor moves back and no first activation looks for the oldest event.
+/// Returns `None` if a destination was created between the two locks.
+async fn lock_progress(tx: &mut WriteTx, account_id: i64) -> Result<Option<Vec<Progress>>> {
     let lock_destinations = tx.dialect().pick(
         "SELECT id FROM streaming_destination WHERE account_id = $1 ORDER BY id",
         "SELECT id FROM streaming_destination WHERE account_id = $1 ORDER BY id FOR SHARE",
@@ -124,16 +152,13 @@ async fn lock_progress(tx: &mut WriteTx, account_id: i64) -> Result<Option<(Sequ
         .await?;
     let locked: HashSet<i64> = locked.into_iter().collect();
     let lock_account = tx.dialect().pick(
-        "SELECT first_sequence FROM account WHERE id = $1",
-        "SELECT first_sequence FROM account WHERE id = $1 FOR NO KEY UPDATE",
+        "SELECT id FROM account WHERE id = $1",
+        "SELECT id FROM account WHERE id = $1 FOR NO KEY UPDATE",
     );
-    let first = sqlx::query_scalar(lock_account)
-        .bind(account_id)
-        .fetch_one(&mut **tx)
-        .await?;
+    sqlx::query(lock_account).bind(account_id).execute(&mut **tx).await?;
     let progress = read_progress(&mut **tx, account_id).await?;
     let all_locked = progress.iter().all(|destination| locked.contains(&destination.id));
-    Ok(all_locked.then_some((first, progress)))
+    Ok(all_locked.then_some(progress))
 }
 
 async fn read_progress(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Vec<Progress>> {

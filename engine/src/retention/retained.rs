@@ -34,11 +34,11 @@ pub async fn retained(engine: &Engine, actor: &Actor) -> Result<Vec<Retained>> {
         "SELECT d.identifier,
                 a.expired_sequence - d.cursor AS events,
                 coalesce(
-                    (SELECT bytes_before FROM audit_event
-                     WHERE account_id = a.id AND sequence > a.expired_sequence ORDER BY sequence LIMIT 1),
+                    (SELECT bytes_before FROM audit_segment
+                     WHERE account_id = a.id AND last_sequence > a.expired_sequence ORDER BY last_sequence LIMIT 1),
                     a.trail_bytes
-                ) - (SELECT bytes_before FROM audit_event
-                     WHERE account_id = a.id AND sequence > d.cursor ORDER BY sequence LIMIT 1) AS bytes
+                ) - (SELECT bytes_before FROM audit_segment
+                     WHERE account_id = a.id AND last_sequence > d.cursor ORDER BY last_sequence LIMIT 1) AS bytes
          FROM streaming_destination d
          JOIN account a ON a.id = d.account_id
          WHERE d.account_id = $1

@@ -2,19 +2,15 @@
 
 use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS, EVENT_BYTES};
 use auditstream_model::{Compression, Format, Sequence};
-use futures::TryStreamExt;
 
 use super::encode;
 use super::limits::{MemoryBudget, MemoryGrant};
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::trail::segment::{self, Bounds, Events};
 
 /// The most bytes that encoding adds to a payload: batch id, sequence and their members' names.
 const CLOSING_BYTES: usize = 100;
-
-/// Events per query. PostgreSQL sends every row that a query asks for, so each chunk is read to the
-/// end even if it does not all fit into the batch.
-const CHUNK: i64 = 200;
 
 /// Bytes of events for which a new batch reserves memory before it knows their size.
 const FIRST_GRANT: usize = 256 << 10;
@@ -68,15 +64,13 @@ impl Content {
         Ok((content, grant))
     }
 
-    async fn encode(events: Vec<(Sequence, String)>, after: Sequence, format: Format) -> Result<Self> {
-        let (Some((first_sequence, _)), Some((last_sequence, _))) = (events.first(), events.last()) else {
-            return Err(missing(after + 1));
-        };
-        let (first_sequence, last_sequence) = (*first_sequence, *last_sequence);
+    async fn encode(events: Events, after: Sequence, format: Format) -> Result<Self> {
+        if events.is_empty() {
+            return Err(segment::missing(after + 1));
+        }
+        let (first_sequence, last_sequence) = (events.first_sequence(), events.last_sequence());
         on_blocking_thread(move || {
-            let bytes = events.iter().map(|event| event.1.len()).sum();
-            let events = events.iter().map(|event| (event.0, event.1.as_str()));
-            let encoded = encode::content(events, bytes, format);
+            let encoded = encode::content(events.iter(), events.bytes(), format);
             Ok(Self {
                 first_sequence,
                 last_sequence,
@@ -119,44 +113,12 @@ async fn read_events(
     account_id: i64,
     after: Sequence,
     up_to: Sequence,
-    mut has_room: impl FnMut(usize) -> bool,
-) -> Result<Option<Vec<(Sequence, String)>>> {
-    let mut events: Vec<(Sequence, String)> = Vec::new();
-    let mut bytes = 0;
-    loop {
-        let before = events.last().map_or(after, |last| last.0);
-        let mut rows = sqlx::query_as::<_, (Sequence, String)>(
-            "SELECT sequence, payload FROM audit_event \
-             WHERE account_id = $1 AND sequence > $2 AND sequence <= $3 \
-             ORDER BY sequence \
-             LIMIT $4",
-        )
-        .bind(account_id)
-        .bind(before)
-        .bind(up_to)
-        .bind(CHUNK)
-        .fetch(engine.database().read());
-        let mut read = 0;
-        while let Some((sequence, payload)) = rows.try_next().await? {
-            read += 1;
-            if sequence != before + read {
-                return Err(missing(before + read));
-            }
-            bytes += payload.len() + CLOSING_BYTES;
-            if !events.is_empty() && (bytes > BATCH_BYTES || events.len() == BATCH_EVENTS) {
-                return Ok(Some(events));
-            }
-            if !has_room(bytes) {
-                return Ok(None);
-            }
-            events.push((sequence, payload));
-        }
-        if read < CHUNK {
-            return Ok(Some(events));
-        }
-    }
-}
-
-fn missing(sequence: Sequence) -> Error {
-    Error::Broken(format!("event {sequence} is missing from the trail"))
+    has_room: impl FnMut(usize) -> bool + Send,
+) -> Result<Option<Events>> {
+    let bounds = Bounds {
+        events: BATCH_EVENTS,
+        bytes: BATCH_BYTES,
+        closing: CLOSING_BYTES,
+    };
+    segment::read(engine.database(), account_id, after, up_to, bounds, has_room).await
 }

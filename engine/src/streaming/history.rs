@@ -101,7 +101,8 @@ async fn pause(engine: &Engine, stop: &mut Stop) {
 /// Returns the first sequence that exists; the next one if there are no events.
 async fn oldest_event(engine: &Engine, account_id: i64) -> Result<Sequence> {
     let query = sqlx::query_scalar(
-        "SELECT coalesce((SELECT min(sequence) FROM audit_event WHERE account_id = $1), last_sequence + 1)
+        "SELECT coalesce((SELECT first_sequence FROM audit_segment
+                          WHERE account_id = $1 ORDER BY last_sequence LIMIT 1), last_sequence + 1)
          FROM account
          WHERE id = $1",
     );

@@ -1,16 +1,18 @@
 //! Numbers events and inserts them, as part of a transaction.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use auditstream_model::limits::NAMED_INVALID_EVENTS;
 use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 
+use super::canonical::ContentDigest;
 use super::ids;
+use super::segment::{self, Encoded, Place};
 use super::stored_form::Prepared;
 use crate::database::{Dialect, WriteTx, is_future, time_after};
-use crate::error::Result;
-
-/// Enough that round trips to the database do not matter; far from its limit on parameters.
-const ROWS_PER_STATEMENT: usize = 200;
+use crate::error::{Error, Result};
 
 #[derive(Debug)]
 pub(crate) enum Appended {
@@ -26,21 +28,61 @@ pub(crate) enum Appended {
 /// Appends events to an account's trail. Locks the account's row first, so that the lock orders
 /// commits, then looks up the ids and numbers only the new ones.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
+    let mut appended = append_requests(tx, account_id, &[events], &[]).await?;
+    appended
+        .pop()
+        .ok_or_else(|| Error::Broken("a request without a result".to_owned()))
+}
+
+/// Appends the events of several requests as [`append`] does, each request completely or not at
+/// all. `encoded` has the segments of all of them, or none; it spares compressing them while the
+/// account is locked, which is needed only if some events are not new.
+pub(crate) async fn append_requests(
+    tx: &mut WriteTx,
+    account_id: i64,
+    requests: &[&[Prepared]],
+    encoded: &[Encoded],
+) -> Result<Vec<Appended>> {
     let end = lock_account(tx, account_id).await?;
-    let last = end.last_sequence;
-    let ids: Vec<_> = events.iter().map(|event| event.id_digest).collect();
-    let mut known = ids::look_up(tx, account_id, last, end.first_sequence, &ids).await?;
-    let mut fresh: Vec<&Prepared> = Vec::with_capacity(events.len());
+    let ids: Vec<_> = requests
+        .iter()
+        .copied()
+        .flatten()
+        .map(|event| event.id_digest)
+        .collect();
+    let mut known = ids::look_up(tx, account_id, end.last_sequence, end.first_sequence, &ids).await?;
+    let mut fresh: Vec<&Prepared> = Vec::new();
+    let mut appended = Vec::with_capacity(requests.len());
+    for events in requests {
+        let first = end.last_sequence + 1 + i64::try_from(fresh.len()).unwrap_or(0);
+        appended.push(add_fresh(&mut known, &mut fresh, events, first));
+    }
+    if !fresh.is_empty() {
+        let sent: usize = requests.iter().map(|events| events.len()).sum();
+        let is_encoded = !encoded.is_empty() && fresh.len() == sent;
+        insert(tx, account_id, &end, &fresh, is_encoded.then_some(encoded)).await?;
+    }
+    Ok(appended)
+}
+
+/// Adds the new events of a request to `fresh`, of which the first gets the sequence `first`.
+fn add_fresh<'e>(
+    known: &mut HashMap<[u8; 16], ContentDigest>,
+    fresh: &mut Vec<&'e Prepared>,
+    events: &'e [Prepared],
+    first: Sequence,
+) -> Appended {
+    let begin = fresh.len();
     let mut named = Vec::new();
     let (mut total, mut duplicates) = (0, 0);
     for (index, event) in events.iter().enumerate() {
-        match known.get(&event.id_digest) {
-            None => {
-                known.insert(event.id_digest, event.content_digest);
+        match known.entry(event.id_digest) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(event.content_digest);
                 fresh.push(event);
             }
-            Some(content) if *content == event.content_digest => duplicates += 1,
-            Some(_) => {
+            Entry::Occupied(stored) if *stored.get() == event.content_digest => duplicates += 1,
+            Entry::Occupied(_) => {
                 total += 1;
                 if total <= NAMED_INVALID_EVENTS {
                     named.push(conflict(index));
@@ -49,38 +91,63 @@ pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared
         }
     }
     if total > 0 {
-        return Ok(Appended::Conflicts { total, named });
+        for event in fresh.drain(begin..) {
+            known.remove(&event.id_digest);
+        }
+        return Appended::Conflicts { total, named };
     }
-    let accepted = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
-    let new_last = last + i64::from(accepted);
-    if accepted > 0 {
-        tx.reserve(&end.name, last, new_last).await?;
-        let received = time_after(end.last_received, tx.now(), end.trusted);
-        let trail_bytes = insert(tx, account_id, &end, received, &fresh).await?;
-        ids::insert(tx, account_id, last + 1, &fresh).await?;
-        // Retention corrects the receipt of the events up to here.
-        let is_misdated = is_future(end.last_received, received);
-        sqlx::query(
-            "UPDATE account SET last_sequence = $2, last_received = $3, trail_bytes = $4, \
-             misdated_sequence = CASE WHEN $5 = 1 THEN $6 ELSE misdated_sequence END \
-             WHERE id = $1",
-        )
-        .bind(account_id)
-        .bind(new_last)
-        .bind(received)
-        .bind(trail_bytes)
-        .bind(i64::from(is_misdated))
-        .bind(last)
-        .execute(&mut **tx)
-        .await?;
-    }
+    let accepted = u32::try_from(fresh.len() - begin).unwrap_or(u32::MAX);
     let numbered = accepted > 0;
-    Ok(Appended::Stored(IngestOutcome {
+    Appended::Stored(IngestOutcome {
         accepted,
         duplicates,
-        first_sequence: numbered.then_some(last + 1),
-        last_sequence: numbered.then_some(new_last),
-    }))
+        first_sequence: numbered.then_some(first),
+        last_sequence: numbered.then_some(first + i64::from(accepted) - 1),
+    })
+}
+
+/// Numbers the events after `end` and inserts them, as the segments `encoded` if those are given.
+async fn insert(
+    tx: &mut WriteTx,
+    account_id: i64,
+    end: &AccountRow,
+    fresh: &[&Prepared],
+    encoded: Option<&[Encoded]>,
+) -> Result<()> {
+    let last = end.last_sequence;
+    let new_last = last + i64::try_from(fresh.len()).unwrap_or(0);
+    tx.reserve(&end.name, last, new_last).await?;
+    let received = time_after(end.last_received, tx.now(), end.trusted);
+    let place = Place {
+        first_sequence: last + 1,
+        received,
+        bytes_before: end.trail_bytes,
+    };
+    let times = fresh.iter().map(|event| event.time);
+    let trail_bytes = match encoded {
+        Some(encoded) => segment::write(tx, account_id, place, encoded, times).await?,
+        None => {
+            let encoded = segment::encode(fresh.iter().map(|event| (event.time, event.payload.as_str())))?;
+            segment::write(tx, account_id, place, &encoded, times).await?
+        }
+    };
+    ids::insert(tx, account_id, last + 1, fresh).await?;
+    // Retention corrects the receipt of the events up to here.
+    let is_misdated = is_future(end.last_received, received);
+    sqlx::query(
+        "UPDATE account SET last_sequence = $2, last_received = $3, trail_bytes = $4, \
+         misdated_sequence = CASE WHEN $5 = 1 THEN $6 ELSE misdated_sequence END \
+         WHERE id = $1",
+    )
+    .bind(account_id)
+    .bind(new_last)
+    .bind(received)
+    .bind(trail_bytes)
+    .bind(i64::from(is_misdated))
+    .bind(last)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 fn conflict(index: usize) -> FieldError {
@@ -139,63 +206,4 @@ async fn lock_account(tx: &mut WriteTx, account_id: i64) -> Result<AccountRow> {
         numbering.check(&row.name, row.last_sequence, row.timeline.as_deref())?;
     }
     Ok(row)
-}
-
-/// SQLite is much faster with `?` than with `$1`, and does not accept both.
-fn placeholders(dialect: Dialect, first: usize, rows: usize, columns: usize) -> String {
-    let group = |row: usize| {
-        let one = |column| match dialect {
-            Dialect::Sqlite => "?".to_owned(),
-            Dialect::Postgres => format!("${}", first + row * columns + column),
-        };
-        format!("({})", (0..columns).map(one).collect::<Vec<_>>().join(", "))
-    };
-    (0..rows).map(group).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a statement is cached: statements of every length would evict all others.
-fn is_cached(rows: usize) -> bool {
-    rows == ROWS_PER_STATEMENT || rows == 1
-}
-
-/// Inserts the events after `end`. Returns the payload bytes of the trail with them.
-async fn insert(
-    tx: &mut WriteTx,
-    account_id: i64,
-    end: &AccountRow,
-    received: EpochMillis,
-    fresh: &[&Prepared],
-) -> Result<i64> {
-    const COLUMNS: usize = 14;
-    let mut sequence = end.last_sequence;
-    let mut bytes = end.trail_bytes;
-    for chunk in fresh.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = String::from(
-            "INSERT INTO audit_event (account_id, sequence, time, received, principal_type, principal, action, module, \
-             resource_type, resource, org, project, bytes_before, payload) VALUES ",
-        );
-        sql.push_str(&placeholders(tx.dialect(), 1, chunk.len(), COLUMNS));
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_cached(chunk.len()));
-        for event in chunk {
-            sequence += 1;
-            query = query
-                .bind(account_id)
-                .bind(sequence)
-                .bind(event.time)
-                .bind(received)
-                .bind(event.principal_type.as_str())
-                .bind(event.principal.as_str())
-                .bind(event.action.as_str())
-                .bind(event.module.as_str())
-                .bind(event.resource_type.as_str())
-                .bind(event.resource.as_str())
-                .bind(event.org.as_deref())
-                .bind(event.project.as_deref())
-                .bind(bytes)
-                .bind(event.payload.as_str());
-            bytes += i64::try_from(event.payload.len()).unwrap_or(0);
-        }
-        query.execute(&mut **tx).await?;
-    }
-    Ok(bytes)
 }

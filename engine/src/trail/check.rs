@@ -85,23 +85,13 @@ impl Check {
         if let Some(metadata) = &metadata {
             self.unique_outside_payload(event, metadata);
         }
-        let (principal_type, principal) = principal?;
-        let (resource_type, resource) = resource?;
-        let (org, project) = scope?;
+        principal.and(module).and(resource).and(scope).and(action)?;
         let digest = Sha256::digest(id?.as_bytes());
         let mut id_digest = [0; 16];
         id_digest.copy_from_slice(&digest[..16]);
         Some(Prepared {
             id_digest,
             time: time?,
-            principal_type,
-            principal,
-            action: action?,
-            module: module?,
-            resource_type,
-            resource,
-            org,
-            project,
             payload: open_payload(event, &metadata?),
             content_digest: ContentDigest::default(),
         })
@@ -118,27 +108,24 @@ impl Check {
         Some(id)
     }
 
-    /// Type and identifier.
-    fn principal(&mut self, event: &Members<'_>) -> Option<(String, String)> {
+    fn principal(&mut self, event: &Members<'_>) -> Option<()> {
         let author = self.object("", event, "auditEventAuthor")?;
         let principal = self.object("auditEventAuthor", &author, "principal")?;
         let path = "auditEventAuthor.principal";
         let kind = self.string(path, &principal, "type");
         self.optional_string(path, &principal, "email");
         let identifier = self.string(path, &principal, "identifier");
-        kind.zip(identifier)
+        kind.and(identifier).map(drop)
     }
 
-    /// Type and identifier.
-    fn resource(&mut self, event: &Members<'_>) -> Option<(String, String)> {
+    fn resource(&mut self, event: &Members<'_>) -> Option<()> {
         let resource = self.object("", event, "auditResource")?;
         let kind = self.string("auditResource", &resource, "type");
         let identifier = self.string("auditResource", &resource, "identifier");
-        kind.zip(identifier)
+        kind.and(identifier).map(drop)
     }
 
-    /// Organisation and project.
-    fn scope(&mut self, event: &Members<'_>, account: &str) -> Option<(Option<String>, Option<String>)> {
+    fn scope(&mut self, event: &Members<'_>, account: &str) -> Option<()> {
         let path = "auditResourceScope";
         let scope = self.object("", event, path)?;
         let named = self.string(path, &scope, "accountIdentifier");
@@ -148,8 +135,9 @@ impl Check {
                 format!("The account must be “{account}”, the account of the token."),
             );
         }
-        let org = self.optional_string(path, &scope, "orgIdentifier");
-        Some((org, self.optional_string(path, &scope, "projectIdentifier")))
+        self.optional_string(path, &scope, "orgIdentifier");
+        self.optional_string(path, &scope, "projectIdentifier");
+        Some(())
     }
 
     fn http_request(&mut self, event: &Members<'_>) {

@@ -32,22 +32,6 @@ pub struct Prepared {
     pub id_digest: [u8; 16],
     /// `auditEventTime`, epoch ms.
     pub time: EpochMillis,
-    /// The principal's type: `USER`, `SYSTEM`, `API_KEY` …
-    pub principal_type: String,
-    /// The principal's identifier.
-    pub principal: String,
-    /// The action.
-    pub action: String,
-    /// The module.
-    pub module: String,
-    /// The resource's type.
-    pub resource_type: String,
-    /// The resource's identifier.
-    pub resource: String,
-    /// The organisation, if any.
-    pub org: Option<String>,
-    /// The project, if any.
-    pub project: Option<String>,
     /// The event, open at its end.
     pub payload: String,
     /// [`content_digest`] of the payload.
@@ -57,18 +41,7 @@ pub struct Prepared {
 impl Prepared {
     /// The memory that the event occupies, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let texts = [
-            Some(&self.principal_type),
-            Some(&self.principal),
-            Some(&self.action),
-            Some(&self.module),
-            Some(&self.resource_type),
-            Some(&self.resource),
-            self.org.as_ref(),
-            self.project.as_ref(),
-            Some(&self.payload),
-        ];
-        size_of::<Self>() + texts.into_iter().flatten().map(String::capacity).sum::<usize>()
+        size_of::<Self>() + self.payload.capacity()
     }
 
     #[must_use]

@@ -10,7 +10,8 @@ use auditstream_model::{Code, EpochMillis};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
-use super::append::{Appended, append};
+use super::append::{Appended, append_requests};
+use super::segment::{self, Encoded};
 use super::stored_form::Prepared;
 use super::turns::Turns;
 use crate::database::{Database, Dialect, WriteTx, now};
@@ -251,24 +252,30 @@ fn next_group(waiting: &mut Turns<Request>) -> Vec<Request> {
 async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<Progress>, group: Vec<Request>) {
     let began = Instant::now();
     failpoint::reached("writer.commit").await;
-    match commit(&database, &group).await {
+    let Some(group) = Group::encode(group).await else {
+        progress.failed_at.store(now(), Ordering::Relaxed);
+        return;
+    };
+    let committed = commit(&database, &group).await;
+    let requests = group.requests;
+    match committed {
         Ok(results) => {
             progress.failed_at.store(0, Ordering::Relaxed);
-            metrics.committed(group.len(), began.elapsed());
-            for (request, result) in group.into_iter().zip(results) {
+            metrics.committed(requests.len(), began.elapsed());
+            for (request, result) in requests.into_iter().zip(results) {
                 // Fails when the client has gone; its events are stored all the same.
                 let _ = request.answer.send(Ok(result));
             }
         }
         Err(error) => {
             progress.failed_at.store(now(), Ordering::Relaxed);
-            tracing::error!(%error, requests = group.len(), "events were not stored");
+            tracing::error!(%error, requests = requests.len(), "events were not stored");
             let detail = match error {
                 Error::InDoubt(_) => IN_DOUBT.to_owned(),
                 _ if error.code() == Code::Unavailable => error.into_problem().detail,
                 _ => NOT_WRITTEN.to_owned(),
             };
-            for request in group {
+            for request in requests {
                 let refusal = Error::refused(Code::Unavailable, detail.clone());
                 let _ = request.answer.send(Err(refusal));
             }
@@ -276,13 +283,79 @@ async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<P
     }
 }
 
-async fn commit(database: &Database, group: &[Request]) -> Result<Vec<Appended>> {
-    let append_all = async |tx: &mut WriteTx| {
-        let mut results = Vec::with_capacity(group.len());
-        for request in group {
-            results.push(append(tx, request.account_id, &request.events).await?);
+/// Requests that share a commit.
+struct Group {
+    requests: Vec<Request>,
+    accounts: Vec<OfAccount>,
+}
+
+/// The requests of one account in a group.
+struct OfAccount {
+    account_id: i64,
+    /// Their indexes, in the order in which they came.
+    requests: Vec<usize>,
+    /// The segments of their events.
+    encoded: Vec<Encoded>,
+}
+
+impl Group {
+    /// Compresses the events, before any lock is taken. `None` if that failed: the requests are
+    /// then refused as those that were not written.
+    async fn encode(requests: Vec<Request>) -> Option<Self> {
+        const SMALL: usize = 32 << 10;
+        let bytes: usize = requests
+            .iter()
+            .flat_map(|it| &it.events)
+            .map(|event| event.payload.len())
+            .sum();
+        let encoded = if bytes <= SMALL {
+            Self::encode_here(requests)
+        } else {
+            let encoding = tokio::task::spawn_blocking(move || Self::encode_here(requests)).await;
+            encoding.unwrap_or_else(|error| Err(Error::Broken(error.to_string())))
+        };
+        encoded
+            .inspect_err(|error| tracing::error!(%error, "events were not stored"))
+            .ok()
+    }
+
+    fn encode_here(requests: Vec<Request>) -> Result<Self> {
+        let mut accounts: Vec<OfAccount> = Vec::new();
+        for (index, request) in requests.iter().enumerate() {
+            match accounts.iter_mut().find(|it| it.account_id == request.account_id) {
+                Some(account) => account.requests.push(index),
+                None => accounts.push(OfAccount {
+                    account_id: request.account_id,
+                    requests: vec![index],
+                    encoded: Vec::new(),
+                }),
+            }
         }
-        Ok(results)
+        let mut group = Self { requests, accounts };
+        for account in &mut group.accounts {
+            let events = account.requests.iter().filter_map(|index| group.requests.get(*index));
+            let events = events.flat_map(|request| &request.events);
+            account.encoded = segment::encode(events.map(|event| (event.time, event.payload.as_str())))?;
+        }
+        Ok(group)
+    }
+}
+
+async fn commit(database: &Database, group: &Group) -> Result<Vec<Appended>> {
+    let append_all = async |tx: &mut WriteTx| {
+        let mut results: Vec<Option<Appended>> = group.requests.iter().map(|_| None).collect();
+        for account in &group.accounts {
+            let requests = account.requests.iter().filter_map(|index| group.requests.get(*index));
+            let requests: Vec<&[Prepared]> = requests.map(|request| request.events.as_slice()).collect();
+            let appended = append_requests(tx, account.account_id, &requests, &account.encoded).await?;
+            for (index, result) in account.requests.iter().zip(appended) {
+                if let Some(place) = results.get_mut(*index) {
+                    *place = Some(result);
+                }
+            }
+        }
+        let results: Option<Vec<Appended>> = results.into_iter().collect();
+        results.ok_or_else(|| Error::Broken("a request without a result".to_owned()))
     };
     database.transaction("ingest", append_all).await
 }

@@ -315,7 +315,9 @@ async fn a_change_and_its_event_are_committed_together_or_not_at_all(mut house: 
         };
         assert_eq!(words, event, "{change:?}");
     }
-    let all = format!("{:?}", state(&scene.house).await).to_lowercase();
+    let events = scene.house.stored_events().await;
+    let payloads: Vec<String> = events.into_iter().map(|event| event.payload).collect();
+    let all = format!("{:?} {payloads:?}", state(&scene.house).await).to_lowercase();
     for secret in [
         SECRET,
         PASSWORD,
@@ -334,12 +336,19 @@ async fn a_change_and_its_event_are_committed_together_or_not_at_all(mut house: 
 
 /// Returns the account, sequence and summary of every event.
 async fn recorded(house: &House) -> BTreeSet<(i64, i64, [String; 3])> {
-    let mut connection = house.connection().await;
-    let query = "SELECT account_id, sequence, resource_type, resource, action FROM audit_event";
-    let rows: Vec<(i64, i64, String, String, String)> = sqlx::query_as(query).fetch_all(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    rows.into_iter()
-        .map(|(account, sequence, kind, thing, action)| (account, sequence, [kind, thing, action]))
+    let stored = house.stored_events().await;
+    stored
+        .into_iter()
+        .map(|event| {
+            let json = event.json();
+            let words = [
+                &json["auditResource"]["type"],
+                &json["auditResource"]["identifier"],
+                &json["auditAction"],
+            ];
+            let words = words.map(|word| word.as_str().unwrap().to_owned());
+            (event.account_id, event.sequence, words)
+        })
         .collect()
 }
 

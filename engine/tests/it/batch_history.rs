@@ -154,7 +154,7 @@ async fn batches_are_removed_with_their_events_and_their_details_earlier(mut hou
     assert_eq!((oldest.number, oldest.first_sequence), (1, 1));
     assert!(oldest.key.starts_with("account=default/"), "{oldest:?}");
     house
-        .sql("UPDATE audit_event SET received = 1 WHERE sequence <= (SELECT last_sequence FROM streaming_batch WHERE position = 4)")
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1 WHERE last_sequence <= (SELECT last_sequence FROM streaming_batch WHERE position = 4)")
         .await;
     becomes(&house, "SELECT batches_removed FROM streaming_destination", 4).await;
     assert_eq!(number(&house, "SELECT min(position) FROM streaming_batch").await, 5);

@@ -54,7 +54,7 @@ async fn number(house: &House, sql: &'static str) -> i64 {
 }
 
 const FIRST: &str = "SELECT first_sequence FROM account";
-const NEWEST: &str = "SELECT max(received) FROM audit_event";
+const NEWEST: &str = "SELECT max(last_received) FROM audit_segment";
 const TRUSTED: &str = "SELECT trusted FROM clock";
 
 /// Waits until a number is as expected.
@@ -89,7 +89,10 @@ async fn state(house: &House) -> ClockState {
 /// A server with 50 events, which has run for a while.
 async fn running(mut house: House) -> House {
     quick(&mut house.config.retention);
-    house.send(&many("first", 50)).await;
+    // Segments are removed as a whole.
+    for some in many("first", 50).chunks(1) {
+        house.send(some).await;
+    }
     let house = house.reopen().await;
     reaches(&house, TRUSTED, |trusted| trusted > 0).await;
     house
@@ -138,18 +141,18 @@ async fn a_clock_that_jumps_back_removes_nothing_and_is_trusted_again_when_corre
     let house = running(house).await;
     let trusted = number(&house, TRUSTED).await;
     house
-        .sql("UPDATE audit_event SET received = 1 WHERE sequence <= 5")
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1 WHERE last_sequence <= 5")
         .await;
     reaches(&house, FIRST, |first| first == 6).await;
     house.config.clock.shift(-40 * YEAR);
     looked(&house.engine, true).await;
     house
-        .sql("UPDATE audit_event SET received = 1 WHERE sequence <= 8")
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1 WHERE last_sequence <= 8")
         .await;
     house.send(&many("behind", 3)).await;
     let newest = number(
         &house,
-        "SELECT received FROM audit_event ORDER BY sequence DESC LIMIT 1",
+        "SELECT last_received FROM audit_segment ORDER BY last_sequence DESC LIMIT 1",
     )
     .await;
     assert!(newest >= trusted, "received at a time that had come: {newest}");
@@ -164,7 +167,9 @@ async fn a_clock_is_not_trusted_before_it_has_run_evenly(mut house: House) {
     house.config.retention.settle = Duration::from_secs(3_600);
     house.config.retention.confirm_above = 100;
     house.send(&many("first", 5)).await;
-    house.sql("UPDATE audit_event SET received = 1").await;
+    house
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1")
+        .await;
     let house = house.reopen().await;
     looked(&house.engine, false).await;
     assert_eq!(state(&house).await, ClockState::Settling);
@@ -185,7 +190,7 @@ async fn a_jump_ahead_leaves_neither_receipts_nor_delays_in_the_future(house: Ho
     house.send(&many("right", 3)).await;
     let last = number(
         &house,
-        "SELECT received FROM audit_event ORDER BY sequence DESC LIMIT 1",
+        "SELECT last_received FROM audit_segment ORDER BY last_sequence DESC LIMIT 1",
     )
     .await;
     assert!((last - right).abs() < 5 * MINUTE, "the next receipt is today's");
@@ -225,7 +230,7 @@ async fn one_of_two_servers_whose_clock_is_years_off_removes_nothing_and_records
             .unwrap();
         let received = number(
             &house,
-            "SELECT received FROM audit_event ORDER BY sequence DESC LIMIT 1",
+            "SELECT last_received FROM audit_segment ORDER BY last_sequence DESC LIMIT 1",
         )
         .await;
         assert!((received - right).abs() < 5 * MINUTE, "{received}, not {right}");

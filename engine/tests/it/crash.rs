@@ -64,6 +64,9 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("failure.committed", &[Lost, Refused, Taken]),
     ("caught_up.committing", &[Well]),
     ("caught_up.committed", &[Well]),
+    ("merge_segments.committing", &[Well]),
+    ("merge_segments.committed", &[Well]),
+    ("merge_segments.committed:2", &[Well]),
     ("release.committing", &[Taken]),
     ("release.committed", &[Taken]),
     ("cursor.committing", &[Well]),
@@ -118,6 +121,8 @@ const SINGLE_CHANGES: &[&str] = &[
     "retire_keys",
     "delete_unused_data_keys",
     "remove_events",
+    "claim_merging",
+    "release_merging",
     "serve_idle",
     "expire_batches",
     "remove_batches",
@@ -144,6 +149,7 @@ const TASKS: &[&str] = &[
     "writer.commit",
     "retention.sweep",
     "batches.sweep",
+    "merging.look",
     "last_uses.flush",
     "event_ids.look",
     "continuity.compare",
@@ -350,7 +356,13 @@ async fn check(house: &House, store: &Store, what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that the tests above start and kill"]
 async fn the_process() {
-    let Some(inside) = Inside::open(Duration::from_secs(3600)).await else {
+    let Some(inside) = Inside::open_with(|config| {
+        config.stream_interval = Duration::from_secs(3600);
+        config.merging.every = Duration::from_millis(20);
+        config.merging.settle = Duration::ZERO;
+    })
+    .await
+    else {
         return;
     };
     let background = inside.engine.start();

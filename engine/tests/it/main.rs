@@ -34,6 +34,7 @@ mod reports;
 mod restores;
 mod retention;
 mod search;
+mod segments;
 mod silent_database;
 mod statements;
 mod streaming;

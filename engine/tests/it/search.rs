@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 
 use crate::child::{Inside, Process, patience, say};
-use crate::support::{House, On, dense, destination, events};
+use crate::support::{House, dense, destination, events};
 use crate::{on, on_both};
 use auditstream_testkit::s3::{BUCKET, Store};
 
@@ -43,37 +43,61 @@ fn numbered(name: &str, number: usize, time: i64) -> Value {
     event
 }
 
-/// Stores many small events in few statements, bypassing the checks of ingest.
+/// Stores at least as many events in few statements, bypassing the checks of ingest: copies of one
+/// segment with later times.
 async fn fill(house: &House, rows: u32) {
-    house.send(&[numbered("template", 0, 1_600_000_000_000)]).await;
-    let copy = "INSERT INTO audit_event (account_id, sequence, bytes_before, time, received, \
-            principal_type, principal, action, module, resource_type, resource, org, project, payload) \
-        SELECT account_id, sequence + $1, 0, time + $1, \
-            received, principal_type, principal, action, module, resource_type, resource, org, project, payload \
-          FROM audit_event WHERE sequence <= $1";
+    const SEGMENT: i64 = 500;
+    const TIME: i64 = 1_600_000_000_000;
+    let template: Vec<Value> = (0..500)
+        .map(|number| numbered("template", number, TIME + number as i64))
+        .collect();
+    let sent = house.send(&template).await;
+    let (first, last) = (sent.first_sequence.unwrap(), sent.last_sequence.unwrap());
     let mut connection = house.connection().await;
-    let mut stored: i64 = sqlx::query_scalar("SELECT last_sequence FROM account")
-        .fetch_one(&mut connection)
+    let copies = i64::from(rows) / SEGMENT;
+    for copy in 1..=copies {
+        let shift = copy * SEGMENT;
+        sqlx::query(
+            "INSERT INTO audit_segment SELECT account_id, first_sequence + $1, last_sequence + $1, received, \
+             last_received, bytes_before, bytes, $2, content FROM audit_segment WHERE last_sequence = $3",
+        )
+        .bind(shift)
+        .bind(consecutive_times(TIME + shift, SEGMENT))
+        .bind(last)
+        .execute(&mut connection)
         .await
         .unwrap();
-    while stored < i64::from(rows) {
-        let copy = match house.on {
-            On::Sqlite => copy.replace("BYTEA", "BLOB"),
-            On::Postgres => copy.to_owned(),
-        };
-        sqlx::query(sqlx::AssertSqlSafe(copy))
-            .bind(stored)
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        stored *= 2;
+        sqlx::query(
+            "INSERT INTO audit_event SELECT account_id, time + $1, sequence + $1 FROM audit_event \
+             WHERE sequence >= $2 AND sequence <= $3",
+        )
+        .bind(shift)
+        .bind(first)
+        .bind(last)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     }
     sqlx::query("UPDATE account SET last_sequence = $1")
-        .bind(stored)
+        .bind(last + copies * SEGMENT)
         .execute(&mut connection)
         .await
         .unwrap();
     connection.close().await.unwrap();
+}
+
+/// The times of a segment, one millisecond apart: differences from the time before, doubled, in
+/// bytes of seven bits.
+fn consecutive_times(first: i64, events: i64) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    let mut rest = first * 2;
+    while rest >= 0x80 {
+        encoded.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    encoded.push(u8::try_from(rest).unwrap());
+    encoded.extend((1..events).map(|_| 2));
+    encoded
 }
 
 async fn page(house: &House, filter: &EventFilter) -> EventPage {

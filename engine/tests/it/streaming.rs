@@ -498,7 +498,7 @@ async fn a_missing_event_stops_its_destination_visibly(house: House) {
     house.streamed().await;
     house.toggle(Status::Inactive).await;
     let mut connection = house.connection().await;
-    sqlx::query("DELETE FROM audit_event WHERE sequence > $1")
+    sqlx::query("DELETE FROM audit_segment WHERE last_sequence > $1")
         .bind(store.sequences(BUCKET).len() as i64)
         .execute(&mut connection)
         .await

@@ -22,6 +22,7 @@ on_both![
     after_a_panic_of_a_commit_the_request_is_refused_and_the_next_is_stored,
     after_a_panic_of_retention_old_events_are_removed,
     after_a_panic_of_the_removal_of_batches_it_starts_again,
+    after_a_panic_of_the_merging_of_segments_it_starts_again,
     after_a_panic_of_the_storing_of_last_uses_it_starts_again,
     after_a_panic_of_the_comparison_with_the_marks_it_starts_again,
     after_a_panic_of_the_webhook_worker_messages_are_sent,
@@ -48,6 +49,10 @@ async fn after_a_panic_of_retention_old_events_are_removed(house: House) {
 
 async fn after_a_panic_of_the_removal_of_batches_it_starts_again(house: House) {
     survives(house, "batches.sweep!2").await;
+}
+
+async fn after_a_panic_of_the_merging_of_segments_it_starts_again(house: House) {
+    survives(house, "merging.look!1").await;
 }
 
 async fn after_a_panic_of_the_storing_of_last_uses_it_starts_again(house: House) {
@@ -130,6 +135,7 @@ async fn the_process() {
             old_events_are_removed(&inside).await;
         }
         "batches" => restarted(&inside, "batches").await,
+        "merging" => restarted(&inside, "merging").await,
         "last_uses" => restarted(&inside, "last_uses").await,
         "continuity" => restarted(&inside, "continuity").await,
         "event_ids" => restarted(&inside, "event_ids").await,
@@ -193,7 +199,7 @@ async fn old_events_are_removed(inside: &Inside) {
     inside.send(&events()).await;
     let mut connection = AnyConnection::connect(&database()).await.unwrap();
     for statement in [
-        "UPDATE audit_event SET received = 1",
+        "UPDATE audit_segment SET received = 1, last_received = 1",
         "DELETE FROM streaming_destination",
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();

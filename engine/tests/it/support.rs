@@ -6,8 +6,8 @@ use std::time::Duration;
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::trail::{BodyFormat, ingest};
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, IdSettings, MasterKey, Pacing, Retention,
-    access, connectors, destinations,
+    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, IdSettings, MasterKey, Merging, Pacing,
+    Retention, access, connectors, destinations,
 };
 use auditstream_model::{
     AccountName, AggregateItem, ApiTokenInput, Backoff, Batch, BatchStatus, ConnectorInput, DestinationInput,
@@ -82,6 +82,10 @@ pub fn config(database: DatabaseUrl) -> Config {
         aws: AwsSettings::default(),
         limits: Limits::default(),
         retention: Retention::default(),
+        merging: Merging {
+            every: Duration::from_secs(3600),
+            ..Merging::default()
+        },
         pacing: Pacing::default(),
         clock: Clock::default(),
         ids: IdSettings::default(),
@@ -235,6 +239,14 @@ impl House {
         }
     }
 
+    /// Returns every event of every account as stored.
+    pub async fn stored_events(&self) -> Vec<StoredEvent> {
+        let mut connection = self.connection().await;
+        let stored = stored_events(&mut connection).await;
+        connection.close().await.unwrap();
+        stored
+    }
+
     pub async fn send(&self, events: &[serde_json::Value]) -> IngestOutcome {
         let body = serde_json::to_vec(events).unwrap();
         ingest(&self.engine, &self.ingester, BodyFormat::Json, body.into())
@@ -370,4 +382,57 @@ pub fn events() -> Vec<serde_json::Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// An event as it is stored.
+pub struct StoredEvent {
+    pub account_id: i64,
+    pub sequence: i64,
+    /// Open at its end.
+    pub payload: String,
+}
+
+impl StoredEvent {
+    pub fn json(&self) -> serde_json::Value {
+        let closed = format!(r#"{}"sequence":{}}}}}"#, self.payload, self.sequence);
+        serde_json::from_str(&closed).unwrap()
+    }
+}
+
+/// Reads every event without the engine: the format of segments is for ever.
+pub async fn stored_events(connection: &mut AnyConnection) -> Vec<StoredEvent> {
+    let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT account_id, first_sequence, last_sequence, bytes, content FROM audit_segment \
+         ORDER BY account_id, last_sequence",
+    )
+    .fetch_all(connection)
+    .await
+    .unwrap();
+    let mut stored = Vec::new();
+    for (account_id, first, last, bytes, content) in rows {
+        let decompressed = zstd::stream::decode_all(content.as_slice()).unwrap();
+        let (mut text, mut lengths) = decompressed.split_at(usize::try_from(bytes).unwrap());
+        for sequence in first..=last {
+            let (mut length, mut shift) = (0, 0);
+            loop {
+                let byte = lengths[0];
+                lengths = &lengths[1..];
+                length |= usize::from(byte & 0x7f) << shift;
+                shift += 7;
+                if byte < 0x80 {
+                    break;
+                }
+            }
+            let (payload, rest) = text.split_at(length);
+            text = rest;
+            let payload = String::from_utf8(payload.to_vec()).unwrap();
+            stored.push(StoredEvent {
+                account_id,
+                sequence,
+                payload,
+            });
+        }
+        assert!(text.is_empty() && lengths.is_empty(), "{first} to {last}");
+    }
+    stored
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
 use auditstream_engine::{
-    AwsSettings, Clock, Config, EgressPolicy, IdSettings, MasterKey, Pacing, Retention, Timeouts, WebIdentity,
+    AwsSettings, Clock, Config, EgressPolicy, IdSettings, MasterKey, Merging, Pacing, Retention, Timeouts, WebIdentity,
 };
 use auditstream_model::AccountName;
 use clap::builder::BoolishValueParser;
@@ -253,6 +253,7 @@ impl Settings {
                 keep: self.retention,
                 ..Retention::default()
             },
+            merging: Merging::default(),
             pacing: Pacing::default(),
             clock: Clock::default(),
             ids: IdSettings::default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auditstream_engine::database::Limits;
 use auditstream_engine::{
-    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, MasterKey, Pacing, Retention, access,
+    Actor, AwsSettings, Background, Clock, Config, EgressPolicy, Engine, MasterKey, Merging, Pacing, Retention, access,
 };
 use auditstream_model::{AccountName, ApiTokenInput, Role, Scope};
 use reqwest::header::HeaderMap;
@@ -49,6 +49,7 @@ impl App {
             aws: AwsSettings::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            merging: Merging::default(),
             pacing: Pacing::default(),
             clock: Clock::default(),
             ids: auditstream_engine::IdSettings::default(),

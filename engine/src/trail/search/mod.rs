@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! search, newer ─▶ scan: steps of rows, newest first ─▶ statements: which rows, by one index
-//!                  │
-//!                  └▶ text: whether a row says the text that is searched for
+//!                  │                                  └▶ segment: their events
+//!                  └▶ matching: whether an event matches ─▶ text: whether it says a text
 //! ```
 
+mod matching;
 mod scan;
 mod statements;
 mod text;

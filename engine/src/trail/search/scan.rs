@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use auditstream_model::limits::{SEARCH_BYTES, SEARCH_ROWS};
 use auditstream_model::{AuditEvent, EpochMillis, EventFilter, Sequence};
 
-use super::statements::{CANDIDATES, Candidate, Columns, NEWER, Position, StoredEvent, events, floor};
-use super::text::{Buffers, SearchText};
+use super::matching::{MatchBuffers, Matcher, listed};
+use super::statements::{CANDIDATES, Position, floor};
 use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::{Error, Result};
+use crate::trail::segment::{self, Bounds, Cache, Events, Picked};
 
 /// Rows of the first step. Each further step is four times as large, up to the largest.
 const FIRST_STEP: i64 = 256;
 const LARGEST_STEP: i64 = 8_192;
-/// Bytes of events that are read at once.
+/// Bytes of segments that are read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_EVENTS: usize = 1_000;
 /// After this time a search returns what it has found: the disk is slow.
@@ -23,7 +24,7 @@ const ENOUGH_TIME: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     pub(super) rows: i64,
-    /// Bytes of events that are searched for a text.
+    /// Bytes of events that are read.
     pub(super) bytes: usize,
 }
 
@@ -52,8 +53,8 @@ pub(super) struct Scan<'a> {
     connection: &'a mut SearchConnection,
     dialect: Dialect,
     account_id: i64,
-    columns: Columns,
-    text: Option<SearchText>,
+    matcher: Matcher,
+    cache: Cache,
     started: Instant,
 }
 
@@ -68,8 +69,8 @@ impl<'a> Scan<'a> {
             connection,
             dialect,
             account_id,
-            columns: Columns::of(filter),
-            text: filter.search_text()?.map(SearchText::new),
+            matcher: Matcher::of(filter)?,
+            cache: Cache::default(),
             started: Instant::now(),
         })
     }
@@ -117,16 +118,16 @@ impl<'a> Scan<'a> {
         while found < most
             && let Some(step) = self.step(&mut steps, most).await?
         {
-            found += match self.text.clone() {
-                None => step.len(),
-                Some(text) => {
-                    let mut count = 0;
-                    for chunk in chunks(&step, &mut steps.bytes_left) {
-                        count += self.matching(chunk, &text).await?.len();
-                    }
-                    count
+            if self.matcher.matches_all() {
+                found += step.len();
+            } else {
+                let mut rest = step.as_slice();
+                while !rest.is_empty() && steps.bytes_left > 0 && !self.is_late() {
+                    let picked = self.pick(rest, &mut steps).await?;
+                    rest = rest.get(picked.looked_at()..).unwrap_or_default();
+                    found += self.matching(picked, |_, _, _| ()).await?.len();
                 }
-            };
+            }
             if self.end_of_step(&steps).is_some() {
                 break;
             }
@@ -144,100 +145,96 @@ impl<'a> Scan<'a> {
         budget: Budget,
     ) -> Result<(usize, Sequence)> {
         let until = last.min(after.saturating_add(budget.rows));
-        let values = self
-            .columns
-            .bind([self.account_id, times.0, times.1, after, until], budget.rows);
-        let candidates: Vec<Candidate> = self.connection.fetch(NEWER, values).await?;
-        let Some(text) = self.text.clone() else {
-            return Ok((candidates.len(), until));
+        let bounds = Bounds {
+            events: usize::try_from(budget.rows).unwrap_or(usize::MAX),
+            bytes: budget.bytes,
+            closing: 0,
         };
-        let mut bytes_left = budget.bytes;
-        let (mut count, mut looked_at) = (0, 0);
-        for chunk in chunks(&candidates, &mut bytes_left) {
-            looked_at += chunk.len();
-            count += self.matching(chunk, &text).await?.len();
+        let events = segment::read_for_search(self.connection, self.account_id, after, until, bounds).await?;
+        if events.is_empty() {
+            // Of the rest, retention has removed every event.
+            return Ok((0, until));
         }
-        let reached = if looked_at == candidates.len() {
-            until
-        } else {
-            candidates[..looked_at].last().map_or(after, |last| last.sequence)
-        };
+        let reached = events.last_sequence();
+        let matcher = self.matcher.clone();
+        let count = on_blocking_thread(move || count_matching(&events, times, &matcher)).await?;
         Ok((count, reached))
     }
 
     /// Returns the event with a sequence, whether it matches or not; `None` if there is none.
     pub(super) async fn event(&mut self, sequence: Sequence) -> Result<Option<AuditEvent>> {
-        let candidate = Candidate {
-            time: 0,
-            sequence,
-            bytes: 0,
-        };
-        Ok(self.read(&[candidate]).await?.pop().map(AuditEvent::from))
+        let (connection, cache) = (&mut *self.connection, &mut self.cache);
+        let picked = segment::get(
+            connection,
+            cache,
+            self.dialect,
+            self.account_id,
+            &[sequence],
+            CHUNK_BYTES,
+        )
+        .await?;
+        Ok(picked
+            .iter()
+            .next()
+            .map(|(sequence, time, payload)| listed(sequence, time, payload)))
     }
 
-    /// Returns the next candidates; `None` when there are no more rows. Without a text, at most
-    /// `most`: each of them matches.
-    async fn step(&mut self, steps: &mut Steps, most: usize) -> Result<Option<Vec<Candidate>>> {
+    /// Returns the next rows; `None` when there are no more. If every event matches, at most `most`.
+    async fn step(&mut self, steps: &mut Steps, most: usize) -> Result<Option<Vec<Position>>> {
         if steps.is_complete {
             return Ok(None);
         }
         let rows = steps.size.min(steps.rows_left);
         let Position { time, sequence } = steps.below;
         let bounds = [self.account_id, steps.start, time, sequence, rows - 1];
-        let found: Vec<Position> = self
-            .connection
-            .fetch(floor(self.dialect), bounds.into_iter().map(Value::Integer).collect())
-            .await?;
+        let found: Vec<Position> = self.fetch(floor(self.dialect), &bounds).await?;
         let found = found.first().copied();
         let lowest = Position {
             time: steps.start,
             sequence: i64::MIN,
         };
-        let Position {
-            time: low_time,
-            sequence: low_sequence,
-        } = found.unwrap_or(lowest);
-        let most = match self.text {
-            None => i64::try_from(most).unwrap_or(i64::MAX),
-            Some(_) => rows,
+        let low = found.unwrap_or(lowest);
+        let most = if self.matcher.matches_all() {
+            i64::try_from(most).unwrap_or(i64::MAX)
+        } else {
+            rows
         };
-        let values = self
-            .columns
-            .bind([self.account_id, low_time, time, sequence, low_sequence], most);
-        let candidates = self.connection.fetch(CANDIDATES, values).await?;
+        let values = [self.account_id, low.time, time, sequence, low.sequence, most];
+        let candidates = self.fetch(CANDIDATES, &values).await?;
         // Events that were committed between the two statements may have taken the place of the
         // lowest rows.
         let cut = candidates.last().filter(|_| candidates.len() as i64 >= most);
-        steps.below = cut.map_or(found.unwrap_or(lowest), |cut: &Candidate| cut.position());
+        steps.below = cut.copied().unwrap_or(low);
         steps.is_complete = found.is_none() && cut.is_none();
         steps.rows_left -= rows;
         steps.size = (steps.size * 4).min(LARGEST_STEP);
         Ok(Some(candidates))
     }
 
+    async fn fetch(&mut self, sql: &'static str, values: &[i64]) -> Result<Vec<Position>> {
+        let values = values.iter().copied().map(Value::Integer).collect();
+        self.connection.fetch(sql, values).await
+    }
+
     /// Adds the matching events of a step to a page. Returns how the page ended, if it did.
-    async fn look(&mut self, step: &[Candidate], steps: &mut Steps, page: &mut Page) -> Result<Option<End>> {
-        let Some(text) = self.text.clone() else {
-            let fits = page.that_fit(step);
-            let events = self.read(&step[..fits]).await?;
-            page.events.extend(events.into_iter().map(AuditEvent::from));
-            return Ok((fits < step.len()).then_some(End::Found));
-        };
-        let mut looked_at = 0;
-        for chunk in chunks(step, &mut steps.bytes_left) {
-            looked_at += chunk.len();
-            for event in self.matching(chunk, &text).await? {
+    async fn look(&mut self, step: &[Position], steps: &mut Steps, page: &mut Page) -> Result<Option<End>> {
+        let mut rest = step;
+        let mut reached = None;
+        while !rest.is_empty() {
+            if let Some(reached) = reached
+                && (steps.bytes_left == 0 || self.is_late())
+            {
+                return Ok(Some(End::Exhausted(reached)));
+            }
+            let picked = self.pick(rest, steps).await?;
+            let (looked_at, after) = rest.split_at(picked.looked_at());
+            rest = after;
+            reached = looked_at.last().copied().or(reached);
+            for event in self.matching(picked, listed).await? {
                 if !page.push(event) {
                     return Ok(Some(End::Found));
                 }
             }
-            if self.is_late() {
-                break;
-            }
-        }
-        if looked_at < step.len() {
-            let reached = step[..looked_at].last().map_or(steps.below, |last| last.position());
-            return Ok(Some(End::Exhausted(reached)));
         }
         Ok(None)
     }
@@ -255,33 +252,50 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads candidates and returns the events that contain a text.
-    async fn matching(&mut self, candidates: &[Candidate], text: &SearchText) -> Result<Vec<AuditEvent>> {
-        let stored = self.read(candidates).await?;
-        let text = text.clone();
-        let matching = move || {
-            let mut buffers = Buffers::default();
-            let events = stored.into_iter().map(AuditEvent::from);
-            events.filter(|event| text.is_in(&event.json, &mut buffers)).collect()
-        };
-        // Up to 1 MiB and one event: some milliseconds, too long for a thread that serves others.
-        tokio::task::spawn_blocking(matching)
-            .await
-            .map_err(|error| Error::Broken(format!("a text search failed: {error}")))
+    /// Reads the first events of some rows. Those that retention has removed meanwhile are missing.
+    async fn pick(&mut self, rows: &[Position], steps: &mut Steps) -> Result<Picked> {
+        let sequences: Vec<Sequence> = rows.iter().take(CHUNK_EVENTS).map(|row| row.sequence).collect();
+        let room = CHUNK_BYTES.min(steps.bytes_left);
+        let (connection, cache) = (&mut *self.connection, &mut self.cache);
+        let picked = segment::get(connection, cache, self.dialect, self.account_id, &sequences, room).await?;
+        steps.bytes_left = steps.bytes_left.saturating_sub(picked.read_bytes());
+        Ok(picked)
     }
 
-    /// Reads candidates. Those that retention has removed meanwhile are missing.
-    async fn read(&mut self, candidates: &[Candidate]) -> Result<Vec<StoredEvent>> {
-        if candidates.is_empty() {
-            return Ok(Vec::new());
-        }
-        let sequences: Vec<Sequence> = candidates.iter().map(|candidate| candidate.sequence).collect();
-        let values = vec![
-            Value::Integer(self.account_id),
-            Value::Text(Some(serde_json::to_string(&sequences)?)),
-        ];
-        self.connection.fetch(events(self.dialect), values).await
+    /// Returns a value of each event that matches.
+    async fn matching<T: Send + 'static>(
+        &self,
+        picked: Picked,
+        value: impl Fn(Sequence, EpochMillis, &str) -> T + Send + 'static,
+    ) -> Result<Vec<T>> {
+        let matcher = self.matcher.clone();
+        // Up to 1 MiB and one event: some milliseconds, too long for a thread that serves others.
+        on_blocking_thread(move || {
+            let mut buffers = MatchBuffers::default();
+            let events = picked.iter();
+            let matching = events.filter(|(sequence, _, payload)| matcher.matches(*sequence, payload, &mut buffers));
+            matching
+                .map(|(sequence, time, payload)| value(sequence, time, payload))
+                .collect()
+        })
+        .await
     }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let finished = tokio::task::spawn_blocking(work).await;
+    finished.map_err(|error| Error::Broken(format!("a search failed: {error}")))
+}
+
+/// Counts the events in a range of time, both ends included, that match.
+fn count_matching(events: &Events, (start, end): (EpochMillis, EpochMillis), matcher: &Matcher) -> usize {
+    let mut buffers = MatchBuffers::default();
+    let in_range = events.iter().enumerate().filter(|(index, _)| {
+        let time = events.time(*index);
+        start <= time && time <= end
+    });
+    let matching = in_range.filter(|(_, (sequence, payload))| matcher.matches(*sequence, payload, &mut buffers));
+    matching.count()
 }
 
 /// The progress of a look.
@@ -316,19 +330,6 @@ struct Page {
 }
 
 impl Page {
-    /// Returns how many of these events, all of which match, fit on the page.
-    fn that_fit(&mut self, candidates: &[Candidate]) -> usize {
-        let room = self.rows - self.events.len();
-        let mut fits = 0;
-        for candidate in candidates.iter().take(room) {
-            if !self.take(candidate.size(), self.events.is_empty() && fits == 0) {
-                break;
-            }
-            fits += 1;
-        }
-        fits
-    }
-
     /// Adds an event and returns whether it fitted.
     fn push(&mut self, event: AuditEvent) -> bool {
         let is_first = self.events.is_empty();
@@ -346,28 +347,4 @@ impl Page {
         self.bytes_left = self.bytes_left.saturating_sub(bytes);
         true
     }
-}
-
-/// Cuts candidates into chunks that are read at once, as far as the bytes reach; at least one
-/// candidate if any are left.
-fn chunks<'c>(candidates: &'c [Candidate], bytes_left: &mut usize) -> Vec<&'c [Candidate]> {
-    let mut chunks = Vec::new();
-    let mut rest = candidates;
-    while !rest.is_empty() && *bytes_left > 0 {
-        let mut bytes = 0_usize;
-        let mut length = 0;
-        for candidate in rest.iter().take(CHUNK_EVENTS) {
-            let total = bytes.saturating_add(candidate.size());
-            if length > 0 && (total > CHUNK_BYTES || total > *bytes_left) {
-                break;
-            }
-            bytes = total;
-            length += 1;
-        }
-        let (chunk, after) = rest.split_at(length);
-        *bytes_left = bytes_left.saturating_sub(bytes);
-        chunks.push(chunk);
-        rest = after;
-    }
-    chunks
 }

@@ -38,7 +38,7 @@ async fn clock_was_ahead_once(house: House) {
     let next = house.batches().await[0].key.clone();
     assert_ne!(next, today);
     assert!(day(&next) < Some("dt=2060".to_owned()), "{next}");
-    let received: i64 = sqlx::query_scalar("SELECT max(received) - min(received) FROM audit_event")
+    let received: i64 = sqlx::query_scalar("SELECT max(last_received) - min(received) FROM audit_segment")
         .fetch_one(&mut connection)
         .await
         .unwrap();

@@ -1,0 +1,230 @@
+//! Reads consecutive events.
+
+use auditstream_model::Sequence;
+
+use super::codec::Decoded;
+use super::events::{Events, payload};
+use super::rows::{Head, Row, Via, decompress};
+use super::{SPAN, missing};
+use crate::database::{Database, SearchConnection, Value};
+use crate::error::{Error, Result};
+
+/// Payload bytes that are read at once.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Segments of which places and sizes are read at once.
+const HEADS: i64 = 1_000;
+
+/// The second bound of `last_sequence` is for the index: no segment spans more.
+pub(super) const SELECT_HEADS: &str = "
+    SELECT first_sequence, last_sequence, bytes
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence > $2 AND last_sequence < $3 AND first_sequence <= $4
+    ORDER BY last_sequence
+    LIMIT $5";
+pub(super) const SELECT_ROWS: &str = "
+    SELECT first_sequence, last_sequence, received, bytes, times, content
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3
+    ORDER BY last_sequence";
+
+/// How much one reading returns at most. One event is returned whatever its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) events: usize,
+    /// Of payloads, with `closing` for each.
+    pub(crate) bytes: usize,
+    /// Bytes that the caller adds to each payload.
+    pub(crate) closing: usize,
+}
+
+/// Reads the events after `after`, up to `up_to` or as many as the bounds allow. Without events
+/// after `after` there are none. Calls `has_room` with the bytes that have been read and those that
+/// are read next, and returns `None` once it refuses them.
+///
+/// # Errors
+/// [`Error::Broken`] if an event is missing or a segment is damaged.
+pub(crate) async fn read(
+    database: &Database,
+    account_id: i64,
+    after: Sequence,
+    up_to: Sequence,
+    bounds: Bounds,
+    mut has_room: impl FnMut(usize) -> bool + Send,
+) -> Result<Option<Events>> {
+    let mut reading = Reading {
+        via: Via::Pool(database.read()),
+        account_id,
+        up_to,
+        bounds,
+        events: Events::after(after),
+    };
+    while let Some(chunk) = reading.next_chunk().await? {
+        if chunk.begins_after > reading.events.last_sequence() {
+            return Err(missing(reading.events.last_sequence() + 1));
+        }
+        if !has_room(chunk.cost.min(bounds.bytes.max(chunk.largest))) {
+            return Ok(None);
+        }
+        if reading.add(chunk).await? {
+            break;
+        }
+    }
+    Ok(Some(reading.events))
+}
+
+/// Reads events as [`read`], through the connection of a search. At a gap that a restore has
+/// declared the reading ends, or begins after it.
+pub(crate) async fn read_for_search(
+    connection: &mut SearchConnection,
+    account_id: i64,
+    after: Sequence,
+    up_to: Sequence,
+    bounds: Bounds,
+) -> Result<Events> {
+    let mut reading = Reading {
+        via: Via::Search(connection),
+        account_id,
+        up_to,
+        bounds,
+        events: Events::after(after),
+    };
+    while let Some(chunk) = reading.next_chunk().await? {
+        if chunk.begins_after > reading.events.last_sequence() {
+            if !reading.events.is_empty() {
+                break;
+            }
+            reading.events = Events::after(chunk.begins_after);
+        }
+        if reading.add(chunk).await? {
+            break;
+        }
+    }
+    Ok(reading.events)
+}
+
+struct Reading<'a> {
+    via: Via<'a>,
+    account_id: i64,
+    up_to: Sequence,
+    bounds: Bounds,
+    events: Events,
+}
+
+/// Segments that are read next.
+struct Chunk {
+    /// The sequence before its first event, or before the first that is read of it.
+    begins_after: Sequence,
+    last_sequence: Sequence,
+    /// Payload bytes of its segments.
+    bytes: usize,
+    /// The bytes of all events with those of this chunk.
+    cost: usize,
+    /// The bytes of its largest segment.
+    largest: usize,
+}
+
+impl Reading<'_> {
+    /// Returns `None` at the end of the range or of the trail.
+    async fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+        let after = self.events.last_sequence();
+        if after >= self.up_to || self.events.len() >= self.bounds.events {
+            return Ok(None);
+        }
+        let values = [
+            self.account_id,
+            after,
+            self.up_to.saturating_add(SPAN),
+            self.up_to,
+            HEADS,
+        ];
+        let values = values.into_iter().map(Value::Integer).collect();
+        let heads: Vec<Head> = self.via.fetch(SELECT_HEADS, values).await?;
+        Ok(self.chunk(&heads, after))
+    }
+
+    /// Takes as many segments as are read at once and can belong to the result.
+    fn chunk(&self, heads: &[Head], after: Sequence) -> Option<Chunk> {
+        let first = heads.first()?;
+        let begins_after = after.max(first.first_sequence - 1);
+        let mut chunk = Chunk {
+            begins_after,
+            last_sequence: begins_after,
+            bytes: 0,
+            cost: self.cost(),
+            largest: 0,
+        };
+        let mut events = self.events.len();
+        for head in heads {
+            let is_next = head.first_sequence <= chunk.last_sequence + 1;
+            let is_full = chunk.bytes > 0
+                && (chunk.bytes + head.size() > CHUNK_BYTES
+                    || chunk.cost > self.bounds.bytes
+                    || events >= self.bounds.events);
+            if !is_next || is_full {
+                break;
+            }
+            let taken = head.last_sequence.min(self.up_to) - chunk.last_sequence;
+            let taken = usize::try_from(taken).unwrap_or(0);
+            events += taken;
+            chunk.bytes = chunk.bytes.saturating_add(head.size());
+            chunk.cost = chunk
+                .cost
+                .saturating_add(head.size())
+                .saturating_add(taken.saturating_mul(self.bounds.closing));
+            chunk.largest = chunk.largest.max(head.size().saturating_add(self.bounds.closing));
+            chunk.last_sequence = head.last_sequence;
+        }
+        Some(chunk)
+    }
+
+    /// The bytes of the events that have been read.
+    fn cost(&self) -> usize {
+        self.events.bytes() + self.events.len() * self.bounds.closing
+    }
+
+    /// Adds the events of a chunk. Returns whether the bounds allow no more.
+    async fn add(&mut self, chunk: Chunk) -> Result<bool> {
+        let after = self.events.last_sequence();
+        let values = [self.account_id, after, chunk.last_sequence];
+        let values = values.into_iter().map(Value::Integer).collect();
+        let rows: Vec<Row> = self.via.fetch(SELECT_ROWS, values).await?;
+        let mut events = std::mem::replace(&mut self.events, Events::after(after));
+        let (bounds, up_to) = (self.bounds, self.up_to);
+        let (events, is_full) = decompress(chunk.bytes, move |zstd| {
+            for row in &rows {
+                if row.first_sequence > events.last_sequence() + 1 {
+                    return Err(missing(events.last_sequence() + 1));
+                }
+                let segment = row.decode(zstd)?;
+                if append(&mut events, row, &segment, up_to, bounds)? {
+                    return Ok((events, true));
+                }
+            }
+            Ok((events, false))
+        })
+        .await?;
+        self.events = events;
+        Ok(is_full)
+    }
+}
+
+/// Appends the events of a segment that are next. Returns whether the bounds allow no more.
+fn append(events: &mut Events, row: &Row, segment: &Decoded, up_to: Sequence, bounds: Bounds) -> Result<bool> {
+    let index = |sequence: Sequence| {
+        usize::try_from(sequence - row.first_sequence).map_err(|_| Error::Broken("segments overlap".to_owned()))
+    };
+    let from = index(events.last_sequence() + 1)?;
+    let end = index(up_to.min(row.last_sequence) + 1)?;
+    let mut cost = events.bytes() + events.len() * bounds.closing;
+    let mut to = from;
+    while to < end {
+        cost += payload(&segment.text, &segment.ends, to).len() + bounds.closing;
+        let count = events.len() + to - from;
+        if count > 0 && (cost > bounds.bytes || count >= bounds.events) {
+            break;
+        }
+        to += 1;
+    }
+    events.append(segment, row.received, from, to);
+    Ok(to < end)
+}

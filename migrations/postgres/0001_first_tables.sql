@@ -163,6 +163,8 @@ CREATE TABLE streaming_destination (
     batches_frozen             BIGINT  NOT NULL DEFAULT 0,
     batches_removed            BIGINT  NOT NULL DEFAULT 0,
     batches_reduced            BIGINT  NOT NULL DEFAULT 0,
+    -- Seconds between two ticks, as in `spec`; null: the interval of the server.
+    interval_seconds           BIGINT,
     UNIQUE (account_id, identifier)
 );
 
@@ -199,6 +201,8 @@ CREATE TABLE streaming_batch (
     failing_since  BIGINT,
     -- 1 for the first batch of the destination. Without gaps, unlike the number.
     position       BIGINT  NOT NULL DEFAULT 0,
+    -- The level of the compression; null without compression.
+    level          BIGINT,
     PRIMARY KEY (destination_id, number)
 );
 -- At most one batch of a destination is open.

@@ -161,6 +161,8 @@ CREATE TABLE streaming_destination (
     batches_frozen             INTEGER NOT NULL DEFAULT 0,
     batches_removed            INTEGER NOT NULL DEFAULT 0,
     batches_reduced            INTEGER NOT NULL DEFAULT 0,
+    -- Seconds between two ticks, as in `spec`; null: the interval of the server.
+    interval_seconds           INTEGER,
     UNIQUE (account_id, identifier)
 ) STRICT;
 
@@ -197,6 +199,8 @@ CREATE TABLE streaming_batch (
     failing_since  INTEGER,
     -- 1 for the first batch of the destination. Without gaps, unlike the number.
     position       INTEGER NOT NULL DEFAULT 0,
+    -- The level of the compression; null without compression.
+    level          INTEGER,
     PRIMARY KEY (destination_id, number)
 ) STRICT;
 -- At most one batch of a destination is open.

@@ -50,6 +50,12 @@ pub fn optional<'de, D: Deserializer<'de>, T: TryFrom<i64>>(field: D) -> Result<
     Ok(Option::<LenientInteger<T>>::deserialize(field)?.map(|integer| integer.0))
 }
 
+/// Deserializes a field in which null is a value of its field, unlike a field that is omitted with
+/// `#[serde(default)]`: `Some(None)` and `None`.
+pub fn nullable<'de, D: Deserializer<'de>, T: TryFrom<i64>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    optional(field).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{ApiTokenInput, Backoff};

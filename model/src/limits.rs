@@ -6,12 +6,21 @@ pub const EVENT_BYTES: usize = 1 << 20;
 pub const REQUEST_BYTES: usize = 16 << 20;
 /// Events of one ingest request.
 pub const REQUEST_EVENTS: usize = 10_000;
-/// Events of one batch.
-pub const BATCH_EVENTS: usize = 10_000;
-/// Bytes of one batch before compression.
-pub const BATCH_BYTES: usize = 16 << 20;
-/// Bytes of batches in memory, over all runs of one server.
-pub const STREAMING_BYTES: usize = 128 << 20;
+/// Events of one batch by default.
+pub const BATCH_EVENTS: u32 = 10_000;
+/// Most events of one batch.
+pub const MAX_BATCH_EVENTS: u32 = 100_000;
+/// Bytes of one batch before compression, by default.
+pub const BATCH_BYTES: u32 = 16 << 20;
+/// Fewest bytes to which a batch can be limited. A larger event is alone in its batch.
+pub const MIN_BATCH_BYTES: u32 = 1 << 20;
+/// Most bytes of one batch before compression.
+pub const MAX_BATCH_BYTES: u32 = 64 << 20;
+/// Seconds between two runs of a destination with its own interval.
+pub const INTERVAL_SECONDS: std::ops::RangeInclusive<u32> = 10..=86_400;
+/// Bytes of batches in memory, over all runs of one server: two batches of the largest size, each
+/// with its compressed form. Failing destinations get half of it.
+pub const STREAMING_BYTES: usize = 256 << 20;
 /// Destinations that one server streams to at once.
 pub const STREAMING_RUNS: usize = 256;
 /// Nesting depth of an event's objects and arrays. JSON parsers commonly stop at 100 or 128.

@@ -33,6 +33,26 @@ pub fn bytes(number: i64) -> String {
     format!("{}.{} {unit}", with_thousands(tenths / 10), tenths % 10)
 }
 
+/// `16 MiB`, `5,000,000 bytes`
+#[must_use]
+pub fn mebibytes(bytes: i64) -> String {
+    if bytes > 0 && bytes % (1 << 20) == 0 {
+        format!("{} MiB", with_thousands(bytes >> 20))
+    } else {
+        pluralise(bytes, "byte")
+    }
+}
+
+/// `45 seconds`, `1 minute`, `24 hours`
+#[must_use]
+pub fn seconds(number: i64) -> String {
+    match number {
+        1.. if number % 3_600 == 0 => pluralise(number / 3_600, "hour"),
+        1.. if number % 60 == 0 => pluralise(number / 60, "minute"),
+        _ => pluralise(number, "second"),
+    }
+}
+
 /// `80 ms`, `1.4 s`, `3 min`, `2 h`
 #[must_use]
 pub fn duration(millis: i64) -> String {
@@ -62,6 +82,14 @@ mod tests {
         assert_eq!(
             [duration(80), duration(1_450), duration(190_000), duration(7_300_000)],
             ["80 ms", "1 s", "3 min", "2 h"]
+        );
+        assert_eq!(
+            [mebibytes(64 << 20), mebibytes(1_048_577)],
+            ["64 MiB", "1,048,577 bytes"]
+        );
+        assert_eq!(
+            [seconds(1), seconds(90), seconds(60), seconds(86_400)],
+            ["1 second", "90 seconds", "1 minute", "24 hours"]
         );
     }
 }

@@ -1,8 +1,7 @@
 //! Streaming destinations.
 
 use auditstream_model::{
-    AggregateItem, Batch, BucketCheck, Cards, DestinationInput, DestinationView, EpochMillis, ListQuery, Listing,
-    Sequence, Status,
+    AggregateItem, Batch, BucketCheck, Cards, DestinationInput, DestinationView, ListQuery, Listing, Sequence, Status,
 };
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -114,11 +113,4 @@ pub async fn move_cursor(id: String, sequence: Sequence) -> Result<DestinationVi
         &auditstream_engine::Precondition::None,
     )
     .await?)
-}
-
-/// Returns when the next run of all destinations is due, epoch ms.
-#[server(client = ConsoleClient, endpoint = "destinations/next-run", input = Json, output = Json)]
-pub async fn next_run() -> Result<EpochMillis, ConsoleError> {
-    let (engine, _actor) = super::caller()?;
-    Ok(auditstream_engine::streaming::next_tick(&engine))
 }

@@ -21,13 +21,17 @@ struct WatchedDestination {
     lag_notified: i64,
     last_sequence: Sequence,
     lag_limit_seconds: i64,
+    /// `None` for the interval of the server.
+    interval_seconds: Option<i64>,
     /// When the first undelivered event was received, epoch ms.
     waiting_since: Option<EpochMillis>,
 }
 
 impl WatchedDestination {
     fn is_lagging(&self, now: EpochMillis) -> bool {
-        let limit = now - self.lag_limit_seconds * 1000;
+        // Events wait for its interval as long as all is well.
+        let seconds = self.lag_limit_seconds + self.interval_seconds.unwrap_or(0);
+        let limit = now - seconds * 1000;
         self.waiting_since.is_some_and(|since| since < limit)
     }
 }
@@ -37,7 +41,7 @@ impl WatchedDestination {
 pub(super) async fn check_lag(engine: &Engine) -> Result<()> {
     let destinations: Vec<WatchedDestination> = sqlx::query_as(
         "SELECT d.id, d.account_id, a.name AS account, d.identifier, d.cursor, d.lag_notified, a.last_sequence, \
-         w.lag_limit_seconds, (SELECT received FROM audit_segment e WHERE e.account_id = d.account_id \
+         w.lag_limit_seconds, d.interval_seconds, (SELECT received FROM audit_segment e WHERE e.account_id = d.account_id \
          AND e.last_sequence > d.cursor ORDER BY e.last_sequence LIMIT 1) AS waiting_since \
          FROM streaming_destination d JOIN account a ON a.id = d.account_id JOIN webhook w ON w.account_id = d.account_id \
          WHERE d.status = 'ACTIVE' AND d.cursor IS NOT NULL",

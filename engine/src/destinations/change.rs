@@ -47,8 +47,8 @@ async fn insert(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> R
     sqlx::query(
         "INSERT INTO streaming_destination \
          (account_id, identifier, name, description, tags, status, connector, spec, uid, \
-         created, updated, status_updated) \
-         VALUES ($1, $2, $3, $4, $5, 'INACTIVE', $6, $7, $8, $9, $9, $9)",
+         created, updated, status_updated, interval_seconds) \
+         VALUES ($1, $2, $3, $4, $5, 'INACTIVE', $6, $7, $8, $9, $9, $9, $10)",
     )
     .bind(actor.account_id())
     .bind(identifier)
@@ -59,6 +59,7 @@ async fn insert(tx: &mut WriteTx, actor: &Actor, destination: &Destination) -> R
     .bind(column::to_json(&destination.spec)?)
     .bind(new_uid())
     .bind(now())
+    .bind(destination.spec.interval_seconds.map(i64::from))
     .execute(&mut **tx)
     .await
     .map_err(|error| on_duplicate(error, || Error::duplicate("streaming destination", identifier)))?;
@@ -124,7 +125,7 @@ fn check_fixed_fields(row: &DestinationRow, old: &Destination, new: &Destination
 async fn save(tx: &mut WriteTx, row: &DestinationRow, old: &Destination, new: &Destination) -> Result<()> {
     sqlx::query(
         "UPDATE streaming_destination \
-         SET name = $2, description = $3, tags = $4, connector = $5, spec = $6, updated = $7 \
+         SET name = $2, description = $3, tags = $4, connector = $5, spec = $6, updated = $7, interval_seconds = $8 \
          WHERE id = $1",
     )
     .bind(row.id)
@@ -134,6 +135,7 @@ async fn save(tx: &mut WriteTx, row: &DestinationRow, old: &Destination, new: &D
     .bind(new.connector_ref.as_str())
     .bind(column::to_json(&new.spec)?)
     .bind(changed_after(row.updated))
+    .bind(new.spec.interval_seconds.map(i64::from))
     .execute(&mut **tx)
     .await?;
     if new.spec.bucket != old.spec.bucket || new.connector_ref != old.connector_ref {

@@ -8,6 +8,7 @@ pub(crate) mod object_key;
 mod operations;
 mod overview;
 pub(crate) mod rows;
+pub(crate) mod ticks;
 
 pub use bucket_check::{check_bucket, check_unsaved_bucket};
 pub use change::{create, delete, replace, set_status};

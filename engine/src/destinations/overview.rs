@@ -11,6 +11,7 @@ use sqlx::FromRow;
 use super::authorize::authorize;
 use super::list;
 use super::rows::{self, DestinationRow, joined};
+use super::ticks::next_tick;
 use crate::continuity::gaps;
 use crate::database::{Json, column};
 use crate::error::{Error, Result};
@@ -99,6 +100,7 @@ async fn items(engine: &Engine, actor: &Actor, rows: &[DestinationRow]) -> Resul
         .await?;
     let mut figures: HashMap<i64, Figures> = found.into_iter().map(|found| (found.id, found)).collect();
     let account = AccountFigures {
+        engine,
         retained: retention::retained(engine, actor).await?,
         gaps: gaps::newest_gaps(engine, actor.account_id()).await?,
     };
@@ -108,12 +110,18 @@ async fn items(engine: &Engine, actor: &Actor, rows: &[DestinationRow]) -> Resul
 }
 
 /// The figures that are read once for all destinations of an account.
-struct AccountFigures {
+struct AccountFigures<'a> {
+    engine: &'a Engine,
     retained: Vec<Retained>,
     gaps: Vec<SequenceGap>,
 }
 
-impl AccountFigures {
+impl AccountFigures<'_> {
+    fn next_run(&self, row: &DestinationRow) -> Result<Option<EpochMillis>> {
+        let interval = row.spec.get()?.interval_seconds;
+        Ok(row.is_active().then(|| next_tick(self.engine, interval)))
+    }
+
     fn held_back(&self, row: &DestinationRow) -> Option<HeldBack> {
         let found = self
             .retained
@@ -123,7 +131,7 @@ impl AccountFigures {
     }
 }
 
-fn item(row: &DestinationRow, figures: Figures, account: &AccountFigures) -> Result<AggregateItem> {
+fn item(row: &DestinationRow, figures: Figures, account: &AccountFigures<'_>) -> Result<AggregateItem> {
     let failure = row.failure()?;
     Ok(AggregateItem {
         streaming_destination: row.destination()?,
@@ -140,6 +148,7 @@ fn item(row: &DestinationRow, figures: Figures, account: &AccountFigures) -> Res
                 .map(|cursor| figures.last_sequence - cursor - figures.missing),
             cursor: row.cursor,
             waiting_since: figures.waiting_since,
+            next_run: account.next_run(row)?,
             held_back: account.held_back(row),
             conditional_writes: row.conditional_writes.map(|honoured| honoured != 0),
             conditional_writes_checked: row.conditional_writes_checked,

@@ -56,7 +56,8 @@ pub(super) async fn attempt(
         body_sha256: object.body_sha256,
         sha256: encode::hex(&object.sha256),
         format: *batch.format.get()?,
-        compression: *batch.compression.get()?,
+        compression: batch.compression()?.0,
+        content_bytes: usize::try_from(batch.bytes).unwrap_or(usize::MAX),
         in_doubt: batch.is_in_doubt(),
     };
     let bucket = s3.bucket(spec.bucket.as_str(), spec.expected_bucket_owner.as_deref());
@@ -76,7 +77,7 @@ impl Object {
     async fn build(engine: &Engine, memory: &MemoryBudget, row: &DestinationRow, batch: &OpenBatch) -> Result<Self> {
         let bytes = working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
         let mut grant = memory.acquire(bytes, row.failure.is_some()).await?;
-        let (format, compression) = (*batch.format.get()?, *batch.compression.get()?);
+        let (format, compression) = (*batch.format.get()?, batch.compression()?);
         let (after, last) = (batch.first_sequence - 1, batch.last_sequence);
         let content = Content::build(engine, row.account_id, after, last, format).await?;
         let sha256 = content.sha256;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
 
-use auditstream_model::limits::BATCH_BYTES;
+use auditstream_model::limits::MAX_BATCH_BYTES;
 use auditstream_model::{Compression, Format, Sequence};
 use libdeflater::CompressionLvl;
 use sha2::{Digest, Sha256};
@@ -78,20 +78,17 @@ pub fn sha256(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
 }
 
-/// The levels of batches whose destination sets none.
-const GZIP_LEVEL: u8 = 6;
-const ZSTD_LEVEL: u8 = 3;
-
 /// Returns the compressed content: one member of gzip, or one frame of zstd. A level of `None` is
 /// the default one.
 ///
 /// # Errors
 /// [`Error::Broken`] if the compressor does not know the level, or memory is exhausted.
 pub fn compress(content: &[u8], compression: Compression, level: Option<u8>) -> Result<Vec<u8>> {
+    let level = level.or(compression.default_level()).unwrap_or_default();
     let mut compressed = match compression {
         Compression::None => return Ok(content.to_vec()),
-        Compression::Gzip => gzip(content, level.unwrap_or(GZIP_LEVEL))?,
-        Compression::Zstd => zstd(content, level.unwrap_or(ZSTD_LEVEL))?,
+        Compression::Gzip => gzip(content, level)?,
+        Compression::Zstd => zstd(content, level)?,
     };
     compressed.shrink_to_fit();
     Ok(compressed)
@@ -115,9 +112,18 @@ fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
     })
 }
 
+/// The lowest level of zstd that takes more than 10 MiB of memory, the highest takes 90. One batch at a
+/// time is compressed with these levels, and their compressors are not kept.
+const HEAVY_ZSTD_LEVEL: u8 = 9;
+static HEAVY: Mutex<()> = Mutex::new(());
+
 fn zstd(content: &[u8], level: u8) -> Result<Vec<u8>> {
     static KEPT: Kept<zstd::bulk::Compressor<'static>> = Kept::new();
     let new = || zstd::bulk::Compressor::new(level.into()).map_err(broken);
+    if level >= HEAVY_ZSTD_LEVEL {
+        let _only = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);
+        return new()?.compress(content).map_err(broken);
+    }
     KEPT.with(level, new, |compressor| compressor.compress(content).map_err(broken))
 }
 
@@ -147,23 +153,49 @@ impl<C> Kept<C> {
     }
 }
 
-pub(crate) const CONTENT_LIMIT: u64 = 2 * BATCH_BYTES as u64;
+/// Bytes of the largest content that [`decompress`] returns.
+const CONTENT_LIMIT: usize = 2 * MAX_BATCH_BYTES as usize;
 
-/// Decompresses the body of an object, up to 32 MiB of content.
+/// Decompresses the body of an object, up to 128 MiB of content.
 pub fn decompress(body: &[u8], compression: Compression) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    match compression {
-        Compression::None => content.extend_from_slice(body),
-        Compression::Gzip => {
-            let gzip = flate2::read::MultiGzDecoder::new(body);
-            gzip.take(CONTENT_LIMIT).read_to_end(&mut content)?;
-        }
-        Compression::Zstd => {
-            let zstd = zstd::stream::Decoder::new(body)?;
-            zstd.take(CONTENT_LIMIT).read_to_end(&mut content)?;
-        }
-    }
+    decompress_into(&mut content, body, compression, CONTENT_LIMIT)?;
     Ok(content)
+}
+
+/// Returns the SHA-256 of the content of an object, of which it reads up to `limit` bytes.
+pub(super) fn content_sha256(body: &[u8], compression: Compression, limit: usize) -> std::io::Result<[u8; 32]> {
+    let mut hasher = Hasher(Sha256::new());
+    decompress_into(&mut hasher, body, compression, limit)?;
+    Ok(hasher.0.finalize().into())
+}
+
+struct Hasher(Sha256);
+
+impl std::io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn decompress_into(
+    target: &mut impl std::io::Write,
+    body: &[u8],
+    compression: Compression,
+    limit: usize,
+) -> std::io::Result<()> {
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    match compression {
+        Compression::None => std::io::copy(&mut body.take(limit), target)?,
+        Compression::Gzip => std::io::copy(&mut flate2::read::MultiGzDecoder::new(body).take(limit), target)?,
+        Compression::Zstd => std::io::copy(&mut zstd::stream::Decoder::new(body)?.take(limit), target)?,
+    };
+    Ok(())
 }
 
 pub(super) fn hex(bytes: &[u8; 32]) -> String {
@@ -250,5 +282,30 @@ mod tests {
         let zstd = compressed(Compression::Zstd);
         assert_eq!(zstd::stream::decode_all(zstd.as_slice()).unwrap(), content.as_bytes());
         assert!(compress(b"x", Compression::Gzip, Some(99)).is_err());
+    }
+
+    #[test]
+    fn every_level_gives_the_same_content_and_the_default_is_one_of_them() {
+        let content = encoded(Format::Ndjson).text.repeat(50);
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            for level in compression.levels().unwrap() {
+                let body = compress(content.as_bytes(), compression, Some(level)).unwrap();
+                assert_eq!(decompress(&body, compression).unwrap(), content.as_bytes());
+                if Some(level) == compression.default_level() {
+                    assert_eq!(body, compress(content.as_bytes(), compression, None).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_foreign_object_no_more_is_read_than_ours_could_have() {
+        let zeros = vec![0; 1 << 20];
+        for compression in Compression::ALL {
+            let body = compress(&zeros, compression, None).unwrap();
+            let found = |limit| content_sha256(&body, compression, limit).unwrap();
+            assert_eq!(found(1 << 21), sha256(&zeros));
+            assert_eq!(found(1000), sha256(&zeros[..1000]));
+        }
     }
 }

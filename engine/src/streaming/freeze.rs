@@ -3,13 +3,13 @@
 use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use sqlx::FromRow;
 
-use super::content::Content;
+use super::content::{Content, Cut};
 use super::doubt::Doubt;
 use super::limits::MemoryBudget;
 use crate::database::{Json, WriteTx, column};
 use crate::destinations::object_key::ObjectKey;
 use crate::destinations::rows::DestinationRow;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{Engine, continuity};
 
 #[derive(Debug, FromRow)]
@@ -19,6 +19,8 @@ pub(super) struct OpenBatch {
     pub(super) last_sequence: Sequence,
     pub(super) format: Json<Format>,
     pub(super) compression: Json<Compression>,
+    /// `None` without compression.
+    level: Option<i64>,
     pub(super) sha256: Vec<u8>,
     pub(super) key: String,
     /// Of the content.
@@ -28,6 +30,13 @@ pub(super) struct OpenBatch {
 }
 
 impl OpenBatch {
+    /// Returns the compression and its level; `None` is the default level.
+    pub(super) fn compression(&self) -> Result<(Compression, Option<u8>)> {
+        let level = self.level.map(u8::try_from).transpose();
+        let level = level.map_err(|_| Error::Broken(format!("batch {} has an invalid level", self.number)))?;
+        Ok((*self.compression.get()?, level))
+    }
+
     /// Returns whether the object may exist, because the response of an attempt was lost.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.doubt.is_here()
@@ -40,7 +49,8 @@ impl OpenBatch {
 
 pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<Option<OpenBatch>> {
     let query = sqlx::query_as(
-        "SELECT number, first_sequence, last_sequence, format, compression, sha256, key, bytes, in_doubt, place, may_be_at \
+        "SELECT number, first_sequence, last_sequence, format, compression, level, sha256, key, bytes, in_doubt, place, \
+         may_be_at \
          FROM streaming_batch \
          WHERE destination_id = $1 AND status <> 'SUCCESS'",
     );
@@ -59,9 +69,11 @@ pub(super) async fn freeze(
     cursor: Sequence,
     up_to: Sequence,
 ) -> Result<bool> {
-    let format = row.spec.get()?.format;
+    let spec = row.spec.get()?;
     let memory = (memory, row.failure.is_some());
-    let (content, grant) = Content::build_within(engine, memory, row.account_id, (cursor, up_to), format).await?;
+    let range = (cursor, up_to);
+    let (content, grant) =
+        Content::build_within(engine, memory, row.account_id, range, Cut::of(spec), spec.format).await?;
     let frozen = Frozen {
         first_sequence: content.first_sequence,
         last_sequence: content.last_sequence,
@@ -130,8 +142,8 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &F
     sqlx::query(
         "INSERT INTO streaming_batch \
          (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
-         format, compression, sha256, key, created, position) \
-         VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+         format, compression, level, sha256, key, created, position) \
+         VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(row.id)
     .bind(place.number)
@@ -142,6 +154,7 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &F
     .bind(frozen.bytes)
     .bind(column::to_json(&spec.format)?)
     .bind(column::to_json(&spec.compression)?)
+    .bind(spec.level().map(i64::from))
     .bind(frozen.sha256.to_vec())
     .bind(key.render()?)
     .bind(created)

@@ -15,10 +15,10 @@ use crate::Engine;
 use crate::database::{Database, now};
 use crate::error::Result;
 
-/// The destinations for which replica `$1` may begin a run, with a tick every `$2` ms: ACTIVE, not
-/// leased to another replica that is alive, and one of: interrupted (still leased), requested, its
-/// tick has come, or its last tick is in the future because the clock was set back. It is idle if
-/// [`SQLITE_SERVE_IDLE`] can serve it.
+/// The destinations for which replica `$1` may begin a run, with a tick every `$2` ms unless they
+/// have their own interval: ACTIVE, not leased to another replica that is alive, and one of:
+/// interrupted (still leased), requested, its tick has come, or its last tick is in the future
+/// because the clock was set back. It is idle if [`SQLITE_SERVE_IDLE`] can serve it.
 const SQLITE_DUE: &str = "
     SELECT id,
            failure IS NOT NULL AS failing,
@@ -39,7 +39,8 @@ const SQLITE_DUE: &str = "
            OR NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = lease_replica))
       AND (lease_replica IS NOT NULL
            OR runs_requested > runs_served
-           OR last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER) / $2 * $2
+           OR last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER)
+               / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
     ORDER BY random()";
 
@@ -67,7 +68,8 @@ const POSTGRES_DUE: &str = "
                             AND heartbeat > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - 5000))
       AND (lease_replica IS NOT NULL
            OR runs_requested > runs_served
-           OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $2 * $2
+           OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+               / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     ORDER BY random()";
 
@@ -76,13 +78,15 @@ const POSTGRES_DUE: &str = "
 /// may be newer than the snapshot of this statement.
 const SQLITE_SERVE_IDLE: &str = "
     UPDATE streaming_destination
-    SET last_tick = CAST(unixepoch('subsec') * 1000 AS INTEGER) / $1 * $1,
+    SET last_tick = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+        / coalesce(interval_seconds * 1000, $1) * coalesce(interval_seconds * 1000, $1),
         last_streamed_at = $2
     WHERE status = 'ACTIVE'
       AND lease_replica IS NULL
       AND runs_requested = runs_served
       AND failure IS NULL
-      AND (last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER) / $1 * $1
+      AND (last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER)
+          / coalesce(interval_seconds * 1000, $1) * coalesce(interval_seconds * 1000, $1)
            OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
       AND cursor >= (SELECT last_sequence FROM account WHERE account.id = account_id)
       AND NOT EXISTS (SELECT 1 FROM streaming_batch
@@ -92,7 +96,8 @@ const SQLITE_SERVE_IDLE: &str = "
 /// they stay due.
 const POSTGRES_SERVE_IDLE: &str = "
     UPDATE streaming_destination
-    SET last_tick = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $1 * $1,
+    SET last_tick = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+        / coalesce(interval_seconds * 1000, $1) * coalesce(interval_seconds * 1000, $1),
         last_streamed_at = $2
     WHERE id IN (
         SELECT id
@@ -101,7 +106,8 @@ const POSTGRES_SERVE_IDLE: &str = "
           AND lease_replica IS NULL
           AND runs_requested = runs_served
           AND failure IS NULL
-          AND (last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $1 * $1
+          AND (last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+              / coalesce(interval_seconds * 1000, $1) * coalesce(interval_seconds * 1000, $1)
                OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
           AND cursor >= (SELECT last_sequence FROM account WHERE account.id = d.account_id)
           AND NOT EXISTS (SELECT 1 FROM streaming_batch b WHERE b.destination_id = d.id AND b.status <> 'SUCCESS')
@@ -112,7 +118,8 @@ const SQLITE_CLAIM: &str = "
     UPDATE streaming_destination
     SET lease_replica = $1,
         epoch = epoch + 1,
-        last_tick = CAST(unixepoch('subsec') * 1000 AS INTEGER) / $2 * $2
+        last_tick = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+            / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
     WHERE id = $3
       AND status = 'ACTIVE'
       AND (lease_replica IS NULL
@@ -120,7 +127,8 @@ const SQLITE_CLAIM: &str = "
            OR NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = lease_replica))
       AND (lease_replica IS NOT NULL
            OR runs_requested > runs_served
-           OR last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER) / $2 * $2
+           OR last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER)
+               / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
     RETURNING epoch, runs_requested";
 
@@ -128,7 +136,8 @@ const POSTGRES_CLAIM: &str = "
     UPDATE streaming_destination
     SET lease_replica = $1,
         epoch = epoch + 1,
-        last_tick = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $2 * $2
+        last_tick = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+            / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
     WHERE id = $3
       AND status = 'ACTIVE'
       AND (lease_replica IS NULL
@@ -138,7 +147,8 @@ const POSTGRES_CLAIM: &str = "
                             AND heartbeat > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - 5000))
       AND (lease_replica IS NOT NULL
            OR runs_requested > runs_served
-           OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) / $2 * $2
+           OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+               / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
     RETURNING epoch, runs_requested";
 
@@ -158,7 +168,7 @@ const POSTGRES_REGISTER: &str = "
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replica {
     id: i64,
-    /// Between two ticks, ms.
+    /// Between two ticks of a destination without its own interval, ms.
     interval: i64,
 }
 

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use auditstream_model::limits::{STREAMING_BYTES, STREAMING_RUNS};
+use auditstream_model::limits::{MAX_BATCH_BYTES, STREAMING_BYTES, STREAMING_RUNS};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::content::working_bytes;
 use super::wait::Observations;
 use crate::error::{Error, Result};
 
+/// The largest grant: all that failing destinations can have.
 const MAX_GRANT: usize = STREAMING_BYTES / 2;
+
+// A batch of any size gets its memory, also while its destination fails.
+const _: () = assert!(working_bytes(MAX_BATCH_BYTES as usize) <= MAX_GRANT);
 
 /// A semaphore of which failing destinations can have at most half, so that they never keep the
 /// others waiting.

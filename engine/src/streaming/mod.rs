@@ -18,5 +18,3 @@ mod reconcile;
 mod run;
 pub(crate) mod schedule;
 mod wait;
-
-pub use schedule::next_tick;

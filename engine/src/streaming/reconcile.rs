@@ -4,6 +4,7 @@
 use auditstream_model::{Compression, DestinationSpec, FailureCode, Format};
 use bytes::Bytes;
 
+use super::content::on_blocking_thread;
 use super::encode;
 use super::failure::DeliveryFailure;
 use crate::aws::AwsFailure;
@@ -22,6 +23,8 @@ pub(super) struct Upload<'a> {
     pub(super) sha256: String,
     pub(super) format: Format,
     pub(super) compression: Compression,
+    /// Bytes of the content before compression.
+    pub(super) content_bytes: usize,
     pub(super) in_doubt: bool,
 }
 
@@ -120,8 +123,8 @@ async fn compare(bucket: &Bucket, upload: &Upload<'_>) -> Result<bool, DeliveryF
     if sha256 == Some(upload.body_sha256) {
         return Ok(true);
     }
-    let found = match bucket.read(&upload.key, encode::CONTENT_LIMIT).await {
-        Ok(body) => sha256_of(upload, body.as_deref())?,
+    let found = match bucket.read(&upload.key, body_limit(upload.content_bytes)).await {
+        Ok(body) => sha256_of(upload, body).await?,
         // Its writer says that it is ours.
         Err(failure) if failure.code == FailureCode::AccessDenied && content_sha256.is_some() => return Ok(false),
         Err(failure) => return unreadable(upload, failure),
@@ -165,8 +168,15 @@ fn unreadable(upload: &Upload<'_>, failure: AwsFailure) -> Result<bool, Delivery
     }
 }
 
+/// Returns more bytes than any compressor needs for a content of `bytes`: what cannot be compressed
+/// grows by less than a thousandth.
+fn body_limit(bytes: usize) -> u64 {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    bytes.saturating_add(bytes / 100).saturating_add(4096)
+}
+
 /// `body` is `None` if it is too large to be ours.
-fn sha256_of(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, DeliveryFailure> {
+async fn sha256_of(upload: &Upload<'_>, body: Option<Vec<u8>>) -> Result<String, DeliveryFailure> {
     let foreign = |reason: &str| {
         DeliveryFailure::blocked(
             FailureCode::ObjectExists,
@@ -175,10 +185,13 @@ fn sha256_of(upload: &Upload<'_>, body: Option<&[u8]>) -> Result<String, Deliver
         )
     };
     let Some(body) = body else {
-        return Err(foreign("it is larger than any object of Auditstream"));
+        return Err(foreign("it is larger than this batch"));
     };
-    match encode::decompress(body, upload.compression) {
-        Ok(content) => Ok(encode::hex(&encode::sha256(&content))),
+    // One more byte than ours gives another hash.
+    let (compression, limit) = (upload.compression, upload.content_bytes.saturating_add(1));
+    let hash = on_blocking_thread(move || Ok(encode::content_sha256(&body, compression, limit))).await;
+    match hash.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(sha256) => Ok(encode::hex(&sha256)),
         Err(error) => Err(foreign(&format!("it cannot be decompressed: {error}"))),
     }
 }

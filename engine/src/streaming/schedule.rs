@@ -1,12 +1,12 @@
-//! When runs begin: at ticks aligned to the clock, and on request. Every server looks for due
-//! destinations at each tick and once a second, and claims its share of those that have something
-//! to send. The others are served by one statement for all.
+//! When runs begin: at ticks aligned to the clock, by the interval of the destination or else of the
+//! server, and on request. Every server looks for due destinations at each tick and once a second,
+//! and claims its share of those that have something to send. The others are served by one statement
+//! for all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditstream_model::EpochMillis;
 use tokio::sync::Mutex;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::limits::RunSlots;
 use super::run::run;
 use crate::Engine;
 use crate::database::{Dialect, now};
+use crate::destinations::ticks::next_tick;
 use crate::error::Result;
 use crate::failpoint;
 use crate::task::{Stop, Task, supervise};
@@ -36,15 +37,6 @@ pub(crate) fn start(engine: Engine) -> Task {
     Task::spawn("scheduler", engine.metrics().clone(), move |stop| {
         schedule(engine.clone(), replica, Arc::clone(&runs), stop)
     })
-}
-
-/// Returns when the next run of every active destination begins, epoch ms.
-#[must_use]
-pub fn next_tick(engine: &Engine) -> EpochMillis {
-    let interval = i64::try_from(engine.stream_interval().as_millis())
-        .unwrap_or(i64::MAX)
-        .max(1);
-    (now() / interval).saturating_add(1).saturating_mul(interval)
 }
 
 async fn schedule(engine: Engine, replica: Replica, runs: Arc<Mutex<Runs>>, mut stop: Stop) {
@@ -89,10 +81,13 @@ async fn schedule(engine: Engine, replica: Replica, runs: Arc<Mutex<Runs>>, mut 
     }
 }
 
-/// Returns how long to wait for the next tick, at most [`HEARTBEAT_INTERVAL`].
+/// Returns how long to wait for the next tick of the server's interval, or for the next second, in
+/// which destinations with their own intervals may have theirs.
 fn until_tick(engine: &Engine) -> Duration {
-    let left = next_tick(engine).saturating_sub(now());
-    Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(HEARTBEAT_INTERVAL)
+    let now = now();
+    let second = (now / 1000).saturating_add(1).saturating_mul(1000);
+    let left = next_tick(engine, None).min(second).saturating_sub(now);
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
 async fn keep_alive(engine: Engine, replica: Replica) {

@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod batch_history;
+mod batch_settings;
 mod begins_to_fail;
 mod bucket;
 mod child;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auditstream_engine::streaming::encode;
 use auditstream_engine::trail::{BodyFormat, ingest, parse, parse_cursor};
 use auditstream_engine::{Error, destinations};
-use auditstream_model::limits::{BATCH_BYTES, BATCH_EVENTS, EVENT_BYTES};
+use auditstream_model::limits::{self, EVENT_BYTES};
 use auditstream_model::{BatchStatus, BucketName, Compression, Format, Identifier, ListQuery, Prefix, Status};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -15,6 +15,9 @@ use serde_json::json;
 use crate::child::{Process, say};
 use crate::support::{House, On, events};
 use auditstream_testkit::s3::{BUCKET, Store, lines};
+
+const BATCH_EVENTS: usize = limits::BATCH_EVENTS as usize;
+const BATCH_BYTES: usize = limits::BATCH_BYTES as usize;
 
 /// A runner with a fixed seed unless `AUDITSTREAM_SEED` is set; `AUDITSTREAM_CASES_TIMES`
 /// multiplies the cases.

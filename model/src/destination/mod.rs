@@ -1,5 +1,6 @@
 //! Streaming destinations.
 
+mod batch_settings;
 mod overview;
 mod spec;
 
@@ -135,6 +136,86 @@ mod tests {
             ..input()
         };
         assert_eq!(input().parse(None).unwrap(), explicit.parse(None).unwrap());
+    }
+
+    fn with(options: &str) -> DestinationInput {
+        let json = format!(
+            r#"{{"identifier":"s","name":"S","connector_ref":"aws",
+                "spec":{{"type":"AWS_S3","bucket":"logs",{options}}}}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn sizes_interval_and_level_have_limits_and_defaults() {
+        let spec = with(r#""batch_events":1,"batch_bytes":1048576,"interval_seconds":10,"compression_level":1"#)
+            .parse(None)
+            .unwrap()
+            .spec;
+        assert_eq!((spec.batch_events, spec.batch_bytes), (1, 1 << 20));
+        assert_eq!((spec.interval_seconds, spec.level()), (Some(10), Some(1)));
+        let most = with(
+            r#""batch_events":100000,"batch_bytes":67108864.0,"interval_seconds":86400,"compression":"zstd","compression_level":19"#,
+        );
+        assert_eq!(most.parse(None).unwrap().spec.level(), Some(19));
+        let spec = input().parse(None).unwrap().spec;
+        assert_eq!((spec.batch_events, spec.batch_bytes), (10_000, 16 << 20));
+        assert_eq!((spec.interval_seconds, spec.level()), (None, Some(6)));
+        assert_eq!(
+            with(r#""compression":"zstd""#).parse(None).unwrap().spec.level(),
+            Some(3)
+        );
+        assert_eq!(with(r#""compression":"none""#).parse(None).unwrap().spec.level(), None);
+        for (invalid, field) in [
+            (r#""batch_events":0"#, "spec.batch_events"),
+            (r#""batch_events":100001"#, "spec.batch_events"),
+            (r#""batch_events":-1"#, "spec.batch_events"),
+            (r#""batch_bytes":1048575"#, "spec.batch_bytes"),
+            (r#""batch_bytes":67108865"#, "spec.batch_bytes"),
+            (r#""interval_seconds":9"#, "spec.interval_seconds"),
+            (r#""interval_seconds":86401"#, "spec.interval_seconds"),
+            (r#""compression_level":0"#, "spec.compression_level"),
+            (r#""compression_level":10"#, "spec.compression_level"),
+            (r#""compression_level":300"#, "spec.compression_level"),
+            (
+                r#""compression":"zstd","compression_level":20"#,
+                "spec.compression_level",
+            ),
+            (
+                r#""compression":"none","compression_level":1"#,
+                "spec.compression_level",
+            ),
+        ] {
+            let errors = with(invalid).parse(None).unwrap_err();
+            assert_eq!(errors.0.len(), 1, "{invalid}");
+            assert_eq!(errors.0[0].field, field, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn null_is_the_default_and_omitted_is_as_stored() {
+        let stored = with(r#""batch_events":5,"batch_bytes":2000000,"interval_seconds":60,"compression_level":9"#)
+            .parse(None)
+            .unwrap();
+        assert_eq!(input().parse(Some(&stored.spec)).unwrap().spec, stored.spec);
+        let reset = with(r#""batch_events":null,"batch_bytes":null,"interval_seconds":null,"compression_level":null"#);
+        let text = serde_json::to_string(&reset).unwrap();
+        assert_eq!(serde_json::from_str::<DestinationInput>(&text).unwrap(), reset);
+        assert_eq!(
+            reset.parse(Some(&stored.spec)).unwrap().spec,
+            input().parse(None).unwrap().spec
+        );
+        // A level belongs to its compression.
+        let other = with(r#""compression":"zstd""#).parse(Some(&stored.spec)).unwrap().spec;
+        assert_eq!((other.batch_events, other.level()), (5, Some(3)));
+        let same = with(r#""compression":"gzip""#).parse(Some(&stored.spec)).unwrap().spec;
+        assert_eq!(same.level(), Some(9));
+    }
+
+    #[test]
+    fn a_stored_spec_without_sizes_has_the_defaults() {
+        let spec: DestinationSpec = serde_json::from_str(r#"{"type":"AWS_S3","bucket":"logs"}"#).unwrap();
+        assert_eq!(spec, input().parse(None).unwrap().spec);
     }
 
     #[test]

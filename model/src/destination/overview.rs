@@ -62,6 +62,9 @@ pub struct StreamingDetails {
     pub cursor: Option<Sequence>,
     /// When the first of the waiting events was received, epoch ms; null when none waits.
     pub waiting_since: Option<EpochMillis>,
+    /// When the next run begins, epoch ms; null while the destination is INACTIVE.
+    #[serde(default)]
+    pub next_run: Option<EpochMillis>,
     /// The events that the trail keeps past the retention for this destination; null when there are
     /// none.
     #[serde(default)]

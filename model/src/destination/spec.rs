@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::batch_settings;
 use crate::limits::KMS_KEY_CHARS;
 use crate::wire_names::wire_names;
 use crate::{BucketName, FieldErrors, Prefix};
@@ -111,6 +112,31 @@ pub struct SpecInput {
     /// object that another client writes in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconditional_writes: Option<bool>,
+    /// Most events of one object; null for 10,000. A smaller number also applies to events that
+    /// wait, but not to a batch that has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::lenient_integer::nullable")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 100_000))]
+    pub batch_events: Option<Option<i64>>,
+    /// Most bytes of one object before compression; null for 16 MiB. A larger event is alone in its
+    /// object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::lenient_integer::nullable")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1_048_576, maximum = 67_108_864))]
+    pub batch_bytes: Option<Option<i64>>,
+    /// Seconds between two runs, which begin at its multiples since 1970; null for the interval of
+    /// the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::lenient_integer::nullable")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 10, maximum = 86_400))]
+    pub interval_seconds: Option<Option<i64>>,
+    /// The level of the compression: 1 to 9 for gzip, 1 to 19 for zstd, none without compression.
+    /// Null for the default: 6 for gzip, 3 for zstd. Another compression without a level has its
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::lenient_integer::nullable")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u8>, minimum = 1, maximum = 19))]
+    pub compression_level: Option<Option<i64>>,
 }
 
 /// A valid spec.
@@ -147,6 +173,26 @@ pub struct DestinationSpec {
     /// honour it.
     #[serde(default)]
     pub unconditional_writes: bool,
+    /// Most events of one object.
+    #[serde(default = "batch_settings::default_events")]
+    pub batch_events: u32,
+    /// Most bytes of one object before compression. A larger event is alone in its object.
+    #[serde(default = "batch_settings::default_bytes")]
+    pub batch_bytes: u32,
+    /// Seconds between two runs; null for the interval of the server.
+    #[serde(default)]
+    pub interval_seconds: Option<u32>,
+    /// The level of the compression; null for its default, and without compression.
+    #[serde(default)]
+    pub compression_level: Option<u8>,
+}
+
+impl DestinationSpec {
+    /// Returns the level with which new batches are compressed; `None` without compression.
+    #[must_use]
+    pub fn level(&self) -> Option<u8> {
+        self.compression_level.or(self.compression.default_level())
+    }
 }
 
 impl From<DestinationSpec> for SpecInput {
@@ -162,6 +208,10 @@ impl From<DestinationSpec> for SpecInput {
             storage_class: Some(spec.storage_class.unwrap_or_default()),
             expected_bucket_owner: Some(spec.expected_bucket_owner.unwrap_or_default()),
             unconditional_writes: Some(spec.unconditional_writes),
+            batch_events: Some(Some(spec.batch_events.into())),
+            batch_bytes: Some(Some(spec.batch_bytes.into())),
+            interval_seconds: Some(spec.interval_seconds.map(Into::into)),
+            compression_level: Some(spec.compression_level.map(Into::into)),
         }
     }
 }
@@ -180,10 +230,15 @@ impl SpecInput {
             storage_class: Some(String::new()),
             expected_bucket_owner: Some(String::new()),
             unconditional_writes: Some(false),
+            batch_events: Some(None),
+            batch_bytes: Some(None),
+            interval_seconds: Some(None),
+            compression_level: Some(None),
         }
     }
 
     fn or(self, other: Self) -> Self {
+        let has_same_levels = self.compression.is_none() || self.compression == other.compression;
         Self {
             kind: self.kind,
             bucket: self.bucket,
@@ -195,6 +250,12 @@ impl SpecInput {
             storage_class: self.storage_class.or(other.storage_class),
             expected_bucket_owner: self.expected_bucket_owner.or(other.expected_bucket_owner),
             unconditional_writes: self.unconditional_writes.or(other.unconditional_writes),
+            batch_events: self.batch_events.or(other.batch_events),
+            batch_bytes: self.batch_bytes.or(other.batch_bytes),
+            interval_seconds: self.interval_seconds.or(other.interval_seconds),
+            compression_level: self
+                .compression_level
+                .or(other.compression_level.filter(|_| has_same_levels)),
         }
     }
 
@@ -217,17 +278,26 @@ impl SpecInput {
         {
             errors.add("spec.sse.kms_key_id", "Enter the id or ARN of a KMS key.");
         }
+        let compression = sent.compression.unwrap_or_default();
+        let batch_events = batch_settings::events(sent.batch_events, errors);
+        let batch_bytes = batch_settings::bytes(sent.batch_bytes, errors);
+        let interval_seconds = batch_settings::interval_seconds(sent.interval_seconds, errors);
+        let compression_level = batch_settings::level(sent.compression_level, compression, errors);
         Some(DestinationSpec {
             kind: sent.kind,
             bucket: bucket?,
             prefix: prefix?,
             format: sent.format.unwrap_or_default(),
-            compression: sent.compression.unwrap_or_default(),
+            compression,
             start_at: sent.start_at.unwrap_or_default(),
             sse,
             storage_class,
             expected_bucket_owner,
             unconditional_writes: sent.unconditional_writes.unwrap_or_default(),
+            batch_events,
+            batch_bytes,
+            interval_seconds,
+            compression_level,
         })
     }
 }

@@ -50,8 +50,8 @@ pub struct Settings {
         global = true
     )]
     pub database_connections: u32,
-    /// Interval between streaming runs, such as 10s, 5m or 1h, aligned to the clock. [default: 30m;
-    /// with --demo: 10s]
+    /// Interval between streaming runs, such as 10s, 5m or 1h, aligned to the clock. For
+    /// destinations without their own. [default: 30m; with --demo: 10s]
     #[arg(long, env = "AUDITSTREAM_STREAM_INTERVAL", value_name = "DURATION", value_parser = duration, global = true)]
     pub stream_interval: Option<Duration>,
     /// How long events are kept after they were received, such as 730d or 8760h; at least a day.

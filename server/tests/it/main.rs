@@ -22,6 +22,7 @@
 mod api;
 mod app;
 mod auth;
+mod batch_settings;
 mod console;
 mod docs;
 mod doctor;

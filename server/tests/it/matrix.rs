@@ -399,7 +399,6 @@ fn functions() -> Vec<Row> {
         function("connector/test", json!({"id": "aws"}), Change, "200", "404"),
         function("destinations", query(), View, "200", "200"),
         function("destinations/cards", json!({}), View, "200", "200"),
-        function("destinations/next-run", json!({}), View, "200", "200"),
         function("destination", siem(), View, "200", "404"),
         function(
             "destination/create",

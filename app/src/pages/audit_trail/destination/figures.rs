@@ -1,22 +1,20 @@
 //! The figures of a destination: status, lag, progress and next run.
 
-use auditstream_model::{AggregateItem, EpochMillis, HeldBack, SequenceGap, SignedIn, Status, StreamingDetails};
+use auditstream_model::{
+    AggregateItem, DestinationSpec, EpochMillis, HeldBack, SequenceGap, SignedIn, StreamingDetails,
+};
 use leptos::prelude::*;
 
 use super::super::toggle::{Toggle, ToggleNote, use_toggle};
-use crate::components::format::{bytes, duration, pluralise, with_thousands};
+use crate::choice::Choice;
+use crate::components::format::{bytes, duration, mebibytes, pluralise, seconds, with_thousands};
 use crate::components::time::{Now, clock};
 use crate::components::{Icon, Shape, TimeAgo};
 use crate::paths;
 
 /// The cards at the top of the page.
 #[component]
-pub fn Figures(
-    item: Signal<AggregateItem>,
-    next: Signal<EpochMillis>,
-    user: SignedIn,
-    refresh: Callback<()>,
-) -> impl IntoView {
+pub fn Figures(item: Signal<AggregateItem>, user: SignedIn, refresh: Callback<()>) -> impl IntoView {
     let toggle = use_toggle(item);
     view! {
         <dl class="cards">
@@ -29,7 +27,7 @@ pub fn Figures(
             </div>
             <WaitingCard item=item />
             <ProgressCard item=item />
-            <NextRunCard item=item next=next />
+            <NextRunCard item=item />
         </dl>
     }
     .into_any()
@@ -89,21 +87,21 @@ fn ProgressCard(item: Signal<AggregateItem>) -> impl IntoView {
 }
 
 #[component]
-fn NextRunCard(item: Signal<AggregateItem>, next: Signal<EpochMillis>) -> impl IntoView {
-    let is_active = move || item.with(|item| item.streaming_destination.status == Status::Active);
+fn NextRunCard(item: Signal<AggregateItem>) -> impl IntoView {
+    let next = Memo::new(move |_| item.with(|item| item.streaming_details.next_run));
     view! {
         <div class="card">
             <dt>"Next run"</dt>
             <dd>
-                {move || {
-                    if is_active() {
-                        let at = next.get();
+                {move || match next.get() {
+                    Some(at) => {
                         view! {
                             <span class="figure">{clock(at)}</span>
                             <span class="block muted"><TimeAgo at=Signal::stored(at) ahead=true /></span>
                         }
                             .into_any()
-                    } else {
+                    }
+                    None => {
                         view! {
                             <span class="figure">"–"</span>
                             <span class="block muted">"when it is active"</span>
@@ -132,6 +130,10 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
             info.map(|info| (info.name.to_string(), info.identifier.to_string()))
         })
     };
+    let interval = move || {
+        let own = item.with(|item| item.streaming_destination.spec.interval_seconds);
+        own.map_or_else(|| "Default of the server".to_owned(), |own| seconds(own.into()))
+    };
     let held_back = move || item.with(|item| item.streaming_details.held_back);
     let gap = move || item.with(|item| item.streaming_details.sequence_gaps.first().cloned());
     let unconditional = move || item.with(|item| item.streaming_destination.spec.unconditional_writes);
@@ -147,6 +149,10 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
                     None => "None".into_any(),
                 }}
             </dd>
+            <dt>"Objects"</dt>
+            <dd>{move || item.with(|item| objects(&item.streaming_destination.spec))}</dd>
+            <dt>"Interval"</dt>
+            <dd>{interval}</dd>
             {move || held_back().map(|held_back| view! { <HeldBackFact held_back=held_back /> })}
             {move || gap().map(|gap| view! { <SequenceGapFact gap=gap /> })}
             <dt>"Conditional writes"</dt>
@@ -154,6 +160,19 @@ pub fn DestinationFacts(item: Signal<AggregateItem>) -> impl IntoView {
         </dl>
     }
     .into_any()
+}
+
+/// Returns `Up to 10,000 events or 16 MiB, gzip at level 6` and the like.
+fn objects(spec: &DestinationSpec) -> String {
+    let compression = match spec.level() {
+        Some(level) => format!("{} at level {level}", spec.compression.label()),
+        None => "not compressed".to_owned(),
+    };
+    format!(
+        "Up to {} or {}, {compression}",
+        pluralise(spec.batch_events.into(), "event"),
+        mebibytes(spec.batch_bytes.into())
+    )
 }
 
 #[component]

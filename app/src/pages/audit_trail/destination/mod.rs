@@ -9,7 +9,7 @@ mod stream_now;
 
 use std::time::Duration;
 
-use auditstream_model::{AggregateItem, Batch, Code, EpochMillis, ListQuery, Listing, Permission, SignedIn};
+use auditstream_model::{AggregateItem, Batch, Code, ListQuery, Listing, Permission, SignedIn};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
@@ -25,14 +25,14 @@ use crate::error::ConsoleError;
 use crate::features::BucketAccess;
 use crate::features::polling::{StaleNotice, Staleness, on_demand, use_polling};
 use crate::paths;
-use crate::server_functions::destinations::{get_destination, list_batches, next_run};
+use crate::server_functions::destinations::{get_destination, list_batches};
 use crate::session::{denied, signed_in};
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 const OBJECTS_PER_PAGE: u32 = 30;
 
-/// The destination, one page of its objects, and the time of the next run.
-type Loaded = (AggregateItem, Listing<Batch>, EpochMillis);
+/// The destination, and one page of its objects.
+type Loaded = (AggregateItem, Listing<Batch>);
 
 async fn load(id: String, page: u32) -> Result<Loaded, ConsoleError> {
     let query = ListQuery {
@@ -40,11 +40,7 @@ async fn load(id: String, page: u32) -> Result<Loaded, ConsoleError> {
         limit: OBJECTS_PER_PAGE,
         ..ListQuery::default()
     };
-    Ok((
-        get_destination(id.clone()).await?,
-        list_batches(id, query).await?,
-        next_run().await?,
-    ))
+    Ok((get_destination(id.clone()).await?, list_batches(id, query).await?))
 }
 
 /// The page.
@@ -89,24 +85,22 @@ pub fn DestinationPage() -> impl IntoView {
 
 #[component]
 fn Destination(first: Loaded, user: SignedIn) -> impl IntoView {
-    let (item, objects, next) = first;
+    let (item, objects) = first;
     let id = item.streaming_destination.identifier.to_string();
     let name = item.streaming_destination.name.to_string();
     let page = objects.page;
     let item = RwSignal::new(item);
     let objects = RwSignal::new(objects);
-    let next = RwSignal::new(next);
     let staleness = Staleness::default();
     let stored_id = StoredValue::new(id.clone());
     let reload = move || async move {
-        if let Some((fresh, fresh_objects, fresh_next)) = staleness.record(load(stored_id.get_value(), page).await) {
+        if let Some((fresh, fresh_objects)) = staleness.record(load(stored_id.get_value(), page).await) {
             if item.try_with_untracked(|old| *old != fresh) == Some(true) {
                 item.try_set(fresh);
             }
             if objects.try_with_untracked(|old| *old != fresh_objects) == Some(true) {
                 objects.try_set(fresh_objects);
             }
-            next.try_set(fresh_next);
         }
     };
     let refresh = on_demand(reload);
@@ -125,7 +119,7 @@ fn Destination(first: Loaded, user: SignedIn) -> impl IntoView {
         <StaleNotice staleness=staleness refresh=refresh />
         <FailureAlert item=item.into() />
         <Rename id=stored_id.get_value() objects=objects.into() refused=refused on_renamed=refresh />
-        <Figures item=item.into() next=next.into() user=user refresh=refresh />
+        <Figures item=item.into() user=user refresh=refresh />
         <DestinationFacts item=item.into() />
         <Objects objects=objects.into() />
         <details class="disclosure destination-section">

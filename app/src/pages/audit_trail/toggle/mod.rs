@@ -12,7 +12,7 @@ pub use state::{ToggleMessage, ToggleState};
 use crate::components::time::clock;
 use crate::error::ConsoleError;
 use crate::paths;
-use crate::server_functions::destinations::{next_run, set_destination_status};
+use crate::server_functions::destinations::{get_destination, set_destination_status};
 use crate::session::denied;
 
 /// Creates the state of a destination's toggle and keeps it up to date.
@@ -23,12 +23,13 @@ pub fn use_toggle(item: Signal<AggregateItem>) -> RwSignal<ToggleState> {
 }
 
 async fn save(id: String, status: Status) -> Result<String, ConsoleError> {
-    set_destination_status(id, status).await?;
+    set_destination_status(id.clone(), status).await?;
     if status == Status::Inactive {
         return Ok("Inactive. Streaming is paused and resumes from here when you activate it again.".to_owned());
     }
-    let next = next_run()
-        .await
+    let item = get_destination(id).await.ok();
+    let next = item
+        .and_then(|item| item.streaming_details.next_run)
         .map(|at| format!("; next at {}", clock(at)))
         .unwrap_or_default();
     Ok(format!("Active. First run started{next}."))

@@ -3,6 +3,7 @@
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
+use super::advanced::Advanced;
 use super::connector_picker::ConnectorPicker;
 use super::options::Options;
 use super::state::{Step, WizardContext, WizardState};
@@ -57,6 +58,7 @@ pub(super) fn StreamingConnector(
                 help="The name of the bucket that all streaming records are written to."
             />
             <Options form=form errors=errors is_started=is_started />
+            <Advanced form=form errors=errors />
             <div class="form-actions">
                 <button type="button" class="button" on:click=move |_| state.update(WizardState::back)>"Back"</button>
                 <button type="submit" class="button primary" aria-disabled=move || saving.get().to_string()>

@@ -6,6 +6,7 @@ use auditstream_model::{
 };
 use leptos::prelude::*;
 
+use super::advanced_state::AdvancedEntries;
 use crate::choice::Choice;
 use crate::components::{Field, TagsInput};
 
@@ -98,6 +99,7 @@ pub(super) struct DestinationForm {
     pub storage_class: RwSignal<StorageClass>,
     pub owner: Field,
     pub unconditional_writes: RwSignal<bool>,
+    pub advanced: AdvancedEntries,
     status: Status,
 }
 
@@ -131,12 +133,12 @@ impl DestinationForm {
             storage_class: RwSignal::new(StorageClass(storage_class.into())),
             owner: text(spec.and_then(|spec| spec.expected_bucket_owner.clone())),
             unconditional_writes: RwSignal::new(spec.is_some_and(|spec| spec.unconditional_writes)),
+            advanced: AdvancedEntries::new(spec),
             status: old.map_or(Status::Inactive, |old| old.status),
         }
     }
 
     pub(super) fn input(self) -> DestinationInput {
-        let trimmed = |field: Field| field.value.get().trim().to_owned();
         DestinationInput {
             identifier: self.id.value.get(),
             name: self.name.value.get(),
@@ -144,30 +146,39 @@ impl DestinationForm {
             tags: self.tags.tags.get(),
             status: Some(self.status),
             connector_ref: self.connector.get().map(|(id, _)| id).unwrap_or_default(),
-            spec: SpecInput {
-                kind: DestinationKind::AwsS3,
-                bucket: trimmed(self.bucket),
-                prefix: Some(trimmed(self.prefix)),
-                format: Some(self.format.get()),
-                compression: Some(self.compression.get()),
-                start_at: Some(self.start_at.get()),
-                sse: Some(match self.encryption.get() {
-                    EncryptionKind::Default => ServerSideEncryption::None,
-                    EncryptionKind::Aes256 => ServerSideEncryption::Aes256,
-                    EncryptionKind::Kms => ServerSideEncryption::Kms {
-                        kms_key_id: trimmed(self.kms_key),
-                    },
-                }),
-                storage_class: Some(self.storage_class.get().value().to_owned()),
-                expected_bucket_owner: Some(trimmed(self.owner)),
-                unconditional_writes: Some(self.unconditional_writes.get()),
-            },
+            spec: self.advanced.add_to(self.options(), self.compression.get()),
+        }
+    }
+
+    /// Returns the bucket and the entries of "More options".
+    fn options(self) -> SpecInput {
+        SpecInput {
+            kind: DestinationKind::AwsS3,
+            prefix: Some(trimmed(self.prefix)),
+            format: Some(self.format.get()),
+            compression: Some(self.compression.get()),
+            start_at: Some(self.start_at.get()),
+            sse: Some(match self.encryption.get() {
+                EncryptionKind::Default => ServerSideEncryption::None,
+                EncryptionKind::Aes256 => ServerSideEncryption::Aes256,
+                EncryptionKind::Kms => ServerSideEncryption::Kms {
+                    kms_key_id: trimmed(self.kms_key),
+                },
+            }),
+            storage_class: Some(self.storage_class.get().value().to_owned()),
+            expected_bucket_owner: Some(trimmed(self.owner)),
+            unconditional_writes: Some(self.unconditional_writes.get()),
+            ..SpecInput::defaults(trimmed(self.bucket))
         }
     }
 
     /// Returns whether any option under "More options" differs from its default.
     pub(super) fn has_options(self) -> bool {
         let defaults = SpecInput::defaults(self.bucket.now().trim());
-        untrack(|| self.input()).spec != defaults
+        untrack(|| self.options()) != defaults
     }
+}
+
+fn trimmed(field: Field) -> String {
+    field.value.get().trim().to_owned()
 }

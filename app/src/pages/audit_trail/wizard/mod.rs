@@ -1,5 +1,7 @@
 //! New and Edit Streaming Destination: Overview, Streaming Connector, Connection Test.
 
+mod advanced;
+mod advanced_state;
 mod connection_test;
 mod connector;
 mod connector_picker;

@@ -118,6 +118,15 @@ def of_connector(body):
         backoff["base_delay"], backoff["max_backoff_time"] = sorted((backoff["base_delay"], backoff["max_backoff_time"]))
 
 
+def of_destination(body):
+    spec = body["spec"]
+    # Without it, the stored compression would apply to the level.
+    spec["compression"] = spec.get("compression") or "gzip"
+    level = spec.get("compression_level")
+    if level is not None:
+        spec["compression_level"] = {"gzip": min(level, 9), "zstd": level, "none": None}[spec["compression"]]
+
+
 def of_events(case):
     account = "default"
     if case.media_type == "application/x-ndjson":
@@ -155,10 +164,12 @@ def lead(name, case):
         case "createStreamingDestination":
             body["identifier"] = fresh()
             body["connector_ref"] = connector("led_to")
+            of_destination(body)
         case "replaceStreamingDestination":
             case.path_parameters["id"] = body["identifier"] = destination("led_to_replace")
             body["connector_ref"] = "led_to"
             body["spec"].pop("start_at", None)
+            of_destination(body)
         case "getStreamingDestination" | "checkBucket" | "listBatches":
             case.path_parameters["id"] = destination("led_to")
         case "deleteStreamingDestination":
@@ -172,6 +183,7 @@ def lead(name, case):
             case.path_parameters["id"], case.path_parameters["number"] = blocked()
         case "checkUnsavedBucket":
             body["connector_ref"] = connector("led_to")
+            of_destination(body)
         case "getWebhook" | "removeWebhook" | "testWebhook":
             webhook()
         case "setWebhook":

@@ -35,15 +35,23 @@ for (const theme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme: theme });
       await signIn(page, demo, '/settings');
+      const check = async (screen: string) => {
+        const { violations } = await new AxeBuilder({ page }).analyze();
+        expect(violations.map((found) => `${screen}: ${found.id} ${found.nodes[0]?.html}`)).toEqual([]);
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wider, screen).toBeLessThanOrEqual(0);
+        await picture(page, `${screen.replace(/[^a-z_-]+/gi, '_')}-${theme}-${width}`);
+      };
       for (const path of screens) {
         await page.goto(path);
         await hydrated(page);
-        const { violations } = await new AxeBuilder({ page }).analyze();
-        expect(violations.map((found) => `${path}: ${found.id} ${found.nodes[0]?.html}`)).toEqual([]);
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(wider, path).toBeLessThanOrEqual(0);
-        await picture(page, `${path.replace(/[^a-z_-]+/gi, '_')}-${theme}-${width}`);
+        await check(path);
       }
+      await page.goto(`${streaming}/demo_archive/edit`);
+      await hydrated(page);
+      await page.getByRole('button', { name: 'Continue', exact: true }).click();
+      await page.getByText('Advanced', { exact: true }).click();
+      await check('advanced');
     });
   }
 }

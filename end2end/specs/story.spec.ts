@@ -136,7 +136,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByText('More options').click();
     await page.getByLabel('Prefix (optional)').fill('siem/');
     await page.getByLabel('Format').selectOption('ndjson');
-    await page.getByLabel('Compression').selectOption('gzip');
+    await page.getByLabel('Compression', { exact: true }).selectOption('gzip');
     await page.getByLabel('Start at').selectOption('oldest');
     await page.getByLabel('Encryption').selectOption('kms');
     await page.getByLabel('KMS key').fill('alias/audit');
@@ -149,6 +149,19 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText("An AWS account id has 12 digits.")).toBeVisible();
     await page.getByLabel('Expected bucket owner (optional)').fill('');
+    await page.getByText('Advanced', { exact: true }).click();
+    await page.getByLabel('Events of an object').fill('many');
+    await page.getByLabel('Size of an object').selectOption('67108864');
+    await page.getByLabel('Interval').selectOption('10');
+    await page.getByLabel('Interval').selectOption('');
+    await page.getByLabel('Compression level (optional)').fill('12');
+    await page.getByRole('button', { name: 'Save and Continue' }).click();
+    await expect(page.getByText('Enter a number of events from 1 to 100,000.')).toBeVisible();
+    await expect(page.getByText('The levels of gzip are the whole numbers from 1 to 9.')).toBeVisible();
+    await expect(page.getByLabel('Events of an object')).toBeFocused();
+    await picture(page, 'wizard-advanced');
+    await page.getByLabel('Events of an object').fill('200');
+    await page.getByLabel('Compression level (optional)').fill('9');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test failed')).toBeVisible();
     await expect(page.getByText('Check the access key and the secret key of the connector')).toBeVisible();
@@ -253,6 +266,8 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByLabel('Name', { exact: true }).fill('EU SIEM');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
     await expect(page.getByText('Demo S3').first()).toBeVisible();
+    await expect(page.getByLabel('Events of an object')).toHaveValue('200');
+    await expect(page.getByLabel('Compression level (optional)')).toHaveValue('9');
     await page.getByRole('button', { name: 'Save and Continue' }).click();
     await expect(page.getByText('Connection test successful')).toBeVisible();
     await page.getByRole('button', { name: 'Finish' }).click();
@@ -327,6 +342,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('link', { name: 'Demo archive' }).click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo archive');
     await expect(page.getByText('Events per object')).toBeVisible();
+    await expect(page.getByText('Up to 10,000 events or 16 MiB, gzip at level 6')).toBeVisible();
     await expect(page.getByRole('region', { name: 'Objects' }).getByText('Delivered').first()).toBeVisible();
     await page.getByRole('button', { name: 'Stream now' }).click();
     await expect(page.getByText('Run started.')).toBeVisible();

@@ -373,6 +373,7 @@ CREATE TABLE event_id_filter (
     checksum   BYTEA   NOT NULL,
     filter     BYTEA   NOT NULL,
     PRIMARY KEY (account_id, generation)
+);
 
 -- The part of this database in a move by `auditstream migrate`. At most one row. Only a database
 -- without a row, or one that is ARRIVED or SETTLED, may be used.

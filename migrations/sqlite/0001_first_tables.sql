@@ -359,6 +359,7 @@ CREATE TABLE event_id_filter (
     checksum   BLOB    NOT NULL,
     filter     BLOB    NOT NULL,
     PRIMARY KEY (account_id, generation)
+) STRICT;
 
 -- The part of this database in a move by `auditstream migrate`. At most one row. Only a database
 -- without a row, or one that is ARRIVED or SETTLED, may be used.

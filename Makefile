@@ -72,9 +72,21 @@ test-rust: setup-test ## Run the Rust tests
 	@mkdir -p $(RESULTS)
 	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
+bench := cargo bench --locked --package auditstream-server --bench table
+
 .PHONY: bench
-bench: setup-build ## Measure ingest, also during searches, and streaming, and the disk and compressor they depend on
-	$(tools) cargo bench --locked --package auditstream-engine --bench data_plane --bench searches
+bench: setup-test ## Measure ingest, storage, search and streaming next to the limits of the machine
+	$(tools) $(bench)
+
+.PHONY: bench-quick
+bench-quick: setup-test ## Measure the same with a small trail, in about two minutes
+	$(tools) AUDITSTREAM_BENCH_QUICK=1 $(bench)
+
+LARGE := 50000000
+
+.PHONY: bench-large
+bench-large: setup-test ## Measure a trail of LARGE events; it can be interrupted and continues
+	$(tools) AUDITSTREAM_BENCH_LARGE=$(LARGE) $(bench)
 
 # About half an hour. Set AUDITSTREAM_SEED to repeat a run.
 SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))

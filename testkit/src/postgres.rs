@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::tcp_proxy::{TcpProxy, Upstream};
@@ -31,13 +31,16 @@ end() { as "${bin}pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 ||
 trap end EXIT
 if ! as "${bin}initdb" -D "$folder/data" -U audit -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 ||
   ! as "${bin}pg_ctl" -D "$folder/data" -l "$folder/server.log" -w start -o \
-    "-c listen_addresses='' -c unix_socket_directories='$folder' -c fsync=off -c max_connections=400" >>"$folder/log" 2>&1
+    "-c listen_addresses='' -c unix_socket_directories='$folder' -c fsync=${FSYNC:-off} -c max_connections=400" >>"$folder/log" 2>&1
 then
   tail -n 1 "$folder/log"; exit 1
 fi
 echo "ready $bin $folder"
 read -r _ || true
 "#;
+
+/// Whether the server syncs its commits.
+static SYNCED: AtomicBool = AtomicBool::new(false);
 
 struct Server {
     bin: String,
@@ -51,6 +54,7 @@ fn server() -> &'static Server {
     SERVER.get_or_init(|| {
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER])
+            .env("FSYNC", if SYNCED.load(Ordering::Relaxed) { "on" } else { "off" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -72,6 +76,11 @@ fn server() -> &'static Server {
             _keeper: Mutex::new(keeper),
         }
     })
+}
+
+/// Makes the server sync each commit, which tests do without. Called before anything else here.
+pub fn synced() {
+    SYNCED.store(true, Ordering::Relaxed);
 }
 
 /// Returns a command that runs one of PostgreSQL's programs against the server.

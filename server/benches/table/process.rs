@@ -152,16 +152,10 @@ impl Server {
         }
     }
 
-    /// A value of `/metrics`: the sum over all labels.
-    pub async fn metric(&self, name: &str) -> Option<f64> {
-        let url = format!("{}/metrics", self.address);
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
-        let of = |line: &str| {
-            let rest = line.strip_prefix(name)?;
-            (rest.starts_with('{') || rest.starts_with(' ')).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
-        };
-        let values: Vec<f64> = text.lines().filter_map(of).collect();
-        (!values.is_empty()).then(|| values.iter().sum())
+    /// The number of events that the search index lacks.
+    pub async fn unindexed(&self) -> f64 {
+        let index = self.call(Method::GET, "/v1/search-index", None).await;
+        index["waiting_events"].as_f64().unwrap()
     }
 }
 

@@ -22,7 +22,7 @@ pub async fn machine(report: &mut Report, folder: &Path, source: &Source) {
     report.add(Figure::DiskWrite, None, large_write(folder));
     let content = source.lines(0, 17_000);
     let megabytes = content.len() as f64 / 1e6;
-    let spent = timed(|| encode::compress(content.as_bytes(), Compression::Gzip).unwrap());
+    let spent = timed(|| encode::compress(content.as_bytes(), Compression::Gzip, None).unwrap());
     report.add(Figure::Compressor, None, megabytes / spent.as_secs_f64());
     let half_gibibyte = f64::from(512 << 20) / content.len() as f64;
     report.add(Figure::CompressorCpu, None, spent.as_secs_f64() * half_gibibyte);

@@ -115,6 +115,12 @@ const ROWS: [(Figure, &str, &str, &str); 31] = [
         "≤ 2,000",
     ),
     (
+        SearchLatency,
+        "latency of ingest while eight searches look for a part of a word, next to without",
+        "×",
+        "≤ 2",
+    ),
+    (
         Destinations,
         "1,000 idle destinations at 10 s: share of a core",
         "%",

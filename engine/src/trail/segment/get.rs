@@ -159,7 +159,7 @@ impl Picked {
 
 /// Reads the events with these sequences, from the first on, as long as their segments have at most
 /// `room` bytes together; at least those of one segment. Each segment is read once. Events that
-/// retention has removed are left out.
+/// retention has removed, and those that there have never been, are left out.
 ///
 /// # Errors
 /// [`Error::Broken`](crate::Error::Broken) if an event is missing or a segment is damaged.
@@ -256,12 +256,18 @@ async fn read(via: &mut Via<'_>, dialect: Dialect, account_id: i64, heads: &[Hea
     .await
 }
 
-/// Checks that an event that no segment contains was removed by retention.
+/// Events that retention has not removed, and that the trail has had: no restore has left them out.
+const IS_RETAINED: &str = "
+    SELECT count(*) FROM account
+    WHERE id = $1 AND first_sequence <= $2 AND last_sequence >= $2
+      AND NOT EXISTS (SELECT 1 FROM sequence_gap WHERE account_id = $1 AND first_sequence <= $2 AND last_sequence >= $2)";
+
+/// Checks that an event that no segment contains is not one of the trail.
 async fn require_removed(via: &mut Via<'_>, account_id: i64, sequence: Sequence) -> Result<()> {
-    const FIRST: &str = "SELECT first_sequence FROM account WHERE id = $1";
-    let first: Vec<(Sequence,)> = via.fetch(FIRST, vec![Value::Integer(account_id)]).await?;
-    match first.first() {
-        Some((first,)) if sequence >= *first => Err(missing(sequence)),
+    let values = vec![Value::Integer(account_id), Value::Integer(sequence)];
+    let found: Vec<(i64,)> = via.fetch(IS_RETAINED, values).await?;
+    match found.first() {
+        Some((1..,)) => Err(missing(sequence)),
         _ => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ mod receipts;
 mod remove;
 mod retained;
 mod settings;
+mod shrink;
 mod sweep;
 
 pub use self::account_setting::{get, put};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use auditstream_model::EpochMillis;
 
 use super::expiry::{Expiry, find_expired, still_applies};
-use super::{receipts, remove};
+use super::{receipts, remove, shrink};
 use crate::Engine;
 use crate::clock::{self, Judgement};
 use crate::database::SeenTime;
@@ -58,6 +58,8 @@ struct Sweep<'a> {
     began: Option<Instant>,
     /// The accounts that are not finished; the next step is for the first.
     turns: VecDeque<Turn>,
+    /// Whether the file may have free pages that are worth giving back.
+    may_shrink: bool,
 }
 
 impl<'a> Sweep<'a> {
@@ -68,6 +70,7 @@ impl<'a> Sweep<'a> {
             looked: None,
             began: None,
             turns: VecDeque::new(),
+            may_shrink: true,
         }
     }
 
@@ -85,9 +88,14 @@ impl<'a> Sweep<'a> {
             return look_every;
         };
         if self.turns.is_empty() {
+            if self.may_shrink {
+                self.shrink().await;
+                return self.pause();
+            }
             if self.began.is_some_and(|began| began.elapsed() < every) {
                 return look_every;
             }
+            self.may_shrink = true;
             self.began = Some(Instant::now());
             self.begin().await;
         }
@@ -106,10 +114,25 @@ impl<'a> Sweep<'a> {
                 self.engine.metrics().retention_failed();
             }
         }
+        self.pause()
+    }
+
+    fn pause(&self) -> Duration {
         if self.engine.writer().waiting_bytes() > 0 {
             self.engine.retention().pause
         } else {
             Duration::ZERO
+        }
+    }
+
+    async fn shrink(&mut self) {
+        match shrink::step(self.engine).await {
+            Ok(more) => self.may_shrink = more,
+            Err(error) => {
+                tracing::error!(%error, "free pages of the database cannot be given back; the next sweep retries");
+                self.may_shrink = false;
+                self.engine.metrics().retention_failed();
+            }
         }
     }
 

@@ -121,6 +121,7 @@ const SINGLE_CHANGES: &[&str] = &[
     "retire_keys",
     "delete_unused_data_keys",
     "remove_events",
+    "shrink_file",
     "claim_merging",
     "release_merging",
     "serve_idle",

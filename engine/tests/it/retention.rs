@@ -27,6 +27,7 @@ on_both![
     an_account_whose_sweep_fails_does_not_stop_the_others,
 ];
 on!(postgres_servers, Postgres, two_servers_remove_events_without_a_gap,);
+on!(sqlite_file, Sqlite, a_file_gives_its_free_pages_back,);
 
 /// Events received on the first day of 1970 have expired; steps are small and follow each other at
 /// once.
@@ -534,6 +535,31 @@ async fn an_account_whose_sweep_fails_does_not_stop_the_others(house: House) {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the failed sweep is not reported");
+}
+
+/// The file of a database gets smaller when most of its events are gone.
+async fn a_file_gives_its_free_pages_back(house: House) {
+    let house = short(house).await;
+    for number in 0..16 {
+        let mut large = many(&format!("large-{number}"), 1).remove(0);
+        let noise: Vec<u128> = (0..24_000).map(|_| rand::random()).collect();
+        let noise: String = noise.iter().map(|number| format!("{number:032x}")).collect();
+        large["auditEventMetadata"]["noise"] = noise.into();
+        house.send(&[large]).await;
+    }
+    let pages = "SELECT page_count FROM pragma_page_count";
+    let before = number(&house, pages).await;
+    house
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1")
+        .await;
+    comes_down_to(&house, 0).await;
+    for _ in 0..400 {
+        if number(&house, pages).await < before / 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{} of {before} pages are left", number(&house, pages).await);
 }
 
 async fn two_servers_remove_events_without_a_gap(house: House) {

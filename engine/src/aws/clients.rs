@@ -85,20 +85,32 @@ impl Aws {
         let session = self.session(profile);
         let region = session.region_of(bucket).unwrap_or_else(|| profile.region.clone());
         let mut signed_in = session.sign_in(&self.context, profile).await?;
+        Ok(self.signed_in(profile, &mut signed_in, region))
+    }
+
+    /// As [`Self::s3`], without waiting; `None` if that signs in first.
+    pub(crate) fn s3_at_once(&self, profile: &AwsProfile, bucket: &str) -> Option<S3> {
+        let session = self.session(profile);
+        let region = session.region_of(bucket).unwrap_or_else(|| profile.region.clone());
+        let mut signed_in = session.signed_in()?;
+        Some(self.signed_in(profile, &mut signed_in, region))
+    }
+
+    fn signed_in(&self, profile: &AwsProfile, signed_in: &mut SignedIn, region: String) -> S3 {
         let SignedIn {
             credentials, clients, ..
-        } = &mut *signed_in;
+        } = signed_in;
         let client = clients
             .entry(region.clone())
             .or_insert_with(|| self.s3_client(profile, credentials, &region))
             .clone();
-        Ok(S3 {
+        S3 {
             client,
             region,
             credentials: credentials.clone(),
             timeouts: self.context.settings.timeouts,
             addressing: Addressing::of(profile),
-        })
+        }
     }
 
     pub(super) fn s3_client(&self, profile: &AwsProfile, credentials: &Credentials, region: &str) -> Client {

@@ -20,6 +20,14 @@ pub(crate) struct Json<T> {
     value: Result<T, String>,
 }
 
+impl<T: Serialize> Json<T> {
+    pub(crate) fn of(value: T) -> Result<Self> {
+        let text = to_json(&value)?;
+        let value = Ok(value);
+        Ok(Self { text, value })
+    }
+}
+
 impl<T> Json<T> {
     pub(crate) fn get(&self) -> Result<&T> {
         self.value.as_ref().map_err(unreadable)

@@ -1,23 +1,21 @@
-//! One attempt to deliver a batch: sign in, build the object, record the attempt, and make it.
+//! One attempt to deliver a batch: sign in, record the attempt, and make it.
 
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
 use auditstream_model::{DestinationSpec, FailureCode};
-use bytes::Bytes;
 
-use super::content::{Content, working_bytes};
 use super::doubt::place;
 use super::encode;
 use super::failure::DeliveryFailure;
 use super::freeze::OpenBatch;
-use super::limits::{MemoryBudget, MemoryGrant};
+use super::objects::Object;
 use super::reconcile::{self, Delivered, Upload};
 use crate::aws::object::{Bucket, CONDITION_HINT};
 use crate::aws::{AwsProfile, S3};
 use crate::destinations::rows::{self, DestinationRow};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{Engine, continuity, failpoint};
 
 pub(super) enum AttemptOutcome {
@@ -28,73 +26,69 @@ pub(super) enum AttemptOutcome {
     LostClaim,
 }
 
-pub(super) async fn attempt(
+/// Signs in for an attempt.
+pub(super) async fn sign_in(
     engine: &Engine,
-    memory: &MemoryBudget,
     row: &DestinationRow,
-    batch: &mut OpenBatch,
     profile: &AwsProfile,
-) -> Result<AttemptOutcome> {
+) -> Result<Result<S3, DeliveryFailure>> {
     let spec = row.spec.get()?;
-    if row.conditional_writes == Some(0) && !spec.unconditional_writes {
-        return Ok(AttemptOutcome::Failed(choice_required()));
+    if requires_choice(row, spec) {
+        return Ok(Err(choice_required()));
     }
-    // Before the batch is built, so that it takes no memory while this waits for STS.
-    let s3 = match engine.aws().s3(profile, spec.bucket.as_str()).await {
-        Ok(s3) => s3,
-        Err(failure) => return Ok(AttemptOutcome::Failed(failure.into())),
-    };
-    let object = Object::build(engine, memory, row, batch).await?;
-    let key = format!("{}{}", spec.prefix.as_str(), batch.key);
-    if !record_attempt(engine, row, batch, &place(profile, spec.bucket.as_str(), &key)).await? {
-        return Ok(AttemptOutcome::LostClaim);
-    }
-    let upload = Upload {
-        spec,
-        key,
-        body: object.body.clone(),
-        body_sha256: object.body_sha256,
-        sha256: encode::hex(&object.sha256),
-        format: *batch.format.get()?,
-        compression: batch.compression()?.0,
-        content_bytes: usize::try_from(batch.bytes).unwrap_or(usize::MAX),
-        in_doubt: batch.is_in_doubt(),
-    };
-    let bucket = s3.bucket(spec.bucket.as_str(), spec.expected_bucket_owner.as_deref());
-    let note = region_note(profile, &s3, spec);
-    put(engine, row, &bucket, &upload, note).await
+    let s3 = engine.aws().s3(profile, spec.bucket.as_str()).await;
+    Ok(s3.map_err(DeliveryFailure::from))
 }
 
-struct Object {
-    body: Bytes,
-    body_sha256: [u8; 32],
-    /// Of the content before compression.
-    sha256: [u8; 32],
-    _grant: MemoryGrant,
+/// As [`sign_in`], without waiting; `None` if it would wait or fail.
+pub(super) fn sign_in_at_once(engine: &Engine, row: &DestinationRow, profile: &AwsProfile) -> Result<Option<S3>> {
+    let spec = row.spec.get()?;
+    if requires_choice(row, spec) {
+        return Ok(None);
+    }
+    Ok(engine.aws().s3_at_once(profile, spec.bucket.as_str()))
 }
 
-impl Object {
-    async fn build(engine: &Engine, memory: &MemoryBudget, row: &DestinationRow, batch: &OpenBatch) -> Result<Self> {
-        let bytes = working_bytes(usize::try_from(batch.bytes).unwrap_or(usize::MAX));
-        let mut grant = memory.acquire(bytes, row.failure.is_some()).await?;
-        let (format, compression) = (*batch.format.get()?, batch.compression()?);
-        let (after, last) = (batch.first_sequence - 1, batch.last_sequence);
-        let content = Content::build(engine, row.account_id, after, last, format).await?;
-        let sha256 = content.sha256;
-        if sha256.as_slice() != batch.sha256 {
-            return Err(Error::Broken(format!(
-                "batch {} no longer has the content that it was frozen with",
-                batch.number
-            )));
+fn requires_choice(row: &DestinationRow, spec: &DestinationSpec) -> bool {
+    row.conditional_writes == Some(0) && !spec.unconditional_writes
+}
+
+/// An attempt for which everything is ready.
+pub(super) struct Attempt<'a> {
+    pub(super) row: &'a DestinationRow,
+    pub(super) profile: &'a AwsProfile,
+    pub(super) s3: &'a S3,
+    pub(super) object: &'a Object,
+    /// Whether the transaction that froze the batch recorded the attempt.
+    pub(super) is_recorded: bool,
+}
+
+impl Attempt<'_> {
+    pub(super) async fn make(&self, engine: &Engine, batch: &mut OpenBatch) -> Result<AttemptOutcome> {
+        let (row, spec) = (self.row, self.row.spec.get()?);
+        let key = format!("{}{}", spec.prefix.as_str(), batch.key);
+        if !self.is_recorded {
+            let place = place(self.profile, spec.bucket.as_str(), &key);
+            if !record_attempt(engine, row, batch, &place).await? {
+                return Ok(AttemptOutcome::LostClaim);
+            }
         }
-        let (body, body_sha256) = content.compress(compression).await?;
-        grant.shrink(body.len());
-        Ok(Self {
-            body: body.into(),
-            body_sha256,
-            sha256,
-            _grant: grant,
-        })
+        let upload = Upload {
+            spec,
+            key,
+            body: self.object.body.clone(),
+            body_sha256: self.object.body_sha256,
+            sha256: encode::hex(&self.object.content_sha256),
+            format: *batch.format.get()?,
+            compression: batch.compression()?.0,
+            content_bytes: self.object.content_bytes,
+            in_doubt: batch.is_in_doubt(),
+        };
+        let bucket = self
+            .s3
+            .bucket(spec.bucket.as_str(), spec.expected_bucket_owner.as_deref());
+        let note = region_note(self.profile, self.s3, spec);
+        put(engine, row, &bucket, &upload, note).await
     }
 }
 

@@ -1,137 +1,102 @@
 //! The events of a batch, read from the trail and encoded.
 
-use auditstream_model::limits::EVENT_BYTES;
-use auditstream_model::{Compression, DestinationSpec, Format, Sequence};
+use std::sync::{Mutex, PoisonError};
+
+use auditstream_model::Sequence;
+use bytes::Bytes;
 
 use super::encode;
-use super::limits::{MemoryBudget, MemoryGrant};
+use super::limits::{MemoryGrant, MemoryUse};
+use super::objects::Objects;
+use super::wanted::{CLOSING_BYTES, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
 use crate::trail::segment::{self, Bounds, Events};
 
-/// The most bytes that encoding adds to a payload: batch id, sequence and their members' names.
-const CLOSING_BYTES: usize = 100;
-
 /// Bytes of events for which a new batch reserves memory before it knows their size.
 const FIRST_GRANT: usize = 256 << 10;
-
-/// The most that a batch contains, at least one event.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
-    pub(super) events: usize,
-    /// Bytes of the content.
-    pub(super) bytes: usize,
-}
-
-impl Cut {
-    /// A range that has been cut already: a frozen batch.
-    const NONE: Self = Self {
-        events: usize::MAX,
-        bytes: usize::MAX,
-    };
-
-    /// Returns the size of the next batch of a destination.
-    pub(super) fn of(spec: &DestinationSpec) -> Self {
-        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        Self {
-            events: size(spec.batch_events),
-            bytes: size(spec.batch_bytes),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) first_sequence: Sequence,
     pub(super) last_sequence: Sequence,
     pub(super) sha256: [u8; 32],
-    text: String,
+    pub(super) text: Bytes,
+    /// For the text and its compressed form.
+    grant: Mutex<MemoryGrant>,
 }
 
 impl Content {
-    /// Encodes the events after `after`, up to `up_to`. The same events give the same bytes; a
-    /// missing event is an [`Error::Broken`].
+    /// Encodes the events that are wanted. The same events give the same bytes; a missing event is
+    /// an [`Error::Broken`]. Returns `None` if there is no memory to spare.
+    ///
+    /// Reserves memory for as many bytes as the events have. If it runs out on the way, starts again
+    /// with all that the content can need.
     pub(super) async fn build(
         engine: &Engine,
-        account_id: i64,
-        after: Sequence,
-        up_to: Sequence,
-        format: Format,
-    ) -> Result<Self> {
-        let events = read_events(engine, account_id, (after, up_to), Cut::NONE, |_| true).await?;
-        Self::encode(events.unwrap_or_default(), after, format).await
-    }
-
-    /// Encodes as many of the next events as fit into one batch, and reserves memory for as many
-    /// bytes as they have. If the memory runs out on the way, starts again with all that a batch can need.
-    pub(super) async fn build_within(
-        engine: &Engine,
-        (memory, failing): (&MemoryBudget, bool),
-        account_id: i64,
-        range: (Sequence, Sequence),
-        cut: Cut,
-        format: Format,
-    ) -> Result<(Self, MemoryGrant)> {
-        let (after, up_to) = range;
-        let waiting = usize::try_from(up_to - after).unwrap_or(0);
-        let largest = EVENT_BYTES + CLOSING_BYTES;
-        let most = waiting.min(cut.events).saturating_mul(largest);
-        let most = most.min(cut.bytes.max(largest));
-        let mut grant = memory.acquire(working_bytes(most.min(FIRST_GRANT)), failing).await?;
+        objects: &Objects,
+        wanted: Wanted,
+        memory_use: MemoryUse,
+    ) -> Result<Option<Self>> {
+        let most = wanted.most_bytes();
+        let first = working_bytes(most.min(FIRST_GRANT));
+        let Some(mut grant) = objects.acquire(first, memory_use).await? else {
+            return Ok(None);
+        };
         let grow = |bytes| grant.try_grow(working_bytes(bytes), working_bytes(most));
-        let events = match read_events(engine, account_id, range, cut, grow).await? {
+        let events = match read_events(engine, wanted, grow).await? {
             Some(events) => events,
+            None if memory_use == MemoryUse::Spare => return Ok(None),
             None => {
                 drop(grant);
-                grant = memory.acquire(working_bytes(most), failing).await?;
-                let events = read_events(engine, account_id, range, cut, |_| true).await?;
+                let Some(all) = objects.acquire(working_bytes(most), memory_use).await? else {
+                    return Ok(None);
+                };
+                grant = all;
+                let events = read_events(engine, wanted, |_| true).await?;
                 events.unwrap_or_default()
             }
         };
-        let content = Self::encode(events, after, format).await?;
-        grant.shrink(working_bytes(content.bytes()));
-        Ok((content, grant))
+        Self::encode(events, wanted, grant).await.map(Some)
     }
 
-    async fn encode(events: Events, after: Sequence, format: Format) -> Result<Self> {
+    async fn encode(events: Events, wanted: Wanted, mut grant: MemoryGrant) -> Result<Self> {
         if events.is_empty() {
-            return Err(segment::missing(after + 1));
+            return Err(segment::missing(wanted.after + 1));
         }
-        let (first_sequence, last_sequence) = (events.first_sequence(), events.last_sequence());
         on_blocking_thread(move || {
-            let encoded = encode::content(events.iter(), events.bytes(), format);
+            let (first_sequence, last_sequence) = (events.first_sequence(), events.last_sequence());
+            let encoded = encode::content(events.iter(), events.bytes(), wanted.form.format);
+            drop(events);
+            grant.shrink(encoded_bytes(encoded.text.len()));
             Ok(Self {
                 first_sequence,
                 last_sequence,
                 sha256: encoded.sha256,
-                text: encoded.text,
+                text: encoded.text.into(),
+                grant: Mutex::new(grant),
             })
         })
         .await
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.text.len()
-    }
-
-    /// Returns the compressed content and its SHA-256. A level of `None` is the default one.
-    pub(super) async fn compress(self, (compression, level): (Compression, Option<u8>)) -> Result<(Vec<u8>, [u8; 32])> {
-        on_blocking_thread(move || {
-            let body = match compression {
-                Compression::None => self.text.into_bytes(),
-                _ => encode::compress(self.text.as_bytes(), compression, level)?,
-            };
-            let sha256 = encode::sha256(&body);
-            Ok((body, sha256))
-        })
-        .await
+    /// Takes memory for the compressed form out of that of the content. If there are several forms,
+    /// the later ones may get less than they ask for.
+    pub(super) fn split_grant(&self, bytes: usize) -> MemoryGrant {
+        self.grant.lock().unwrap_or_else(PoisonError::into_inner).split(bytes)
     }
 }
 
-/// Returns the bytes that building a content of `bytes` keeps in memory: the content next to its
-/// events, and then next to its compressed form.
+/// Returns the bytes that encoding a content of `bytes` keeps in memory: the content next to its
+/// events.
 pub(super) const fn working_bytes(bytes: usize) -> usize {
     2 * bytes
+}
+
+/// Returns the bytes that a content of `bytes` keeps in memory while it is compressed, which leaves
+/// less than half of most events.
+fn encoded_bytes(bytes: usize) -> usize {
+    bytes + bytes / 2
 }
 
 pub(super) async fn on_blocking_thread<T: Send + 'static>(
@@ -144,15 +109,14 @@ pub(super) async fn on_blocking_thread<T: Send + 'static>(
 /// Returns `None` once `has_room` refuses the bytes that have been read so far.
 async fn read_events(
     engine: &Engine,
-    account_id: i64,
-    (after, up_to): (Sequence, Sequence),
-    cut: Cut,
+    wanted: Wanted,
     has_room: impl FnMut(usize) -> bool + Send,
 ) -> Result<Option<Events>> {
+    let Wanted { form, after, up_to } = wanted;
     let bounds = Bounds {
-        events: cut.events,
-        bytes: cut.bytes,
+        events: form.cut.events,
+        bytes: form.cut.bytes,
         closing: CLOSING_BYTES,
     };
-    segment::read(engine.database(), account_id, after, up_to, bounds, has_room).await
+    segment::read(engine.database(), form.account_id, after, up_to, bounds, has_room).await
 }

@@ -16,6 +16,19 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
+    /// Nothing was sent yet; the first attempt is to write to `place`, if there is one.
+    pub(super) fn new(place: Option<String>) -> Self {
+        Self {
+            in_doubt: 0,
+            place,
+            may_be_at: None,
+        }
+    }
+
+    pub(super) fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
     pub(super) fn is_here(&self) -> bool {
         self.in_doubt != 0
     }
@@ -56,11 +69,7 @@ mod tests {
 
     #[test]
     fn a_place_in_doubt_is_remembered_until_it_is_tried_again() {
-        let mut doubt = Doubt {
-            in_doubt: 0,
-            place: None,
-            may_be_at: None,
-        };
+        let mut doubt = Doubt::new(None);
         assert_eq!(doubt.move_to("a"), None);
         doubt.mark(true);
         assert_eq!(doubt.move_to("b"), Some("a"));

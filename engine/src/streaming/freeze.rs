@@ -3,10 +3,10 @@
 use auditstream_model::{Compression, EpochMillis, Format, Sequence};
 use sqlx::FromRow;
 
-use super::content::{Content, Cut};
-use super::doubt::Doubt;
-use super::limits::MemoryBudget;
-use crate::database::{Json, WriteTx, column};
+use super::doubt::{Doubt, place};
+use super::objects::Object;
+use crate::aws::AwsProfile;
+use crate::database::{Json, WriteTx};
 use crate::destinations::object_key::ObjectKey;
 use crate::destinations::rows::DestinationRow;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ pub(super) struct OpenBatch {
     pub(super) first_sequence: Sequence,
     pub(super) last_sequence: Sequence,
     pub(super) format: Json<Format>,
-    pub(super) compression: Json<Compression>,
+    compression: Json<Compression>,
     /// `None` without compression.
     level: Option<i64>,
     pub(super) sha256: Vec<u8>,
@@ -60,50 +60,49 @@ pub(super) async fn open_batch(engine: &Engine, destination_id: i64) -> Result<O
         .await?)
 }
 
-/// Freezes the batch after the cursor, up to `up_to`. Returns `false` if the destination was
-/// changed meanwhile.
+/// Freezes the batch of an object, which begins after the cursor. With a profile, also records its
+/// first attempt, with that profile. Returns `None` if the destination was changed meanwhile.
 pub(super) async fn freeze(
     engine: &Engine,
-    memory: &MemoryBudget,
     row: &DestinationRow,
-    cursor: Sequence,
-    up_to: Sequence,
-) -> Result<bool> {
-    let spec = row.spec.get()?;
-    let memory = (memory, row.failure.is_some());
-    let range = (cursor, up_to);
-    let (content, grant) =
-        Content::build_within(engine, memory, row.account_id, range, Cut::of(spec), spec.format).await?;
-    let frozen = Frozen {
-        first_sequence: content.first_sequence,
-        last_sequence: content.last_sequence,
-        bytes: i64::try_from(content.bytes()).unwrap_or(i64::MAX),
-        sha256: content.sha256,
-    };
-    drop((content, grant));
+    object: &Object,
+    attempt: Option<&AwsProfile>,
+) -> Result<Option<OpenBatch>> {
     engine
         .database()
         .background()
         .transaction("freeze", async |tx| {
             continuity::require(tx).await?;
-            let place: Option<Place> = sqlx::query_as(
-                "UPDATE streaming_destination \
-                 SET last_batch = last_batch + 1, batches_frozen = batches_frozen + 1 \
-                 WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE' \
-                 RETURNING last_batch AS number, batches_frozen AS position",
-            )
-            .bind(row.id)
-            .bind(row.epoch)
-            .bind(cursor)
-            .fetch_optional(&mut **tx)
-            .await?;
-            let Some(place) = place else {
-                return tx.roll_back(false);
-            };
-            insert(tx, row, place, &frozen).await?;
-            Ok(true)
+            match freeze_in(tx, row, object, attempt).await? {
+                Some(batch) => Ok(Some(batch)),
+                None => tx.roll_back(None),
+            }
         })
         .await
+}
+
+/// As [`freeze`], in a transaction that has called [`continuity::require`].
+pub(super) async fn freeze_in(
+    tx: &mut WriteTx,
+    row: &DestinationRow,
+    object: &Object,
+    attempt: Option<&AwsProfile>,
+) -> Result<Option<OpenBatch>> {
+    let place: Option<Place> = sqlx::query_as(
+        "UPDATE streaming_destination \
+         SET last_batch = last_batch + 1, batches_frozen = batches_frozen + 1 \
+         WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE' \
+         RETURNING last_batch AS number, batches_frozen AS position",
+    )
+    .bind(row.id)
+    .bind(row.epoch)
+    .bind(object.first_sequence - 1)
+    .fetch_optional(&mut **tx)
+    .await?;
+    match place {
+        Some(place) => insert(tx, row, place, object, attempt).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The place of a batch among those of its destination.
@@ -113,15 +112,13 @@ struct Place {
     position: i64,
 }
 
-struct Frozen {
-    first_sequence: Sequence,
-    last_sequence: Sequence,
-    bytes: i64,
-    sha256: [u8; 32],
-}
-
-async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &Frozen) -> Result<()> {
-    let spec = row.spec.get()?;
+async fn insert(
+    tx: &mut WriteTx,
+    row: &DestinationRow,
+    Place { number, position }: Place,
+    object: &Object,
+    attempt: Option<&AwsProfile>,
+) -> Result<OpenBatch> {
     let previous: Option<EpochMillis> = sqlx::query_scalar(
         "SELECT created FROM streaming_batch WHERE destination_id = $1 ORDER BY position DESC LIMIT 1",
     )
@@ -129,37 +126,68 @@ async fn insert(tx: &mut WriteTx, row: &DestinationRow, place: Place, frozen: &F
     .fetch_optional(&mut **tx)
     .await?;
     let created = tx.time_after(previous.unwrap_or(0)).await?;
-    let key = ObjectKey {
-        account: row.account.as_str(),
-        frozen: created,
-        number: place.number,
-        first_sequence: frozen.first_sequence,
-        last_sequence: frozen.last_sequence,
-        uid: &row.uid,
-        format: spec.format,
-        compression: spec.compression,
-    };
+    let batch = open(row, object, number, created, attempt)?;
     sqlx::query(
         "INSERT INTO streaming_batch \
          (destination_id, number, account_id, status, first_sequence, last_sequence, events, bytes, \
-         format, compression, level, sha256, key, created, position) \
-         VALUES ($1, $2, $3, 'READY', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         format, compression, level, sha256, key, created, position, attempts, in_doubt, place) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17)",
     )
     .bind(row.id)
-    .bind(place.number)
+    .bind(number)
     .bind(row.account_id)
-    .bind(frozen.first_sequence)
-    .bind(frozen.last_sequence)
-    .bind(frozen.last_sequence - frozen.first_sequence + 1)
-    .bind(frozen.bytes)
-    .bind(column::to_json(&spec.format)?)
-    .bind(column::to_json(&spec.compression)?)
-    .bind(spec.level().map(i64::from))
-    .bind(frozen.sha256.to_vec())
-    .bind(key.render()?)
+    .bind(if attempt.is_some() { "IN_PROGRESS" } else { "READY" })
+    .bind(batch.first_sequence)
+    .bind(batch.last_sequence)
+    .bind(batch.last_sequence - batch.first_sequence + 1)
+    .bind(batch.bytes)
+    .bind(batch.format.text())
+    .bind(batch.compression.text())
+    .bind(batch.level)
+    .bind(batch.sha256.clone())
+    .bind(batch.key.as_str())
     .bind(created)
-    .bind(place.position)
+    .bind(position)
+    .bind(i64::from(attempt.is_some()))
+    .bind(batch.doubt.place())
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(batch)
+}
+
+fn open(
+    row: &DestinationRow,
+    object: &Object,
+    number: i64,
+    created: EpochMillis,
+    attempt: Option<&AwsProfile>,
+) -> Result<OpenBatch> {
+    let (spec, form) = (row.spec.get()?, &object.wanted.form);
+    let key = ObjectKey {
+        account: row.account.as_str(),
+        frozen: created,
+        number,
+        first_sequence: object.first_sequence,
+        last_sequence: object.last_sequence,
+        uid: &row.uid,
+        format: form.format,
+        compression: form.compression,
+    }
+    .render()?;
+    let place = attempt.map(|profile| {
+        let key = format!("{}{key}", spec.prefix.as_str());
+        place(profile, spec.bucket.as_str(), &key)
+    });
+    Ok(OpenBatch {
+        number,
+        first_sequence: object.first_sequence,
+        last_sequence: object.last_sequence,
+        format: Json::of(form.format)?,
+        compression: Json::of(form.compression)?,
+        level: form.level.map(i64::from),
+        sha256: object.content_sha256.to_vec(),
+        key,
+        bytes: i64::try_from(object.content_bytes).unwrap_or(i64::MAX),
+        doubt: Doubt::new(place),
+    })
 }

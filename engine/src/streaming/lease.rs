@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use auditstream_model::Sequence;
+use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
 
 use crate::Engine;
@@ -130,7 +130,7 @@ const SQLITE_CLAIM: &str = "
            OR last_tick < CAST(unixepoch('subsec') * 1000 AS INTEGER)
                / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(unixepoch('subsec') * 1000 AS INTEGER))
-    RETURNING epoch, runs_requested";
+    RETURNING epoch, runs_requested, runs_served, last_tick";
 
 const POSTGRES_CLAIM: &str = "
     UPDATE streaming_destination
@@ -150,7 +150,7 @@ const POSTGRES_CLAIM: &str = "
            OR last_tick < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
                / coalesce(interval_seconds * 1000, $2) * coalesce(interval_seconds * 1000, $2)
            OR last_tick > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
-    RETURNING epoch, runs_requested";
+    RETURNING epoch, runs_requested, runs_served, last_tick";
 
 const SQLITE_REMOVE_GONE: &str = "DELETE FROM replica";
 const POSTGRES_REMOVE_GONE: &str = "
@@ -202,6 +202,8 @@ pub(super) struct Look {
 struct Claimed {
     epoch: i64,
     runs_requested: i64,
+    runs_served: i64,
+    last_tick: EpochMillis,
 }
 
 /// The part of a destination's row that a run compares while it waits for its next attempt.
@@ -221,7 +223,11 @@ pub(super) struct Lease {
     pub(super) epoch: i64,
     /// The number of runs that had been requested when this one began.
     pub(super) runs_requested: i64,
-    /// The last event of the run: the newest one when it began.
+    /// Whether one of them had not been served.
+    pub(super) is_requested: bool,
+    /// The newest tick.
+    pub(super) tick: EpochMillis,
+    /// The last event of the run.
     pub(super) up_to: Sequence,
 }
 
@@ -328,6 +334,8 @@ impl Replica {
             destination_id,
             epoch: claimed.epoch,
             runs_requested: claimed.runs_requested,
+            is_requested: claimed.runs_requested > claimed.runs_served,
+            tick: claimed.last_tick,
             up_to: Sequence::MAX,
         }))
     }

@@ -6,6 +6,8 @@ use auditstream_model::limits::{MAX_BATCH_BYTES, STREAMING_BYTES, STREAMING_RUNS
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::content::working_bytes;
+use super::ends::Ends;
+use super::objects::Objects;
 use super::wait::Observations;
 use crate::error::{Error, Result};
 
@@ -54,6 +56,17 @@ impl FairSemaphore {
     }
 }
 
+/// The use of memory, which decides how much of it there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MemoryUse {
+    /// For a batch that is to be sent.
+    Healthy,
+    /// For a batch of a failing destination.
+    Failing,
+    /// For a batch that is to be sent later: only memory that others are unlikely to need.
+    Spare,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct MemoryBudget(FairSemaphore);
 
@@ -64,18 +77,40 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Waits until `bytes` are available, or the largest grant if they exceed it.
-    pub(super) async fn acquire(&self, bytes: usize, failing: bool) -> Result<MemoryGrant> {
+    /// Bytes that are left for batches that are to be sent at once.
+    pub(super) const RESERVE: usize = STREAMING_BYTES / 4;
+
+    /// Waits until `bytes` are available, or the largest grant if they exceed it. Returns `None` if
+    /// there are none to spare.
+    pub(super) async fn acquire(&self, bytes: usize, memory_use: MemoryUse) -> Result<Option<MemoryGrant>> {
         let bytes = bytes.clamp(1, MAX_GRANT);
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permits = self.0.acquire(count, failing).await?;
-        Ok(MemoryGrant { bytes, permits })
+        let permits = match memory_use {
+            MemoryUse::Healthy => self.0.acquire(count, false).await?,
+            MemoryUse::Failing => self.0.acquire(count, true).await?,
+            MemoryUse::Spare if self.available() < bytes + Self::RESERVE => return Ok(None),
+            MemoryUse::Spare => match Arc::clone(&self.0.all).try_acquire_many_owned(count) {
+                Ok(permit) => vec![permit],
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(MemoryGrant {
+            bytes,
+            memory_use,
+            permits,
+        }))
+    }
+
+    /// Returns the bytes that are not in use.
+    pub(super) fn available(&self) -> usize {
+        self.0.all.available_permits()
     }
 }
 
 #[derive(Debug)]
 pub(super) struct MemoryGrant {
     bytes: usize,
+    memory_use: MemoryUse,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -87,13 +122,22 @@ impl MemoryGrant {
             return true;
         }
         let wanted = bytes.max(2 * self.bytes).min(most).clamp(1, MAX_GRANT);
-        let missing = u32::try_from(wanted.saturating_sub(self.bytes)).unwrap_or(u32::MAX);
-        let more: Result<Vec<_>, _> = self
-            .permits
-            .iter()
-            .map(|permit| Arc::clone(permit.semaphore()).try_acquire_many_owned(missing))
-            .collect();
-        let Ok(more) = more else { return false };
+        let missing = wanted.saturating_sub(self.bytes);
+        let reserve = match self.memory_use {
+            MemoryUse::Spare => MemoryBudget::RESERVE,
+            MemoryUse::Healthy | MemoryUse::Failing => 0,
+        };
+        let count = u32::try_from(missing).unwrap_or(u32::MAX);
+        let more = self.permits.iter().map(|permit| {
+            let semaphore = permit.semaphore();
+            if semaphore.available_permits() < missing.saturating_add(reserve) {
+                return None;
+            }
+            Arc::clone(semaphore).try_acquire_many_owned(count).ok()
+        });
+        let Some(more) = more.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
         for (permit, more) in self.permits.iter_mut().zip(more) {
             permit.merge(more);
         }
@@ -103,18 +147,27 @@ impl MemoryGrant {
 
     /// Returns everything but `bytes` to the budget.
     pub(super) fn shrink(&mut self, bytes: usize) {
-        let surplus = self.bytes.saturating_sub(bytes);
-        for permit in &mut self.permits {
-            drop(permit.split(surplus));
+        drop(self.split(self.bytes.saturating_sub(bytes)));
+    }
+
+    /// Splits off up to `bytes`.
+    pub(super) fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        let permits = self.permits.iter_mut().filter_map(|permit| permit.split(bytes));
+        Self {
+            bytes,
+            memory_use: self.memory_use,
+            permits: permits.collect(),
         }
-        self.bytes -= surplus;
     }
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct RunSlots {
     slots: FairSemaphore,
-    memory: MemoryBudget,
+    objects: Objects,
+    ends: Ends,
     observations: Observations,
 }
 
@@ -122,7 +175,8 @@ impl Default for RunSlots {
     fn default() -> Self {
         Self {
             slots: FairSemaphore::new(STREAMING_RUNS),
-            memory: MemoryBudget::default(),
+            objects: Objects::default(),
+            ends: Ends::default(),
             observations: Observations::default(),
         }
     }
@@ -150,8 +204,12 @@ pub(super) struct RunSlot {
 }
 
 impl RunSlot {
-    pub(super) fn memory(&self) -> &MemoryBudget {
-        &self.limits.memory
+    pub(super) fn objects(&self) -> &Objects {
+        &self.limits.objects
+    }
+
+    pub(super) fn ends(&self) -> &Ends {
+        &self.limits.ends
     }
 
     pub(super) fn observations(&self) -> Observations {
@@ -171,33 +229,54 @@ impl RunSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use MemoryUse::{Failing, Healthy, Spare};
     use futures::FutureExt;
+
+    async fn acquire(budget: &MemoryBudget, bytes: usize, memory_use: MemoryUse) -> MemoryGrant {
+        budget.acquire(bytes, memory_use).await.unwrap().unwrap()
+    }
+
+    fn waits(budget: &MemoryBudget, bytes: usize, memory_use: MemoryUse) -> bool {
+        budget.acquire(bytes, memory_use).now_or_never().is_none()
+    }
 
     #[tokio::test]
     async fn failing_destinations_get_at_most_half_of_the_memory() {
         let budget = MemoryBudget::default();
-        let mut failing = budget.acquire(MAX_GRANT, true).await.unwrap();
-        assert!(
-            budget.acquire(1, true).now_or_never().is_none(),
-            "the failing half is in use"
-        );
-        let healthy = budget.acquire(MAX_GRANT, false).now_or_never().unwrap().unwrap();
-        assert!(budget.acquire(1, false).now_or_never().is_none());
+        let mut failing = acquire(&budget, MAX_GRANT, Failing).await;
+        assert!(waits(&budget, 1, Failing), "the failing half is in use");
+        let healthy = acquire(&budget, MAX_GRANT, Healthy).await;
+        assert!(waits(&budget, 1, Healthy));
         failing.shrink(MAX_GRANT - 10);
-        assert!(
-            budget.acquire(10, false).now_or_never().is_some(),
-            "returned memory is available again"
-        );
-        assert!(budget.acquire(11, false).now_or_never().is_none());
+        assert!(!waits(&budget, 10, Healthy), "returned memory is available again");
+        assert!(waits(&budget, 11, Healthy));
         drop((failing, healthy));
-        let mut small = budget.acquire(1_000, true).await.unwrap();
+        let mut small = acquire(&budget, 1_000, Failing).await;
         assert!(small.try_grow(1_500, MAX_GRANT), "it doubles");
         assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2 - 2_000);
-        let other = budget.acquire(MAX_GRANT - 2_500, true).await.unwrap();
+        let other = acquire(&budget, MAX_GRANT - 2_500, Failing).await;
         assert!(!small.try_grow(3_000, MAX_GRANT), "it does not wait");
         assert!(small.try_grow(2_500, 2_500));
+        let part = small.split(500);
         drop((small, other));
-        assert_eq!(budget.0.all.available_permits(), STREAMING_BYTES);
+        assert_eq!(budget.available(), STREAMING_BYTES - 500);
+        drop(part);
+        assert_eq!(budget.available(), STREAMING_BYTES);
         assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2);
+    }
+
+    #[tokio::test]
+    async fn a_later_batch_gets_only_memory_that_others_are_unlikely_to_need() {
+        let budget = MemoryBudget::default();
+        let first = acquire(&budget, MAX_GRANT, Healthy).await;
+        let mut spare = acquire(&budget, MAX_GRANT - MemoryBudget::RESERVE, Spare).await;
+        assert!(budget.acquire(1, Spare).await.unwrap().is_none());
+        assert!(
+            !spare.try_grow(MAX_GRANT, MAX_GRANT),
+            "it does not grow into the reserve"
+        );
+        assert!(!waits(&budget, MemoryBudget::RESERVE, Healthy));
+        drop(first);
+        assert!(spare.try_grow(MAX_GRANT, MAX_GRANT));
     }
 }

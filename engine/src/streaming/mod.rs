@@ -4,17 +4,25 @@
 //! first PUT, each attempt is recorded before it is made, and the cursor moves only over events
 //! that are known to be in the bucket.
 
+mod ahead;
 mod attempt;
 mod content;
+mod deliver;
 mod doubt;
 pub mod encode;
+mod ends;
 mod failure;
 mod freeze;
 pub(crate) mod history;
 mod lease;
 mod limits;
+mod line;
+mod objects;
 mod outcome;
 mod reconcile;
+mod retry;
 mod run;
 pub(crate) mod schedule;
+mod single_flight;
 mod wait;
+mod wanted;

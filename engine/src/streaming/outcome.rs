@@ -9,10 +9,12 @@ use auditstream_model::{EpochMillis, Failure};
 use serde_json::json;
 
 use super::failure::DeliveryFailure;
-use super::freeze::OpenBatch;
+use super::freeze::{self, OpenBatch};
 use super::lease::Lease;
+use super::objects::Object;
 use super::reconcile::Delivered;
 use crate::alerts::outbox::{self, EventKind};
+use crate::aws::AwsProfile;
 use crate::database::{Json, WriteTx, column, now};
 use crate::destinations::rows::{DestinationRow, KIND};
 use crate::error::Result;
@@ -23,10 +25,10 @@ use crate::{Actor, Engine, continuity};
 pub(super) const FAILS_AFTER: EpochMillis = 5 * 60 * 1000;
 
 /// The effect of a delivered batch on its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Moved {
-    /// The cursor moved; further events wait.
-    Further,
+    /// The cursor moved; further events wait. The next batch, if the transaction froze it.
+    Further(Option<OpenBatch>),
     /// The cursor moved to the end of the run, which released its lease.
     Ended,
     /// Nothing changed: the cursor is no longer directly before the batch, or the run no longer
@@ -34,65 +36,116 @@ pub(super) enum Moved {
     No,
 }
 
+/// A batch that is in the bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Landed<'a> {
+    pub(super) lease: Lease,
+    pub(super) row: &'a DestinationRow,
+    pub(super) batch: &'a OpenBatch,
+    pub(super) delivered: &'a Delivered,
+    pub(super) note: Option<&'a str>,
+}
+
+impl Landed<'_> {
+    /// Whether it is the last batch of its run.
+    fn ends_run(&self) -> bool {
+        self.batch.last_sequence >= self.lease.up_to
+    }
+
+    fn count(&self, engine: &Engine, moved: Moved) -> Moved {
+        if !matches!(moved, Moved::No) {
+            let events = self.batch.last_sequence - self.batch.first_sequence + 1;
+            engine.metrics().delivered(events, self.batch.bytes);
+        }
+        moved
+    }
+}
+
 /// Records that a batch is in the bucket, and moves the cursor over it. The last batch of a run
 /// also ends the run.
-pub(super) async fn delivered(
-    engine: &Engine,
-    lease: Lease,
-    row: &DestinationRow,
-    batch: &OpenBatch,
-    delivered: &Delivered,
-    note: Option<&str>,
-) -> Result<Moved> {
-    let ends = batch.last_sequence >= lease.up_to;
+pub(super) async fn delivered(engine: &Engine, landed: Landed<'_>) -> Result<Moved> {
     let moved = engine
         .database()
         .background()
         .transaction("confirm", async |tx| {
             continuity::require(tx).await?;
-            let moved = sqlx::query(
-                "UPDATE streaming_destination \
-                 SET cursor = $4, \
-                     last_streamed_at = $5, \
-                     lease_replica = CASE WHEN $6 = 1 THEN NULL ELSE lease_replica END, \
-                     runs_served = CASE WHEN $6 = 1 THEN $7 ELSE runs_served END \
-                 WHERE id = $1 AND epoch = $2 AND cursor = $3",
-            )
-            .bind(row.id)
-            .bind(row.epoch)
-            .bind(batch.first_sequence - 1)
-            .bind(batch.last_sequence)
-            .bind(now())
-            .bind(i64::from(ends))
-            .bind(lease.runs_requested)
-            .execute(&mut **tx)
-            .await?;
-            if moved.rows_affected() != 1 {
+            if !confirm(tx, landed).await? {
                 return tx.roll_back(Moved::No);
             }
-            sqlx::query(
-                "UPDATE streaming_batch \
-                 SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL, \
-                 request_id = $5, note = $6 \
-                 WHERE destination_id = $1 AND number = $2",
-            )
-            .bind(row.id)
-            .bind(batch.number)
-            .bind(now())
-            .bind(i64::from(delivered.verified))
-            .bind(delivered.request_id.as_deref())
-            .bind(note)
-            .execute(&mut **tx)
-            .await?;
-            recovered(tx, row).await?;
-            Ok(if ends { Moved::Ended } else { Moved::Further })
+            Ok(if landed.ends_run() {
+                Moved::Ended
+            } else {
+                Moved::Further(None)
+            })
         })
         .await?;
-    if moved != Moved::No {
-        let events = batch.last_sequence - batch.first_sequence + 1;
-        engine.metrics().delivered(events, batch.bytes);
+    Ok(landed.count(engine, moved))
+}
+
+/// As [`delivered`], for a batch that is not the last one of its run: also freezes the next batch
+/// and records its first attempt, unless the destination was paused.
+pub(super) async fn delivered_and_frozen(
+    engine: &Engine,
+    landed: Landed<'_>,
+    next: &DestinationRow,
+    object: &Object,
+    profile: &AwsProfile,
+) -> Result<Moved> {
+    let moved = engine
+        .database()
+        .background()
+        .transaction("advance", async |tx| {
+            continuity::require(tx).await?;
+            if !confirm(tx, landed).await? {
+                return tx.roll_back(Moved::No);
+            }
+            let frozen = freeze::freeze_in(tx, next, object, Some(profile)).await?;
+            Ok(Moved::Further(frozen))
+        })
+        .await?;
+    Ok(landed.count(engine, moved))
+}
+
+/// Returns `false` if the run no longer owns the destination, or the cursor is not directly before
+/// the batch.
+async fn confirm(tx: &mut WriteTx, landed: Landed<'_>) -> Result<bool> {
+    let Landed { lease, row, batch, .. } = landed;
+    let moved = sqlx::query(
+        "UPDATE streaming_destination \
+         SET cursor = $4, \
+             last_streamed_at = $5, \
+             lease_replica = CASE WHEN $6 = 1 THEN NULL ELSE lease_replica END, \
+             runs_served = CASE WHEN $6 = 1 THEN $7 ELSE runs_served END \
+         WHERE id = $1 AND epoch = $2 AND cursor = $3",
+    )
+    .bind(row.id)
+    .bind(row.epoch)
+    .bind(batch.first_sequence - 1)
+    .bind(batch.last_sequence)
+    .bind(now())
+    .bind(i64::from(landed.ends_run()))
+    .bind(lease.runs_requested)
+    .execute(&mut **tx)
+    .await?;
+    if moved.rows_affected() != 1 {
+        return Ok(false);
     }
-    Ok(moved)
+    sqlx::query(
+        "UPDATE streaming_batch \
+         SET status = 'SUCCESS', finished = $3, verified = $4, in_doubt = 0, failure = NULL, \
+         request_id = $5, note = $6 \
+         WHERE destination_id = $1 AND number = $2",
+    )
+    .bind(row.id)
+    .bind(batch.number)
+    .bind(now())
+    .bind(i64::from(landed.delivered.verified))
+    .bind(landed.delivered.request_id.as_deref())
+    .bind(landed.note)
+    .execute(&mut **tx)
+    .await?;
+    recovered(tx, row).await?;
+    Ok(true)
 }
 
 /// Ends a run that has nothing to send. Returns `false` if the run no longer owns the destination.

@@ -3,30 +3,32 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use auditstream_model::{Code, FailureCode, Sequence};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
-use super::attempt::{AttemptOutcome, attempt};
+use super::ahead::Ahead;
+use super::deliver::Ready;
 use super::failure::DeliveryFailure;
-use super::freeze::{self, OpenBatch};
+use super::freeze;
 use super::lease::{Due, Lease, Replica};
 use super::limits::RunSlot;
-use super::outcome::{self, Moved};
-use super::wait::Retry;
-use crate::aws::{AwsProfile, UplinkPlace};
-use crate::connectors::ConnectorWithSecrets;
+use super::line::Line;
+use super::objects::Object;
+use super::outcome;
+use super::wanted::{Form, Wanted};
 use crate::continuity::gaps;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
-use crate::{Engine, connectors, continuity};
+use crate::{Engine, continuity};
 
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Batch,
     Stop,
     /// The run has ended, and its last transaction released the lease.
@@ -67,10 +69,14 @@ async fn claim_and_pass(
     };
     engine.metrics().run(due.abandoned);
     let stopped = stopping.clone();
-    let passed = match AssertUnwindSafe(pass(engine, lease, slot, stopping))
-        .catch_unwind()
-        .await
-    {
+    let pass = Pass {
+        engine,
+        lease,
+        slot,
+        stopping,
+        ahead: None,
+    };
+    let passed = match AssertUnwindSafe(pass.run()).catch_unwind().await {
         Ok(passed) => passed,
         Err(panic) => panicked(engine, lease, &panic_message(panic))
             .await
@@ -114,230 +120,101 @@ async fn panicked(engine: &Engine, lease: Lease, message: &str) -> Result<()> {
 }
 
 /// Returns `None` once the destination has been paused, moved, or claimed by another server.
-async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationRow>> {
+pub(super) async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationRow>> {
     let row = rows::by_id(engine, lease.destination_id).await?;
     Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
 }
 
-async fn pass(
-    engine: &Engine,
-    mut lease: Lease,
-    slot: &mut RunSlot,
-    mut stopping: watch::Receiver<bool>,
-) -> Result<Ended> {
-    let Some(first) = still_ours(engine, lease).await? else {
-        return Ok(Ended::Leased);
-    };
-    lease.up_to = sqlx::query_scalar("SELECT last_sequence FROM account WHERE id = $1")
-        .bind(first.account_id)
-        .fetch_one(engine.database().read())
-        .await?;
-    loop {
-        let Some(row) = still_ours(engine, lease).await? else {
+/// A pass over a destination, with all that its batches need.
+pub(super) struct Pass<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) lease: Lease,
+    pub(super) slot: &'a mut RunSlot,
+    pub(super) stopping: watch::Receiver<bool>,
+    /// The objects after the current batch.
+    pub(super) ahead: Option<Ahead>,
+}
+
+impl Pass<'_> {
+    async fn run(mut self) -> Result<Ended> {
+        let Some(first) = still_ours(self.engine, self.lease).await? else {
             return Ok(Ended::Leased);
         };
-        let Some(cursor) = row.cursor.filter(|_| !*stopping.borrow()) else {
-            return Ok(Ended::Leased);
-        };
-        let next = match freeze::open_batch(engine, row.id).await? {
-            None if cursor >= lease.up_to => outcome::caught_up(engine, lease, &row)
-                .await
-                .map(|ended| if ended { Next::Ended } else { Next::Stop }),
-            _ if !continuity::bucket::confirms(engine, &row).await? => return Ok(Ended::Leased),
-            Some(batch) => deliver(engine, lease, batch, slot, &mut stopping).await,
-            None => advance(engine, slot, &row, cursor, lease.up_to).await,
-        };
-        match next {
-            Ok(Next::Batch) => {}
-            Ok(Next::Stop) => return Ok(Ended::Leased),
-            Ok(Next::Ended) => return Ok(Ended::Released),
-            Err(error @ (Error::Broken(_) | Error::Stored(_))) => {
-                let failure = DeliveryFailure::blocked(
-                    FailureCode::CannotBuild,
-                    error.to_string(),
-                    "See the server's log; if data is missing, restore the database from a backup.",
-                );
-                outcome::failed(engine, &row, None, &failure).await?;
+        let ends = self.slot.ends();
+        self.lease.up_to = ends.of(self.engine.database(), first.account_id, self.lease).await?;
+        // The first batch reports an unreadable spec.
+        let form = first.spec.get().ok().map(|spec| Form::of(first.account_id, spec));
+        let _member = form.map(|form| self.slot.objects().join(form));
+        loop {
+            let Some(row) = still_ours(self.engine, self.lease).await? else {
                 return Ok(Ended::Leased);
+            };
+            match self.step(&row).await {
+                Ok(Next::Batch) => {}
+                Ok(Next::Stop) => return Ok(Ended::Leased),
+                Ok(Next::Ended) => return Ok(Ended::Released),
+                Err(error @ (Error::Broken(_) | Error::Stored(_))) => {
+                    let failure = DeliveryFailure::blocked(
+                        FailureCode::CannotBuild,
+                        error.to_string(),
+                        "See the server's log; if data is missing, restore the database from a backup.",
+                    );
+                    outcome::failed(self.engine, &row, None, &failure).await?;
+                    return Ok(Ended::Leased);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
     }
-}
 
-/// Freezes the batch after the cursor, which ends before a declared gap, or passes the gap.
-async fn advance(
-    engine: &Engine,
-    slot: &mut RunSlot,
-    row: &DestinationRow,
-    cursor: Sequence,
-    up_to: Sequence,
-) -> Result<Next> {
-    let advanced = match gaps::next_gap(engine, row.account_id, cursor).await? {
-        Some(gap) if gap.first <= cursor + 1 => gaps::pass_gap(engine, row, cursor, &gap).await?,
-        gap => {
-            let up_to = gap.map_or(up_to, |gap| up_to.min(gap.first - 1));
-            freeze::freeze(engine, slot.memory(), row, cursor, up_to).await?
-        }
-    };
-    Ok(if advanced { Next::Batch } else { Next::Stop })
-}
-
-/// While it waits between attempts, it uses neither memory nor a run slot.
-async fn deliver(
-    engine: &Engine,
-    lease: Lease,
-    mut batch: OpenBatch,
-    slot: &mut RunSlot,
-    stopping: &mut watch::Receiver<bool>,
-) -> Result<Next> {
-    let mut retries = 0;
-    let mut requests = lease.runs_requested;
-    let mut followed_region = false;
-    let mut renewed = false;
-    loop {
-        // Read again for each attempt, so that a mistyped bucket is corrected by editing it.
-        let Some(row) = still_ours(engine, lease).await? else {
+    /// Sends the open batch, or the next one.
+    async fn step(&mut self, row: &DestinationRow) -> Result<Next> {
+        let Some(cursor) = row.cursor.filter(|_| !*self.stopping.borrow()) else {
             return Ok(Next::Stop);
         };
-        let connector = match unlock(engine, &row).await? {
-            Ok(connector) => connector,
-            Err(failure) => {
-                outcome::failed(engine, &row, Some(&batch), &failure).await?;
-                return Ok(Next::Stop);
+        match freeze::open_batch(self.engine, row.id).await? {
+            None if cursor >= self.lease.up_to => {
+                let ended = outcome::caught_up(self.engine, self.lease, row).await?;
+                Ok(if ended { Next::Ended } else { Next::Stop })
             }
-        };
-        let Some(uplink) = enter_uplink(engine, slot, &connector.profile, stopping).await? else {
-            return Ok(Next::Stop);
-        };
-        let failure = match attempt(engine, slot.memory(), &row, &mut batch, &connector.profile).await? {
-            AttemptOutcome::LostClaim => return Ok(Next::Stop),
-            AttemptOutcome::Delivered(delivered, note) => {
-                uplink.delivered();
-                let moved = outcome::delivered(engine, lease, &row, &batch, &delivered, note.as_deref()).await?;
-                return Ok(match moved {
-                    Moved::Further => Next::Batch,
-                    Moved::Ended => Next::Ended,
-                    Moved::No => Next::Stop,
-                });
+            _ if !continuity::bucket::confirms(self.engine, row).await? => Ok(Next::Stop),
+            Some(batch) => self.deliver(Ready::open(batch)).await,
+            None => self.advance(row, cursor).await,
+        }
+    }
+
+    /// Freezes and sends the batch after the cursor, which ends before a declared gap, or passes
+    /// the gap.
+    async fn advance(&mut self, row: &DestinationRow, cursor: Sequence) -> Result<Next> {
+        let up_to = match gaps::next_gap(self.engine, row.account_id, cursor).await? {
+            Some(gap) if gap.first <= cursor + 1 => {
+                let passed = gaps::pass_gap(self.engine, row, cursor, &gap).await?;
+                return Ok(if passed { Next::Batch } else { Next::Stop });
             }
-            AttemptOutcome::Failed(failure) => failure,
+            gap => gap.map_or(self.lease.up_to, |gap| self.lease.up_to.min(gap.first - 1)),
         };
-        batch.mark_in_doubt(failure.in_doubt);
-        if failure.too_slow {
-            uplink.too_slow();
-        }
-        drop(uplink);
-        // Once per batch: the store may refuse credentials whose lifetime it knows better.
-        if !renewed && failure.credentials_refused && connector.profile.can_renew() {
-            renewed = true;
-            engine.aws().sign_out(&connector.profile).await;
-            continue;
-        }
-        // Once per batch: two regions that name each other must not loop forever.
-        if !followed_region && follow_region(engine, &row, &connector.profile, &failure)? {
-            followed_region = true;
-            continue;
-        }
-        before_failure(engine, &row, &batch, &connector.profile, &failure).await;
-        retries += 1;
-        let backoff = connector.connector.spec.backoff;
-        if !failure.transient || retries > backoff.retry_count() {
-            outcome::failed(engine, &row, Some(&batch), &failure).await?;
-            return Ok(Next::Stop);
-        }
-        let since = outcome::attempt_failed(engine, &row, &batch, &failure).await?;
-        let delay = Duration::from_millis(backoff.delay(retries, rand::random()));
-        let retry = Retry {
-            engine,
-            observations: &slot.observations(),
-            lease,
-            row: &row,
-            batch: &batch,
-            failure: &failure,
-        };
-        tokio::select! {
-            returned = slot.lend(retry.wait(delay, &mut requests, since)) => returned??,
-            _ = stopping.changed() => return Ok(Next::Stop),
+        let object = self.next_object(row, cursor, up_to).await?;
+        let line = self.free_line(row).await?;
+        let profile = line.as_deref().map(Line::profile);
+        match freeze::freeze(self.engine, row, &object, profile).await? {
+            Some(batch) => {
+                let object = Some(object);
+                self.deliver(Ready { batch, object, line }).await
+            }
+            None => Ok(Next::Stop),
         }
     }
-}
 
-/// Waits for the line to the store, without a run slot. Returns `None` if the server stops
-/// meanwhile.
-async fn enter_uplink(
-    engine: &Engine,
-    slot: &mut RunSlot,
-    profile: &AwsProfile,
-    stopping: &mut watch::Receiver<bool>,
-) -> Result<Option<UplinkPlace>> {
-    let uplink = engine.aws().uplink(profile);
-    if let Some(place) = uplink.try_enter() {
-        return Ok(Some(place));
-    }
-    let mut place = None;
-    let enter = async { place = uplink.enter().await };
-    tokio::select! {
-        returned = slot.lend(enter) => returned?,
-        _ = stopping.changed() => return Ok(None),
-    }
-    Ok(place)
-}
-
-async fn unlock(engine: &Engine, row: &DestinationRow) -> Result<Result<ConnectorWithSecrets, DeliveryFailure>> {
-    match connectors::unlock(engine, row.account_id, &row.connector).await {
-        Ok(Some(connector)) => Ok(Ok(connector)),
-        Ok(None) => Ok(Err(DeliveryFailure::blocked(
-            FailureCode::Connector,
-            format!("The AWS connector “{}” does not exist.", row.connector),
-            "Edit the destination and select another connector.",
-        ))),
-        // The events are intact: this is not a batch that cannot be built.
-        Err(Error::Broken(why)) => Ok(Err(DeliveryFailure::new(
-            FailureCode::Connector,
-            format!(
-                "The secrets of the AWS connector “{}” cannot be decrypted: {why}.",
-                row.connector
-            ),
-            "Start every server with the current AUDITSTREAM_MASTER_KEY, not with one that was retired. If the key is \
-             lost, enter the connector's secrets again.",
-        ))),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns whether the region is new, so that an immediate retry can succeed.
-fn follow_region(
-    engine: &Engine,
-    row: &DestinationRow,
-    profile: &AwsProfile,
-    failure: &DeliveryFailure,
-) -> Result<bool> {
-    match (failure.failure.code, &failure.region) {
-        (FailureCode::Region, Some(region)) => {
-            let bucket = row.spec.get()?.bucket.as_str();
-            Ok(engine.aws().remember_region(profile, bucket, region))
+    async fn next_object(&mut self, row: &DestinationRow, cursor: Sequence, up_to: Sequence) -> Result<Arc<Object>> {
+        let form = Form::of(row.account_id, row.spec.get()?);
+        if let Some(ahead) = &mut self.ahead {
+            match ahead.take().await {
+                Some(object) if object.follows(form, cursor) && object.last_sequence <= up_to => return Ok(object),
+                _ => self.ahead = None,
+            }
         }
-        _ => Ok(false),
+        let wanted = Wanted::next(form, cursor, up_to);
+        let failing = row.failure.is_some();
+        self.slot.objects().get(self.engine, wanted, failing).await
     }
-}
-
-/// Logs a failure, and discards credentials that were refused.
-async fn before_failure(
-    engine: &Engine,
-    row: &DestinationRow,
-    batch: &OpenBatch,
-    profile: &AwsProfile,
-    failure: &DeliveryFailure,
-) {
-    if failure.failure.code == FailureCode::Credentials {
-        engine.aws().sign_out(profile).await;
-    }
-    tracing::warn!(
-        destination = row.identifier,
-        batch = batch.number,
-        code = failure.failure.code.as_str(),
-        message = failure.failure.message,
-        "a batch was not delivered"
-    );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auditstream_engine::Precondition;
 use auditstream_engine::destinations;
-use auditstream_model::{ListQuery, Status};
+use auditstream_model::{DestinationInput, ListQuery, Status};
 use futures::StreamExt as _;
 use serde_json::json;
 
@@ -27,9 +27,11 @@ enum Scene {
     Taken,
     /// Stored; the response is lost, and reading is forbidden from then on.
     Unreadable,
+    /// As `Well`, in many small batches, of which each is confirmed while the next one is ready.
+    Many,
 }
 
-use Scene::{Lost, Refused, Taken, Unreadable, Well};
+use Scene::{Lost, Many, Refused, Taken, Unreadable, Well};
 
 /// Every failpoint, with the behaviour of the store on the way to it; `:2` is its second passage.
 const POINTS: &[(&str, &[Scene])] = &[
@@ -49,12 +51,14 @@ const POINTS: &[(&str, &[Scene])] = &[
     ("claim.committed", &[Well]),
     ("freeze.committing", &[Well]),
     ("freeze.committed", &[Well]),
-    ("attempt.committing", &[Well]),
-    ("attempt.committed", &[Well]),
-    ("attempt.committed:2", &[Lost, Refused, Taken]),
+    ("advance.committing", &[Many]),
+    ("advance.committed", &[Many]),
+    ("attempt.committing", &[Lost]),
+    ("attempt.committed", &[Lost, Refused, Taken]),
     ("put.beginning", &[Well]),
     ("put.begun", &[Well]),
     ("put.under_way", &[Well]),
+    ("put.answered:3", &[Many]),
     ("put.answered", &[Well, Lost, Refused, Taken, Unreadable]),
     ("put.answered:2", &[Lost]),
     ("compare.beginning", &[Lost, Taken]),
@@ -257,7 +261,7 @@ async fn killed_at(on: On, point: &'static str, scene: Scene) {
     let store = Store::start().await;
     let proxy = Proxy::start(&store).await;
     match scene {
-        Well => {}
+        Well | Many => {}
         Lost => proxy.next(&[Fault::LostAnswer]),
         Refused => proxy.next(&[Fault::ServerError]),
         Unreadable => proxy.next(&[Fault::LostAndUnreadable]),
@@ -370,9 +374,7 @@ async fn the_process() {
     let (engine, admin) = (&inside.engine, &inside.admin);
     let there = destinations::list(engine, admin, &ListQuery::default()).await.unwrap();
     if there.items.is_empty() {
-        destinations::create(engine, admin, destination(BUCKET, json!({})))
-            .await
-            .unwrap();
+        destinations::create(engine, admin, streamed()).await.unwrap();
     }
     for portion in [0..EVENTS / 2, EVENTS / 2..EVENTS] {
         inside.send(&numbered(portion)).await;
@@ -385,7 +387,7 @@ async fn the_process() {
         destinations::stream_now(engine, admin, "siem").await.unwrap();
         settled(&inside, false).await;
         run_without_events(&inside).await;
-        let mut edited = destination(BUCKET, json!({}));
+        let mut edited = streamed();
         edited.description = "edited".into();
         edited.status = Some(Status::Active);
         destinations::replace(engine, admin, "siem", edited, &Precondition::None)
@@ -404,6 +406,12 @@ async fn the_process() {
     background.stop().await;
     inside.engine.close().await;
     say("finished");
+}
+
+fn streamed() -> DestinationInput {
+    let is_many = std::env::var(SCENE).unwrap() == "Many";
+    let options = if is_many { json!({"batch_events": 4}) } else { json!({}) };
+    destination(BUCKET, options)
 }
 
 async fn activate(inside: &Inside) {

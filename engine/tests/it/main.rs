@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod ahead;
 mod audit;
 mod batch_history;
 mod batch_settings;

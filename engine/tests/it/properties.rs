@@ -83,9 +83,11 @@ async fn cut(groups: &[(usize, usize)]) {
         assert_eq!(lines(&batch.key, object).len(), events, "{groups:?}: {batch:?}");
     }
     assert_eq!(objects.len(), batches.len());
-    // A batch is closed only when the next event does not fit.
+    // A batch is closed only when the next event does not fit, and at multiples of its events.
     for batch in &batches[..batches.len() - 1] {
-        let full = usize::try_from(batch.events).unwrap() == BATCH_EVENTS;
+        let full = usize::try_from(batch.last_sequence)
+            .unwrap()
+            .is_multiple_of(BATCH_EVENTS);
         assert!(
             full || usize::try_from(batch.bytes).unwrap() > BATCH_BYTES - 2 * EVENT_BYTES,
             "{groups:?}: {batch:?}"

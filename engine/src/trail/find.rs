@@ -45,7 +45,7 @@ pub async fn find(engine: &Engine, actor: &Actor, wanted: &EventRef) -> Result<A
     actor.require(Permission::ViewAudit)?;
     note_reading(engine, actor, &EventFilter::default()).await;
     let sequence = match wanted {
-        EventRef::Sequence(sequence) => Some(*sequence),
+        EventRef::Sequence(sequence) => is_kept(engine, actor, *sequence).await?.then_some(*sequence),
         EventRef::Id(id) => {
             let mut digest = [0; 16];
             digest.copy_from_slice(&Sha256::digest(id.as_bytes())[..16]);
@@ -60,6 +60,24 @@ pub async fn find(engine: &Engine, actor: &Actor, wanted: &EventRef) -> Result<A
         EventRef::Sequence(sequence) => Error::not_found("event", &sequence.to_string()),
         EventRef::Id(id) => Error::not_found("event", id),
     })
+}
+
+/// Whether an account's trail has an event with a sequence: one that was given out, is in no
+/// declared gap, and that retention has not removed.
+async fn is_kept(engine: &Engine, actor: &Actor, sequence: Sequence) -> Result<bool> {
+    let kept: Option<Sequence> = sqlx::query_scalar(
+        "SELECT first_sequence
+         FROM account
+         WHERE id = $1
+           AND $2 BETWEEN first_sequence AND last_sequence
+           AND NOT EXISTS (SELECT 1 FROM sequence_gap g
+                           WHERE g.account_id = account.id AND $2 BETWEEN g.first_sequence AND g.last_sequence)",
+    )
+    .bind(actor.account_id())
+    .bind(sequence)
+    .fetch_optional(engine.database().read())
+    .await?;
+    Ok(kept.is_some())
 }
 
 #[cfg(test)]

@@ -482,6 +482,16 @@ async fn one_event_is_found_by_its_sequence_or_its_id_in_its_account(mut house: 
         let refused = find(&house.engine, &house.admin, &absent).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound, "{absent:?}");
     }
+    house
+        .sql(
+            "INSERT INTO sequence_gap (account_id, first_sequence, last_sequence, declared, reason) \
+              SELECT id, last_sequence + 1, last_sequence + 50, 1, 'a test' FROM account",
+        )
+        .await;
+    house.sql("UPDATE account SET last_sequence = last_sequence + 50").await;
+    let in_gap = EventRef::Sequence(first + 40);
+    let refused = find(&house.engine, &house.admin, &in_gap).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
     let name = AccountName::parse("other").unwrap();
     access::create_account(&house.engine, &name).await.unwrap();
     let other = Actor::command_line(&house.engine, &name).await.unwrap();

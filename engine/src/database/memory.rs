@@ -10,13 +10,13 @@ pub(super) struct Caches {
     pub(super) reader: u64,
 }
 
-/// Returns a sixteenth of the memory for the writer, and a sixty-fourth for each reader, within
-/// bounds.
+/// Returns a sixteenth of the memory for the writer, and a small part for each reader, within
+/// bounds: the operating system caches the same pages, and streaming reads each of them once.
 pub(super) fn caches() -> Caches {
     let kib = available_bytes().unwrap_or_default() >> 10;
     Caches {
         writer: (kib / 16).clamp(16 << 10, 256 << 10),
-        reader: (kib / 64).clamp(16 << 10, 64 << 10),
+        reader: (kib / 256).clamp(8 << 10, 16 << 10),
     }
 }
 
@@ -48,6 +48,6 @@ mod tests {
         assert_eq!(total("MemFree: 1 kB\nMemTotal:       16384 kB\n"), Some(16 << 20));
         assert_eq!(total("something else"), None);
         let caches = caches();
-        assert!(caches.writer >= 16 << 10 && caches.reader <= 64 << 10);
+        assert!(caches.writer >= 16 << 10 && caches.reader <= 16 << 10);
     }
 }

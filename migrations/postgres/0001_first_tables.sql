@@ -330,10 +330,13 @@ ALTER TABLE audit_event SET (
     autovacuum_vacuum_insert_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.02
 );
+-- Merging leaves them at the end, too.
 ALTER TABLE audit_segment SET (
     autovacuum_vacuum_scale_factor = 0.005,
     autovacuum_vacuum_insert_scale_factor = 0.02,
-    autovacuum_analyze_scale_factor = 0.02
+    autovacuum_analyze_scale_factor = 0.02,
+    toast.autovacuum_vacuum_scale_factor = 0.005,
+    toast.autovacuum_vacuum_insert_scale_factor = 0.02
 );
 
 -- Deleted destinations whose batches are still to be removed.

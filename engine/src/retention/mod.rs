@@ -24,6 +24,7 @@ mod sweep;
 
 pub use self::account_setting::{get, put};
 pub use self::confirm::confirm_removal;
+pub use self::remove::explained as explained_removal;
 pub use self::retained::{Retained, retained};
 pub use self::settings::Retention;
 pub(crate) use self::sweep::start;

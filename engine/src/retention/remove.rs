@@ -8,7 +8,7 @@ use sqlx::any::AnyExecutor;
 
 use super::expiry::Expiry;
 use crate::Engine;
-use crate::database::WriteTx;
+use crate::database::{Dialect, WriteTx};
 use crate::error::Result;
 use crate::trail::segment;
 
@@ -66,6 +66,13 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
         .await
 }
 
+/// Returns the statement that removes rows of events, for tests that let the database explain it. It
+/// binds an account, a sequence and times joined with commas.
+#[must_use]
+pub fn explained(dialect: Dialect) -> &'static str {
+    dialect.pick(DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES)
+}
+
 /// Removes the first segments of a trail, and the order of their events. Their ids are removed with
 /// their generation (see [`ids`](crate::trail::ids)).
 async fn remove(tx: &mut WriteTx, account_id: i64, segments: &[Segment], last: Sequence) -> Result<()> {
@@ -73,7 +80,7 @@ async fn remove(tx: &mut WriteTx, account_id: i64, segments: &[Segment], last: S
         let events = usize::try_from(segment.last_sequence - segment.first_sequence + 1).unwrap_or(0);
         let times = segment::decode_times(&segment.times, events)
             .ok_or_else(|| segment::damaged(segment.first_sequence, segment.last_sequence))?;
-        sqlx::query(tx.dialect().pick(DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES))
+        sqlx::query(explained(tx.dialect()))
             .bind(account_id)
             .bind(segment.first_sequence)
             .bind(segment::joined(times.into_iter()))

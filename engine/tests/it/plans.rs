@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use auditstream_engine::database::Dialect;
+use auditstream_engine::retention::explained_removal;
 use auditstream_engine::trail::{explained, explained_ids};
 use auditstream_model::Status;
 use serde_json::{Value, json};
@@ -46,7 +47,8 @@ async fn plans_are_bounded(house: &House) {
         // The few segments of this test fit on one page.
         connection.execute("SET enable_seqscan = off").await.unwrap();
     }
-    for (name, statement, types) in explained(dialect) {
+    let removed = ("removed events", explained_removal(dialect), "iit");
+    for (name, statement, types) in explained(dialect).into_iter().chain([removed]) {
         // Values of a page in the middle of the trail: 1 is the account.
         let integers = [1, 1_600_000_000_000, 1_800_000_000_000, 5_000, 200_i64];
         let mut integers = integers.into_iter().chain([100]);
@@ -54,6 +56,7 @@ async fn plans_are_bounded(house: &House) {
         for kind in types.chars() {
             query = match kind {
                 'i' => query.bind(integers.next().unwrap()),
+                _ if name == removed.0 => query.bind("1,2"),
                 _ => query.bind("[1,2]"),
             };
         }
@@ -66,10 +69,15 @@ async fn plans_are_bounded(house: &House) {
                 ("audit_event USING PRIMARY KEY", "(account_id=? AND time>? AND time<?)")
             }
             ("floor" | "candidates", On::Postgres) => ("audit_event_pkey", ""),
-            ("heads" | "rows", On::Sqlite) => (
+            ("heads" | "rows" | "heads to merge" | "rows to merge", On::Sqlite) => (
                 "audit_segment_1",
                 "(account_id=? AND last_sequence>? AND last_sequence<?)",
             ),
+            ("removed events", On::Sqlite) => (
+                "audit_event USING PRIMARY KEY",
+                "(account_id=? AND time=? AND sequence=?)",
+            ),
+            ("removed events", On::Postgres) => ("audit_event_pkey", ""),
             (_, On::Sqlite) => ("audit_segment_1", "(account_id=? AND last_sequence=?)"),
             (_, On::Postgres) => ("audit_segment_pkey", ""),
         };

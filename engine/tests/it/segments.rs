@@ -9,8 +9,8 @@ use auditstream_model::{EventFilter, Status};
 use auditstream_testkit::s3::{BUCKET, Store};
 use serde_json::{Value, json};
 
-use crate::on_both;
 use crate::support::{House, On, StoredEvent, dense, events};
+use crate::{on, on_both};
 
 on_both![
     what_is_streamed_is_what_was_sent_digit_for_digit,
@@ -20,6 +20,8 @@ on_both![
     the_lag_that_a_merged_segment_shows_is_never_too_short,
     a_page_of_events_is_read_by_its_segments,
 ];
+
+on!(postgres_servers, Postgres, two_servers_merge_without_a_loss,);
 
 fn single(name: &str, number: usize) -> Value {
     let mut event = events().remove(0);
@@ -240,6 +242,26 @@ async fn streaming_searching_and_retention_continue_while_segments_are_merged(mu
     house.send(&[single("later", 1)]).await;
     house.streamed().await;
     assert!(dense(&store.sequences(BUCKET)), "each once");
+}
+
+async fn two_servers_merge_without_a_loss(house: House) {
+    let house = merging(house).await;
+    let other = auditstream_engine::Engine::open(house.config.clone()).await.unwrap();
+    let background = other.start();
+    let mut before = Vec::new();
+    for number in 0..60 {
+        house.send(&[single("shared", number)]).await;
+        if number % 20 == 19 {
+            house.sql("UPDATE segment_merge SET merged = 0").await;
+            before = house.stored_events().await;
+            reaches(&house, UNMERGED, |left| left == 0).await;
+        }
+    }
+    background.stop().await;
+    other.close().await;
+    assert!(number(&house, SEGMENTS).await <= 3);
+    let after = house.stored_events().await;
+    assert!(texts(&after) == texts(&before), "an event was changed or lost");
 }
 
 async fn a_damaged_segment_is_refused_by_name_and_others_are_read(house: House) {

@@ -26,6 +26,11 @@ impl Events {
         }
     }
 
+    /// Reserves memory for further payloads, so that the buffer does not grow by copying.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.text.reserve_exact(bytes);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }

@@ -6,9 +6,9 @@ use auditstream_model::{EpochMillis, Sequence};
 
 use super::codec::Decoded;
 use super::events::payload;
-use super::missing;
 use super::read::{SELECT_HEADS, SELECT_ROWS};
 use super::rows::{Head, Row, Via, decompress};
+use super::{merge, missing};
 use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::Result;
 
@@ -76,10 +76,12 @@ const ROWS_POSTGRES: &str = "
 
 /// Returns the statements that read segments with their names and the types of their parameters,
 /// for tests that let the database explain them.
-pub(crate) fn explained(dialect: Dialect) -> [(&'static str, &'static str, &'static str); 4] {
+pub(crate) fn explained(dialect: Dialect) -> [(&'static str, &'static str, &'static str); 6] {
     [
         ("heads", SELECT_HEADS, "iiiii"),
         ("rows", SELECT_ROWS, "iii"),
+        ("heads to merge", merge::SELECT_HEADS, "iiii"),
+        ("rows to merge", merge::SELECT_ROWS, "iii"),
         ("heads of some", dialect.pick(HEADS_SQLITE, HEADS_POSTGRES), "it"),
         ("rows of some", dialect.pick(ROWS_SQLITE, ROWS_POSTGRES), "it"),
     ]

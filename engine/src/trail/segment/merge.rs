@@ -265,7 +265,7 @@ impl Head {
     }
 }
 
-const SELECT_HEADS: &str = "
+pub(super) const SELECT_HEADS: &str = "
     SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3 AND first_sequence > $2
@@ -389,7 +389,7 @@ async fn merge_groups(
     database.background().transaction("merge_segments", replace).await
 }
 
-const SELECT_ROWS: &str = "
+pub(super) const SELECT_ROWS: &str = "
     SELECT first_sequence, last_sequence, received, bytes, times, content
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3

@@ -57,6 +57,7 @@ pub(crate) async fn read(
         up_to,
         bounds,
         events: Events::after(after),
+        expected: 0,
     };
     while let Some(chunk) = reading.next_chunk().await? {
         if chunk.begins_after > reading.events.last_sequence() {
@@ -87,6 +88,7 @@ pub(crate) async fn read_for_search(
         up_to,
         bounds,
         events: Events::after(after),
+        expected: 0,
     };
     while let Some(chunk) = reading.next_chunk().await? {
         if chunk.begins_after > reading.events.last_sequence() {
@@ -108,6 +110,8 @@ struct Reading<'a> {
     up_to: Sequence,
     bounds: Bounds,
     events: Events,
+    /// The payload bytes of the first reading, as far as they are known.
+    expected: usize,
 }
 
 /// Segments that are read next.
@@ -139,6 +143,10 @@ impl Reading<'_> {
         ];
         let values = values.into_iter().map(Value::Integer).collect();
         let heads: Vec<Head> = self.via.fetch(SELECT_HEADS, values).await?;
+        if self.events.is_empty() {
+            let bytes = heads.iter().map(|head| head.size()).fold(0, usize::saturating_add);
+            self.expected = bytes.min(self.bounds.bytes);
+        }
         Ok(self.chunk(&heads, after))
     }
 
@@ -189,6 +197,9 @@ impl Reading<'_> {
         let values = values.into_iter().map(Value::Integer).collect();
         let rows: Vec<Row> = self.via.fetch(SELECT_ROWS, values).await?;
         let mut events = std::mem::replace(&mut self.events, Events::after(after));
+        if events.is_empty() {
+            events.reserve(self.expected);
+        }
         let (bounds, up_to) = (self.bounds, self.up_to);
         let (events, is_full) = decompress(chunk.bytes, move |zstd| {
             for row in &rows {

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::trail::{ids, segment};
+use crate::trail::{ids, index, segment};
 use crate::{Engine, access, alerts, continuity, retention};
 
 /// The scheduler, the removal of old batches and events, the merging of segments, the upkeep of
@@ -22,6 +22,7 @@ impl Engine {
             retention::start(self.clone()),
             history::start(self.clone()),
             segment::start(self.clone()),
+            index::start(self.clone()),
             access::start_flushing(self.clone()),
             continuity::watch::start(self.clone()),
             ids::start(self.clone()),

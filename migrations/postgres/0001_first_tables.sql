@@ -416,3 +416,55 @@ CREATE TABLE segment_merge (
     -- Until when one server merges alone.
     claimed_until BIGINT  NOT NULL
 );
+
+-- The search index: the work on the index of an account. Its row orders the changes of the index.
+CREATE TABLE search_index (
+    account_id BIGINT  PRIMARY KEY REFERENCES account (id),
+    -- The task that works on it, and when it last did, by the database's clock.
+    owner      BIGINT  NOT NULL,
+    renewed    BIGINT  NOT NULL,
+    last_slice BIGINT  NOT NULL,
+    -- Raised when a slice was taken out of use, so that the task looks at the account.
+    requests   BIGINT  NOT NULL DEFAULT 0
+);
+
+-- Slices of the search index: ranges of sequences. Those in use do not overlap.
+CREATE TABLE search_slice (
+    account_id     BIGINT  NOT NULL,
+    slice          BIGINT  NOT NULL,
+    -- 0: being built; 1: in use; 2: replaced, and in use by earlier searches; 3: being deleted.
+    state          INTEGER NOT NULL,
+    first_sequence BIGINT  NOT NULL,
+    last_sequence  BIGINT  NOT NULL,
+    events         BIGINT  NOT NULL,
+    -- The first and the last auditEventTime.
+    min_time       BIGINT  NOT NULL,
+    max_time       BIGINT  NOT NULL,
+    -- When it was replaced.
+    retired        BIGINT  NOT NULL,
+    -- The first place of each row of its order.
+    marks          BYTEA   NOT NULL,
+    PRIMARY KEY (account_id, slice)
+);
+
+-- The events of a slice in the order of time. The number of an event in that order is its rank.
+CREATE TABLE search_order (
+    account_id BIGINT  NOT NULL,
+    slice      BIGINT  NOT NULL,
+    first_rank BIGINT  NOT NULL,
+    content    BYTEA   NOT NULL,
+    PRIMARY KEY (account_id, slice, first_rank)
+);
+
+-- The terms of a slice, sorted, each with the ranks of its events, in compressed blocks.
+CREATE TABLE search_block (
+    account_id BIGINT  NOT NULL,
+    slice      BIGINT  NOT NULL,
+    -- The first term, U+0000, and its first rank in this block.
+    first_key  BYTEA   NOT NULL,
+    content    BYTEA   NOT NULL,
+    PRIMARY KEY (account_id, slice, first_key)
+);
+-- Their content is compressed.
+ALTER TABLE search_order ALTER COLUMN content SET STORAGE EXTERNAL;
+ALTER TABLE search_block ALTER COLUMN content SET STORAGE EXTERNAL;

@@ -399,3 +399,52 @@ CREATE TABLE segment_merge (
     -- Until when one server merges alone.
     claimed_until INTEGER NOT NULL
 ) STRICT;
+
+-- The search index: the work on the index of an account. Its row orders the changes of the index.
+CREATE TABLE search_index (
+    account_id INTEGER PRIMARY KEY REFERENCES account (id),
+    -- The task that works on it, and when it last did, by the database's clock.
+    owner      INTEGER NOT NULL,
+    renewed    INTEGER NOT NULL,
+    last_slice INTEGER NOT NULL,
+    -- Raised when a slice was taken out of use, so that the task looks at the account.
+    requests   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Slices of the search index: ranges of sequences. Those in use do not overlap.
+CREATE TABLE search_slice (
+    account_id     INTEGER NOT NULL,
+    slice          INTEGER NOT NULL,
+    -- 0: being built; 1: in use; 2: replaced, and in use by earlier searches; 3: being deleted.
+    state          INTEGER NOT NULL,
+    first_sequence INTEGER NOT NULL,
+    last_sequence  INTEGER NOT NULL,
+    events         INTEGER NOT NULL,
+    -- The first and the last auditEventTime.
+    min_time       INTEGER NOT NULL,
+    max_time       INTEGER NOT NULL,
+    -- When it was replaced.
+    retired        INTEGER NOT NULL,
+    -- The first place of each row of its order.
+    marks          BLOB    NOT NULL,
+    PRIMARY KEY (account_id, slice)
+) STRICT;
+
+-- The events of a slice in the order of time. The number of an event in that order is its rank.
+CREATE TABLE search_order (
+    account_id INTEGER NOT NULL,
+    slice      INTEGER NOT NULL,
+    first_rank INTEGER NOT NULL,
+    content    BLOB    NOT NULL,
+    PRIMARY KEY (account_id, slice, first_rank)
+) STRICT;
+
+-- The terms of a slice, sorted, each with the ranks of its events, in compressed blocks.
+CREATE TABLE search_block (
+    account_id INTEGER NOT NULL,
+    slice      INTEGER NOT NULL,
+    -- The first term, U+0000, and its first rank in this block.
+    first_key  BLOB    NOT NULL,
+    content    BLOB    NOT NULL,
+    PRIMARY KEY (account_id, slice, first_key)
+) STRICT;

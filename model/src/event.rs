@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::{Condition, EventField, MAX_CONDITIONS};
 use crate::limits::{DEFAULT_PAGE_ROWS, FUTURE_AFTER_MS, MAX_PAGE_ROWS, MAX_SEARCH_CHARS};
 use crate::wire_names::wire_names;
 use crate::{EpochMillis, FieldErrors, Sequence};
@@ -118,6 +119,13 @@ pub struct EventFilter {
     /// characters match each other.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$", max_length = 1_000))]
     pub q: Option<String>,
+    /// Whether `q` is also searched inside of words at any depth, which reads every event: a page
+    /// then says with `searched_until` how far it came.
+    pub parts: Option<bool>,
+    /// Further conditions. Not a parameter: they have parameters of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", param(ignore))]
+    pub conditions: Vec<Condition>,
     /// Rows of the page, 1 to 100.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 100, default = 30))]
     pub limit: Option<u32>,
@@ -154,6 +162,11 @@ impl EventFilter {
             ("project", &self.project),
             ("q", &self.q),
         ];
+        if self.conditions.len() > MAX_CONDITIONS {
+            let message = format!("A filter has at most {MAX_CONDITIONS} conditions.");
+            return Err(FieldErrors::one("", message));
+        }
+        self.conditions.iter().try_for_each(Condition::validate)?;
         match texts
             .iter()
             .find(|(_, text)| text.as_deref().is_some_and(|text| text.contains('\0')))
@@ -164,6 +177,25 @@ impl EventFilter {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Returns the conditions on members of an event. An empty value is none.
+    #[must_use]
+    pub fn all_conditions(&self) -> Vec<Condition> {
+        let values = [
+            (EventField::Principal, &self.principal),
+            (EventField::Action, &self.action),
+            (EventField::Module, &self.module),
+            (EventField::ResourceType, &self.resource_type),
+            (EventField::Resource, &self.resource),
+            (EventField::Org, &self.org),
+            (EventField::Project, &self.project),
+        ];
+        let single = values.into_iter().filter_map(|(field, value)| {
+            let value = value.as_deref().filter(|value| !value.is_empty())?;
+            Some(Condition::is(field, value))
+        });
+        single.chain(self.conditions.iter().cloned()).collect()
     }
 
     /// Returns the first time after the range, epoch ms.
@@ -231,6 +263,10 @@ pub struct EventPage {
     /// search looks at a limited number of events, so that a page can have few of them, or none,
     /// before the last page.
     pub searched_until: Option<EpochMillis>,
+    /// The `auditEventTime` down to which the text `q` was also searched inside of words, epoch ms.
+    /// Of older events, the page has those in which a word begins with it. Null if the whole range
+    /// was searched that way, or if there is no `q`.
+    pub parts_searched_until: Option<EpochMillis>,
     /// The trail's last sequence when the page was read; every event after it is new.
     pub last_sequence: Sequence,
     /// The number of matching events outside the requested time range, counted up to 1,000 and not

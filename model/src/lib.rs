@@ -17,7 +17,7 @@
 //! - `problem`: the body of every error response, with its stable [`Code`]
 //! - `access`: roles, permissions and token scopes
 //! - `user`, `api_token`: users, their one-time links, and API tokens
-//! - `event`: audit events and their search; `sign_in`: sign-ins among them
+//! - `event`: audit events and their search, with `condition`, `event_counts` and `search_index`; `sign_in`: sign-ins among them
 //! - `connector`: how to reach AWS, with `credentials` and `backoff`
 //! - `connection_test`: tests of a connector or a bucket
 //! - `destination`, `bucket`: where and how to stream
@@ -34,11 +34,13 @@ mod backoff;
 mod batch;
 mod bucket;
 mod clock;
+mod condition;
 mod connection_test;
 mod connector;
 mod credentials;
 mod destination;
 mod event;
+mod event_counts;
 mod failure;
 mod field;
 mod identifier;
@@ -50,6 +52,7 @@ mod metadata;
 mod openapi;
 mod problem;
 mod retention;
+mod search_index;
 mod sequence_gap;
 mod sign_in;
 mod tags;
@@ -64,6 +67,7 @@ pub use backoff::Backoff;
 pub use batch::{Batch, BatchStatus};
 pub use bucket::{BucketName, Prefix};
 pub use clock::{ClockConfirmation, ClockState, ClockStatus};
+pub use condition::{Condition, EventField, MAX_CONDITIONS, Network, Test};
 pub use connection_test::{BucketCheck, BucketCheckInput, ConnectionTest, Outcome, TestError, TestProgress, TestStep};
 pub use connector::{Connector, ConnectorInput, ConnectorKind, ConnectorSpec, ConnectorView, is_region};
 pub use credentials::{Credentials, CredentialsInput, CrossAccount, Secrets};
@@ -73,6 +77,7 @@ pub use destination::{
     Status, StatusCount, StreamingDetails,
 };
 pub use event::{AuditEvent, EventFilter, EventKey, EventPage, IngestOutcome, NewerCount, Show, TimeRange};
+pub use event_counts::{EventBucket, EventHistogram, EventValue, EventValues, Precision};
 pub use failure::{Failure, FailureCode};
 pub use field::{FieldError, FieldErrors};
 pub use identifier::Identifier;
@@ -81,6 +86,7 @@ pub use problem::{Code, Problem};
 pub use retention::{
     MAX_RETENTION_DAYS, MIN_RETENTION_DAYS, RemovalConfirmation, RetentionInput, RetentionView, UnconfirmedRemoval,
 };
+pub use search_index::SearchIndex;
 pub use sequence_gap::SequenceGap;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use tags::Tags;

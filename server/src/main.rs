@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use auditstream_server::cli::{account, backup, doctor, events, key, migrate, restore, serve, token, user};
+use auditstream_server::cli::{
+    account, backup, doctor, events, key, migrate, restore, search_index, serve, token, user,
+};
 use auditstream_server::configuration::environment::drop_blank_variables;
 use auditstream_server::configuration::{Command, CommandLine};
 use auditstream_server::fatal::Fatal;
@@ -50,6 +52,7 @@ async fn run_command(line: CommandLine) -> Result<(), Fatal> {
         Command::Serve(options) => serve::run(line.settings, options).await,
         Command::Doctor => doctor::run(&line.settings).await,
         Command::Account(command) => account::run(&line.settings, command).await,
+        Command::SearchIndex(command) => search_index::run(&line.settings, command).await,
         Command::Token(command) => token::run(&line.settings, command).await,
         Command::User(command) => user::run(&line.settings, command).await,
         Command::Events(command) => events::run(&line.settings, command).await,

@@ -144,6 +144,15 @@ const SINGLE_CHANGES: &[&str] = &[
     "store_id_filter",
     "remove_ids",
     "announce_relocation",
+    "claim_index",
+    "index_events",
+    "begin_merge",
+    "store_merged",
+    "merge_slices",
+    "retire_slices",
+    "retire_damaged",
+    "delete_slice",
+    "rebuild_index",
 ];
 
 /// Points at which background tasks panic; see [`supervision`](crate::supervision).
@@ -155,6 +164,7 @@ const TASKS: &[&str] = &[
     "retention.sweep",
     "batches.sweep",
     "merging.look",
+    "index.look",
     "last_uses.flush",
     "event_ids.look",
     "continuity.compare",

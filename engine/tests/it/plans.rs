@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auditstream_engine::database::Dialect;
 use auditstream_engine::retention::explained_removal;
-use auditstream_engine::trail::{explained, explained_ids};
+use auditstream_engine::trail::{explained, explained_ids, explained_index};
 use auditstream_model::Status;
 use serde_json::{Value, json};
 use sqlx::{Executor as _, Row as _};
@@ -27,6 +27,7 @@ on![
 on_both![
     searches_enter_the_trail_by_an_index_bounded_at_both_ends,
     event_ids_are_found_by_the_index_of_their_generation,
+    the_search_index_is_read_by_its_keys,
 ];
 
 /// Explains the statements of searches, without statistics and with them.
@@ -35,6 +36,34 @@ async fn searches_enter_the_trail_by_an_index_bounded_at_both_ends(house: House)
     plans_are_bounded(&house).await;
     house.sql("ANALYZE").await;
     plans_are_bounded(&house).await;
+}
+
+async fn the_search_index_is_read_by_its_keys(house: House) {
+    let (dialect, explain) = match house.on {
+        On::Sqlite => (Dialect::Sqlite, "EXPLAIN QUERY PLAN"),
+        On::Postgres => (Dialect::Postgres, "EXPLAIN"),
+    };
+    let mut connection = house.connection().await;
+    for (name, statement, types) in explained_index(dialect) {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("{explain} {statement}")));
+        for kind in types.chars() {
+            query = match kind {
+                'i' => query.bind(1_i64),
+                'b' => query.bind(vec![1_u8]),
+                _ => query.bind("[1,2]"),
+            };
+        }
+        let rows = query.fetch_all(&mut connection).await.unwrap();
+        let column = if house.on == On::Sqlite { 3 } else { 0 };
+        let plan = rows
+            .iter()
+            .map(|row| row.get(column))
+            .collect::<Vec<String>>()
+            .join("\n");
+        // On SQLite the array that is given is scanned.
+        let scans = plan.contains("Seq Scan") || plan.contains("SCAN search_") || plan.contains("SCAN audit_");
+        assert!(!scans && plan.contains("account_id"), "{name}:\n{plan}");
+    }
 }
 
 async fn plans_are_bounded(house: &House) {

@@ -23,6 +23,7 @@ on_both![
     after_a_panic_of_retention_old_events_are_removed,
     after_a_panic_of_the_removal_of_batches_it_starts_again,
     after_a_panic_of_the_merging_of_segments_it_starts_again,
+    after_a_panic_of_the_search_index_it_is_continued,
     after_a_panic_of_the_storing_of_last_uses_it_starts_again,
     after_a_panic_of_the_comparison_with_the_marks_it_starts_again,
     after_a_panic_of_the_webhook_worker_messages_are_sent,
@@ -53,6 +54,10 @@ async fn after_a_panic_of_the_removal_of_batches_it_starts_again(house: House) {
 
 async fn after_a_panic_of_the_merging_of_segments_it_starts_again(house: House) {
     survives(house, "merging.look!1").await;
+}
+
+async fn after_a_panic_of_the_search_index_it_is_continued(house: House) {
+    survives(house, "index.look!2").await;
 }
 
 async fn after_a_panic_of_the_storing_of_last_uses_it_starts_again(house: House) {
@@ -136,6 +141,7 @@ async fn the_process() {
         }
         "batches" => restarted(&inside, "batches").await,
         "merging" => restarted(&inside, "merging").await,
+        "index" => restarted(&inside, "index").await,
         "last_uses" => restarted(&inside, "last_uses").await,
         "continuity" => restarted(&inside, "continuity").await,
         "event_ids" => restarted(&inside, "event_ids").await,

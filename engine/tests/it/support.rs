@@ -169,6 +169,11 @@ impl House {
         self.background.take().unwrap().stop().await;
     }
 
+    /// Starts the background tasks again.
+    pub fn start_streaming(&mut self) {
+        self.background = Some(self.engine.start());
+    }
+
     /// Stops everything.
     pub async fn stop(&mut self) {
         if let Some(background) = self.background.take() {

@@ -2,7 +2,9 @@
 
 use auditstream_engine::trail::{self, BodyFormat, EventRef};
 use auditstream_model::limits::{REQUEST_BYTES, REQUEST_EVENTS};
-use auditstream_model::{Code, EventFilter, EventKey, IngestOutcome, Permission};
+use auditstream_model::{
+    Code, EventField, EventFilter, EventHistogram, EventKey, EventValues, FieldErrors, IngestOutcome, Permission,
+};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -16,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::{Caller, read_body};
+use super::event_query::{EventConditions, EventQuery};
 use crate::http::body_encoding::Encoding;
 use crate::http::body_limit::Sender;
 use crate::http::extract::{Id, Parameters};
@@ -29,6 +32,8 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(search, ingest))
         .routes(routes!(read))
+        .routes(routes!(histogram))
+        .routes(routes!(values))
 }
 
 /// The payload schema of an audit event, for OpenAPI.
@@ -139,6 +144,10 @@ struct EventPage {
     next: Option<String>,
     /// The `auditEventTime` down to which this page was searched, epoch ms; null on the last page.
     searched_until: Option<i64>,
+    /// The `auditEventTime` down to which `q` was also found inside of words and in the names of
+    /// members, epoch ms. Of older events the page has those in which a word begins with `q`; with
+    /// `parts=true` it has all. Null without `q`, and if the whole range was searched that way.
+    parts_searched_until: Option<i64>,
     /// The number of matching events that were left out because they are dated more than five
     /// minutes in the future, counted up to 1,000; null unless this is the first page of a search
     /// without `end`.
@@ -151,20 +160,24 @@ struct EventPage {
 /// a page can have fewer than `limit` of them, or none, although there are more. Continue with
 /// `next` until it is null; `searched_until` is the time that the search has reached. A page also
 /// ends when its events have 4 MiB.
+///
+/// A parameter for a member of an event can be repeated: an event has one of the values. With the
+/// prefix `not_` it has none of them, and with the suffix `_prefix` it has a value that begins with
+/// the text. The events that have these, and those in which a word begins with `q`, are found at any
+/// depth of the trail.
 #[utoipa::path(
     get,
     path = "/audit-events",
     operation_id = "searchAuditEvents",
     tag = tag::AUDIT_EVENTS,
-    params(EventFilter),
+    params(EventFilter, EventConditions),
     responses((status = OK, description = "A page of events.", body = EventPage))
 )]
 async fn search(
     State(state): State<AppState>,
     Caller(actor): Caller,
-    Parameters(filter): Parameters<EventFilter>,
+    EventQuery(filter): EventQuery,
 ) -> Result<Response, Refusal> {
-    filter.validate().map_err(Refusal::parameters)?;
     let page = trail::search(&state.engine, &actor, &filter).await?;
     let events = page
         .events
@@ -176,6 +189,7 @@ async fn search(
         events,
         next: page.next,
         searched_until: page.searched_until,
+        parts_searched_until: page.parts_searched_until,
         in_future: page.in_future,
     });
     Ok(state.response_memory.count(actor.account(), page.into_response()).await)
@@ -215,4 +229,70 @@ async fn read(
     let event = RawValue::from_string(event.json).map_err(auditstream_engine::Error::from)?;
     let response = Json(event).into_response();
     Ok(state.response_memory.count(actor.account(), response).await)
+}
+
+/// The buckets of a histogram.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Buckets {
+    /// Buckets for the whole range, 1 to 500; 60 by default. Their width is a round one.
+    #[param(minimum = 1, maximum = 500, default = 60)]
+    buckets: Option<u32>,
+}
+
+/// Count audit events over time
+///
+/// The counts are of the events that the search with the same parameters finds. Each bucket says
+/// whether its count is exact: with `q`, and beyond what one request looks at, there may be more.
+#[utoipa::path(
+    get,
+    path = "/audit-event-histogram",
+    operation_id = "getEventHistogram",
+    tag = tag::AUDIT_EVENTS,
+    params(EventFilter, EventConditions, Buckets),
+    responses((status = OK, description = "The counts.", body = EventHistogram))
+)]
+async fn histogram(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    EventQuery(filter): EventQuery,
+    Parameters(Buckets { buckets }): Parameters<Buckets>,
+) -> Result<Json<EventHistogram>, Refusal> {
+    let buckets = buckets.unwrap_or(60);
+    if !(1..=500).contains(&buckets) {
+        return Err(Refusal::parameters(FieldErrors::one(
+            "buckets",
+            "A histogram has 1 to 500 buckets.",
+        )));
+    }
+    Ok(Json(trail::histogram(&state.engine, &actor, &filter, buckets).await?))
+}
+
+/// The field whose values are counted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CountedField {
+    /// The field. `limit` is the number of values.
+    field: EventField,
+}
+
+/// Find the most frequent values of a field
+///
+/// Among the events that the search with the same parameters finds. Each count says whether it is
+/// exact: with `q`, and beyond what one request looks at, there may be more.
+#[utoipa::path(
+    get,
+    path = "/audit-event-values",
+    operation_id = "getEventValues",
+    tag = tag::AUDIT_EVENTS,
+    params(EventFilter, EventConditions, CountedField),
+    responses((status = OK, description = "The values, the most frequent one first.", body = EventValues))
+)]
+async fn values(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    EventQuery(filter): EventQuery,
+    Parameters(CountedField { field }): Parameters<CountedField>,
+) -> Result<Json<EventValues>, Refusal> {
+    Ok(Json(trail::values(&state.engine, &actor, &filter, field).await?))
 }

@@ -6,7 +6,9 @@ pub mod caller;
 pub mod clock;
 pub mod connectors;
 pub mod destinations;
+pub mod event_query;
 pub mod retention;
+pub mod search_index;
 pub mod webhook;
 
 use auditstream_model::Code;
@@ -29,6 +31,7 @@ pub fn router(state: &AppState) -> (Router<AppState>, OpenApi) {
         .merge(connectors::router())
         .merge(destinations::router(state))
         .merge(retention::router())
+        .merge(search_index::router())
         .merge(webhook::router())
         .split_for_parts();
     let router = router

@@ -8,6 +8,7 @@ pub mod key;
 pub mod migrate;
 mod output;
 pub mod restore;
+pub mod search_index;
 pub mod serve;
 mod signals;
 pub mod token;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use auditstream_model::{AccountName, EpochMillis, EventFilter, EventKey, Show};
+use auditstream_model::{AccountName, Condition, EpochMillis, EventFilter, EventKey, Show};
 use clap::{Args, Subcommand};
 
-use super::values::{account_name, event_key, moment, show};
+use super::values::{account_name, condition, event_key, moment, show};
 
 /// Commands for audit events.
 #[derive(Debug, Subcommand)]
@@ -103,6 +103,13 @@ pub struct Filters {
     /// Text that the event contains.
     #[arg(long, short, value_name = "TEXT")]
     q: Option<String>,
+    /// Also find the text inside of words, in the whole trail. Slower.
+    #[arg(long, requires = "q")]
+    parts: bool,
+    /// Further condition, as a parameter of the API, such as principal=ann, not_action=LOGIN,
+    /// resource_prefix=arn: or ip=10.0.0.0/8. Can be repeated.
+    #[arg(long = "where", value_name = "PARAMETER=VALUE", value_parser = condition)]
+    conditions: Vec<Condition>,
 }
 
 impl Filters {
@@ -121,6 +128,8 @@ impl Filters {
             org: self.org.clone(),
             project: self.project.clone(),
             q: self.q.clone(),
+            parts: self.parts.then_some(true),
+            conditions: self.conditions.clone(),
             limit: None,
             cursor: None,
         }

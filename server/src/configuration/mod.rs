@@ -57,6 +57,9 @@ pub enum Command {
     /// Manage the keys that encrypt stored secrets.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show or rebuild the index by which events are found. Works while servers run.
+    #[command(subcommand)]
+    SearchIndex(SearchIndexCommand),
     /// Copy the SQLite database to a file, while the server runs. The master key is not copied.
     Backup(Backup),
     /// Replace the SQLite database with a copy, or confirm that numbering continues after a gap.
@@ -192,6 +195,23 @@ pub enum AccountCommand {
         /// Name of the account.
         #[arg(value_parser = account_name)]
         name: AccountName,
+    },
+}
+
+/// Commands for the search index.
+#[derive(Debug, Subcommand)]
+pub enum SearchIndexCommand {
+    /// Show how far the index has come.
+    Status {
+        /// Name of the account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
+    },
+    /// Drop the index. The server builds it again in the background; searches go on meanwhile.
+    Rebuild {
+        /// Name of the account.
+        #[arg(long, default_value = "default", value_parser = account_name)]
+        account: AccountName,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auditstream_model::{AccountName, EpochMillis, EventKey, Role, Scope, Show};
+use auditstream_model::{AccountName, Condition, EpochMillis, EventKey, Role, Scope, Show};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -40,6 +40,20 @@ pub(super) fn show(text: &str) -> Result<Show, String> {
 
 pub(super) fn event_key(text: &str) -> Result<EventKey, String> {
     text.parse().map_err(|_| "it is sequence or id".to_owned())
+}
+
+/// A condition as a parameter of the API: `not_action=LOGIN`.
+pub(super) fn condition(text: &str) -> Result<Condition, String> {
+    let condition = text
+        .split_once('=')
+        .and_then(|(name, value)| Condition::of_parameter(name, value))
+        .ok_or_else(|| {
+            "it must look like principal=ann, not_action=LOGIN, org_prefix=eu or ip=10.0.0.0/8".to_owned()
+        })?;
+    match condition.validate() {
+        Ok(()) => Ok(condition),
+        Err(errors) => Err(errors.0.first().map_or_else(String::new, |error| error.message.clone())),
+    }
 }
 
 /// A date or time with its offset, epoch milliseconds, or an age such as `24h`.

@@ -15,19 +15,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            let message = "A parameter cannot contain the character U+0000.";
-            return Err(Refusal::new(Code::InvalidParameter, message));
-        }
-        let query = parts.uri.query().unwrap_or_default().split('&');
-        let sent = query.filter(|pair| !pair.split_once('=').is_some_and(|(_, value)| value.is_empty()));
-        let query = sent.collect::<Vec<_>>().join("&");
-        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
-            let field = error.path().to_string();
-            Refusal::parameters(FieldErrors::one(field, format!("{}.", error.inner())))
-        })
+        deserialize_query(parts.uri.query().unwrap_or_default()).map(Self)
     }
+}
+
+/// Reads the parameters of a query string.
+pub fn deserialize_query<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+    if query.contains("%00") {
+        let message = "A parameter cannot contain the character U+0000.";
+        return Err(Refusal::new(Code::InvalidParameter, message));
+    }
+    let is_sent = |pair: &&str| !pair.split_once('=').is_some_and(|(_, value)| value.is_empty());
+    let query = query.split('&').filter(is_sent).collect::<Vec<_>>().join("&");
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let field = error.path().to_string();
+        Refusal::parameters(FieldErrors::one(field, format!("{}.", error.inner())))
+    })
 }
 
 /// The page of a list that is requested.

@@ -307,3 +307,48 @@ async fn a_search_says_how_far_it_looked_and_what_it_left_out() {
     let explicit = ask("q=AHEAD&end=9007199254740991").await;
     assert_eq!(explicit["events"][0]["auditEventId"], "ahead");
 }
+
+#[tokio::test]
+async fn conditions_are_repeated_and_negated_and_events_are_counted() {
+    let app = App::start().await;
+    accepted(app.send_events(NDJSON).body(EVENTS).send().await.unwrap()).await;
+    let ask = async |path: &str| -> Value {
+        let answer = app.get(&format!("/v1/{path}&end=1700000000000")).bearer_auth(&app.read);
+        answer.send().await.unwrap().json().await.unwrap()
+    };
+    let members = |page: &Value, pointer: &str| -> Vec<String> {
+        let events = page["events"].as_array().unwrap().iter();
+        events
+            .map(|event| event.pointer(pointer).unwrap().as_str().unwrap().to_owned())
+            .collect()
+    };
+    let modules = ask("audit-events?limit=100&module=S3&module=EC2").await;
+    let modules = members(&modules, "/auditModule");
+    assert!(modules.iter().all(|module| module == "S3" || module == "EC2"));
+    assert!(modules.contains(&"S3".to_owned()));
+    let others = ask("audit-events?limit=100&not_module=S3").await;
+    assert!(!members(&others, "/auditModule").contains(&"S3".to_owned()));
+    let network = ask("audit-events?limit=100&ip=10.248.0.0%2F16").await;
+    let addresses = members(&network, "/auditHttpRequestInfo/clientIP");
+    assert!(addresses.len() > 50 && addresses.iter().all(|address| address.starts_with("10.248.")));
+    let histogram = ask("audit-event-histogram?buckets=10").await;
+    let counts = histogram["buckets"].as_array().unwrap().iter();
+    assert_eq!(counts.map(|bucket| bucket["count"].as_i64().unwrap()).sum::<i64>(), 200);
+    assert_eq!(histogram["buckets"][0]["precision"], "exact");
+    let values = ask("audit-event-values?field=module").await;
+    let counts = values["values"].as_array().unwrap().iter();
+    assert_eq!(counts.map(|value| value["count"].as_i64().unwrap()).sum::<i64>(), 200);
+    for query in [
+        "audit-events?ip=nowhere",
+        "audit-event-histogram?buckets=0",
+        "audit-event-values?field=x",
+    ] {
+        let answer = app
+            .get(&format!("/v1/{query}"))
+            .bearer_auth(&app.read)
+            .send()
+            .await
+            .unwrap();
+        refused(answer, 400, "invalid_parameter").await;
+    }
+}

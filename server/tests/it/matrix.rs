@@ -281,6 +281,13 @@ fn api_rows() -> Vec<Row> {
         api("GET", "/audit-events", None, View, "200", "200"),
         api("POST", "/audit-events", Some(event("x")), Ingest, "200", "403"),
         api("GET", "/audit-events/{event}", None, View, "200", "200"),
+        api("GET", "/audit-event-histogram", None, View, "200", "200"),
+        Row {
+            path: "/v1/audit-event-values?field=action".into(),
+            ..api("GET", "/audit-event-values", None, View, "200", "200")
+        },
+        api("GET", "/search-index", None, View, "200", "200"),
+        api("POST", "/search-index/rebuild", None, Change, "200", "200"),
         api("GET", "/connectors", None, View, "200", "200"),
         api(
             "POST",

@@ -75,6 +75,7 @@ impl Connection {
 pub(crate) enum Value {
     Integer(i64),
     Text(Option<String>),
+    Bytes(Vec<u8>),
 }
 
 /// A row of either database.

@@ -64,6 +64,7 @@ impl Connection {
             query = match value {
                 Value::Integer(number) => query.bind(number),
                 Value::Text(text) => query.bind(text),
+                Value::Bytes(bytes) => query.bind(bytes),
             };
         }
         query.fetch_all(&mut self.connection).await

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use auditstream_model::{AuditEvent, EpochMillis, EventFilter, Sequence, Show};
+use auditstream_model::{AuditEvent, Condition, EpochMillis, EventField, EventFilter, Network, Sequence, Show, Test};
 
 use super::text::{Buffers, SearchText};
 use crate::error::Result;
@@ -15,25 +15,88 @@ const CLOSING: usize = 40;
 /// The conditions of a filter on an event's content.
 #[derive(Clone, Debug)]
 pub(super) struct Matcher {
-    /// Principal, action, module, resource type, resource, organisation and project.
-    texts: [Option<String>; 7],
+    fields: Vec<FieldTests>,
     show: Show,
     text: Option<SearchText>,
 }
 
+/// The conditions on one field.
+#[derive(Clone, Debug)]
+struct FieldTests {
+    field: EventField,
+    /// One of them is met; none if there are none.
+    any: Vec<ValueTest>,
+    /// Not met.
+    none: Vec<ValueTest>,
+}
+
+#[derive(Clone, Debug)]
+enum ValueTest {
+    Is(String),
+    Begins(String),
+    In(Network),
+}
+
+impl ValueTest {
+    fn of(condition: &Condition) -> Self {
+        let network = Network::parse(&condition.value).filter(|_| condition.field == EventField::Ip);
+        match (network, condition.test) {
+            (Some(network), _) => Self::In(network),
+            (None, Test::Is) => Self::Is(condition.value.clone()),
+            (None, Test::Begins) => Self::Begins(condition.value.clone()),
+        }
+    }
+
+    fn is_met(&self, value: Option<&str>) -> bool {
+        value.is_some_and(|value| match self {
+            Self::Is(wanted) => value == wanted,
+            Self::Begins(beginning) => value.starts_with(beginning),
+            Self::In(network) => value.parse().is_ok_and(|address| network.contains(address)),
+        })
+    }
+}
+
+impl FieldTests {
+    fn are_met(&self, fields: &Fields<'_>) -> bool {
+        let value = value_of(fields, self.field);
+        let meets_one = self.any.is_empty() || self.any.iter().any(|test| test.is_met(value));
+        meets_one && !self.none.iter().any(|test| test.is_met(value))
+    }
+}
+
+/// The value of a field, if the event has one.
+pub(super) fn value_of<'f>(fields: &'f Fields<'_>, field: EventField) -> Option<&'f str> {
+    let value = match field {
+        EventField::Principal => Some(&fields.principal),
+        EventField::PrincipalType => Some(&fields.principal_type),
+        EventField::Action => Some(&fields.action),
+        EventField::Module => Some(&fields.module),
+        EventField::ResourceType => Some(&fields.resource_type),
+        EventField::Resource => Some(&fields.resource),
+        EventField::Org => fields.org.as_ref(),
+        EventField::Project => fields.project.as_ref(),
+        EventField::Ip => fields.client_ip.as_ref(),
+    };
+    value.map(|value| &**value)
+}
+
 impl Matcher {
     pub(super) fn of(filter: &EventFilter) -> Result<Self> {
-        let texts = [
-            &filter.principal,
-            &filter.action,
-            &filter.module,
-            &filter.resource_type,
-            &filter.resource,
-            &filter.org,
-            &filter.project,
-        ];
+        let conditions = filter.all_conditions();
+        let tests = |field, is_negated| {
+            let of_field = conditions.iter().filter(move |condition| condition.field == field);
+            let tests = of_field.filter(move |condition| condition.is_negated == is_negated);
+            tests.map(ValueTest::of).collect::<Vec<_>>()
+        };
+        let fields = EventField::ALL.into_iter().map(|field| FieldTests {
+            field,
+            any: tests(field, false),
+            none: tests(field, true),
+        });
         Ok(Self {
-            texts: texts.map(|text| text.clone().filter(|text| !text.is_empty())),
+            fields: fields
+                .filter(|tests| !tests.any.is_empty() || !tests.none.is_empty())
+                .collect(),
             show: filter.show,
             text: filter.search_text()?.map(SearchText::new),
         })
@@ -41,7 +104,7 @@ impl Matcher {
 
     /// Whether every event matches.
     pub(super) fn matches_all(&self) -> bool {
-        self.show == Show::All && self.text.is_none() && self.texts.iter().all(Option::is_none)
+        self.show == Show::All && self.text.is_none() && self.fields.is_empty()
     }
 
     /// Whether a stored payload matches. `sequence` belongs to the text that is searched.
@@ -56,7 +119,7 @@ impl Matcher {
     }
 
     fn matches_fields(&self, payload: &str) -> bool {
-        if self.show == Show::All && self.texts.iter().all(Option::is_none) {
+        if self.show == Show::All && self.fields.is_empty() {
             return true;
         }
         let fields = fields::of(payload);
@@ -65,21 +128,7 @@ impl Matcher {
             Show::NoLogin => !matches!(&*fields.action, "LOGIN" | "LOGIN2FA" | "UNSUCCESSFUL_LOGIN"),
             Show::NoSystem => fields.principal_type != "SYSTEM",
         };
-        let values = [
-            Some(&fields.principal),
-            Some(&fields.action),
-            Some(&fields.module),
-            Some(&fields.resource_type),
-            Some(&fields.resource),
-            fields.org.as_ref(),
-            fields.project.as_ref(),
-        ];
-        let is_equal = |(wanted, value): (&Option<String>, Option<&Cow<'_, str>>)| {
-            wanted
-                .as_deref()
-                .is_none_or(|wanted| value.is_some_and(|value| value == wanted))
-        };
-        is_shown && self.texts.iter().zip(values).all(is_equal)
+        is_shown && self.fields.iter().all(|tests| tests.are_met(&fields))
     }
 }
 

@@ -2,24 +2,31 @@
 //! it looked, so that its cost is the same in a trail of any size and at any depth (rule 17).
 //!
 //! ```text
-//! search, newer ─▶ scan: steps of rows, newest first ─▶ statements: which rows, by one index
+//! search ─▶ indexed ─▶ index: candidates, newest first    counts: over time, by value
+//!    │         │
+//! newer ───────┴▶ scan: steps of rows, newest first ─▶ statements: which rows, by one index
 //!                  │                                  └▶ segment: their events
 //!                  └▶ matching: whether an event matches ─▶ text: whether it says a text
 //! ```
 
+mod counts;
+mod indexed;
 mod matching;
 mod scan;
 mod statements;
-mod text;
+pub(super) mod text;
 
 use std::time::Duration;
 
 use auditstream_model::limits::{EXPORT_ROWS, PAGE_BYTES};
 use auditstream_model::{AuditEvent, Code, EpochMillis, EventFilter, EventPage, NewerCount, Permission, Sequence};
 
-use self::scan::{Budget, End, Scan};
+pub use self::counts::{histogram, values};
+use self::indexed::Indexed;
+use self::scan::{Budget, End, Page, Scan};
 use self::statements::Position;
 pub use self::statements::explained;
+use super::index::Query;
 use super::readers;
 use crate::database::{Caller, SearchConnection, now};
 use crate::error::{Error, Result};
@@ -56,7 +63,7 @@ pub(super) async fn find(engine: &Engine, actor: &Actor, filter: &EventFilter) -
     let mut connection = connect(engine, actor, PATIENCE).await?;
     // Read before the rows, so that events committed in between show up as new.
     let last_sequence = last_sequence(&mut connection, actor).await?;
-    let mut page = collect(engine, actor, filter, below, rows, &mut connection).await?;
+    let mut page = collect_page(engine, actor, filter, below, (rows, PAGE_BYTES), false, &mut connection).await?;
     page.last_sequence = last_sequence;
     if is_first(filter) {
         count_around(engine, actor, filter, &mut page, &mut connection).await?;
@@ -69,7 +76,8 @@ pub(super) async fn find(engine: &Engine, actor: &Actor, filter: &EventFilter) -
 pub(super) async fn export_page(engine: &Engine, actor: &Actor, filter: &EventFilter) -> Result<EventPage> {
     let rows = usize::try_from(EXPORT_ROWS).unwrap_or(usize::MAX);
     let mut connection = connect(engine, actor, EXPORT_PATIENCE).await?;
-    let page = collect(engine, actor, filter, below(filter)?, rows, &mut connection).await?;
+    let below = below(filter)?;
+    let page = collect_page(engine, actor, filter, below, (rows, PAGE_BYTES), true, &mut connection).await?;
     connection.finish().await?;
     Ok(page)
 }
@@ -133,20 +141,32 @@ async fn last_sequence(connection: &mut SearchConnection, actor: &Actor) -> Resu
     Ok(rows.first().map_or(0, |row| row.0))
 }
 
-/// Collects the events of one page.
-async fn collect(
+/// Collects the events of one page. An export has every event that contains a text, so that it is
+/// searched for without the index.
+async fn collect_page(
     engine: &Engine,
     actor: &Actor,
     filter: &EventFilter,
     below: Position,
-    rows: usize,
+    (rows, bytes): (usize, usize),
+    is_export: bool,
     connection: &mut SearchConnection,
 ) -> Result<EventPage> {
     let mut scan = scan(engine, actor, filter, connection)?;
-    let (events, end) = scan
-        .collect(below, start(filter), rows, PAGE_BYTES, Budget::default())
-        .await?;
-    let reached = match end {
+    let query = Query::of(filter)?;
+    let has_text = filter.search_text()?.is_some();
+    let range = (start(filter), below);
+    let found = if query.is_useful() && !(has_text && (is_export || filter.parts == Some(true))) {
+        indexed::collect(engine, &mut scan, &query, range, (rows, bytes), has_text).await?
+    } else {
+        None
+    };
+    let found = match found {
+        Some(found) => found,
+        None => scan_page(&mut scan, range, (rows, bytes)).await?,
+    };
+    let events = found.page.events;
+    let reached = match found.end {
         End::Complete => None,
         End::Exhausted(position) => Some(position),
         End::Found => events.last().map(|last| Position {
@@ -158,7 +178,23 @@ async fn collect(
         events,
         next: reached.map(|position| format!("{}-{}", position.time, position.sequence)),
         searched_until: reached.map(|position| position.time),
+        parts_searched_until: found.parts_until,
         ..EventPage::default()
+    })
+}
+
+/// Collects a page without the index.
+async fn scan_page(
+    scan: &mut Scan<'_>,
+    (start, below): (EpochMillis, Position),
+    (rows, bytes): (usize, usize),
+) -> Result<Indexed> {
+    let mut page = Page::new(rows, bytes);
+    let end = scan.collect(below, start, &mut page, Budget::default()).await?;
+    Ok(Indexed {
+        page,
+        end,
+        parts_until: None,
     })
 }
 
@@ -179,12 +215,16 @@ async fn count_around(
         page.in_future = i64::try_from(count).ok();
     }
     if page.events.is_empty() && page.next.is_none() {
+        let query = Query::of(filter)?;
         let mut outside = 0;
-        if let Some(start) = filter.start {
-            outside += scan.count(before(start), EpochMillis::MIN, COUNTED, COUNTING).await?;
-        }
-        if let Some(end) = filter.end {
-            outside += scan.count(before(EpochMillis::MAX), end, COUNTED, COUNTING).await?;
+        let before_start = filter.start.map(|start| (EpochMillis::MIN, before(start)));
+        let after_end = filter.end.map(|end| (end, before(EpochMillis::MAX)));
+        for (from, below) in before_start.into_iter().chain(after_end) {
+            let counted = indexed::count(engine, &mut scan, &query, (from, below), COUNTED).await?;
+            outside += match counted {
+                Some(count) => count,
+                None => scan.count(below, from, COUNTED, COUNTING).await?,
+            };
         }
         page.outside_range = i64::try_from(outside.min(COUNTED)).ok();
     }

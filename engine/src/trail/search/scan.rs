@@ -16,6 +16,7 @@ const FIRST_STEP: i64 = 256;
 const LARGEST_STEP: i64 = 8_192;
 /// Bytes of segments that are read at once.
 const CHUNK_BYTES: usize = 1 << 20;
+const LARGE_CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_EVENTS: usize = 1_000;
 /// After this time a search returns what it has found: the disk is slow.
 const ENOUGH_TIME: Duration = Duration::from_secs(3);
@@ -50,9 +51,9 @@ pub(super) enum End {
 
 /// A look through the trail of one account.
 pub(super) struct Scan<'a> {
-    connection: &'a mut SearchConnection,
-    dialect: Dialect,
-    account_id: i64,
+    pub(super) connection: &'a mut SearchConnection,
+    pub(super) dialect: Dialect,
+    pub(super) account_id: i64,
     matcher: Matcher,
     cache: Cache,
     started: Instant,
@@ -75,34 +76,26 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Collects matching events from a position down to a time, until it has `rows` of them or
-    /// they have `bytes`. An event that exceeds `bytes` is collected if it is the first one.
+    /// Adds matching events to a page, from a position down to a time.
     pub(super) async fn collect(
         &mut self,
         below: Position,
         start: EpochMillis,
-        rows: usize,
-        bytes: usize,
+        page: &mut Page,
         budget: Budget,
-    ) -> Result<(Vec<AuditEvent>, End)> {
-        let mut page = Page {
-            events: Vec::new(),
-            rows,
-            bytes_left: bytes,
-        };
+    ) -> Result<End> {
         let mut steps = Steps::new(below, start, budget);
-        let end = loop {
-            let Some(step) = self.step(&mut steps, rows + 1).await? else {
-                break End::Complete;
+        loop {
+            let Some(step) = self.step(&mut steps, page.rows + 1).await? else {
+                return Ok(End::Complete);
             };
-            if let Some(end) = self.look(&step, &mut steps, &mut page).await? {
-                break end;
+            if let Some(end) = self.look(&step, &mut steps, page).await? {
+                return Ok(end);
             }
             if let Some(end) = self.end_of_step(&steps) {
-                break end;
+                return Ok(end);
             }
-        };
-        Ok((page.events, end))
+        }
     }
 
     /// Counts matching events from a position down to a time, up to `most`.
@@ -217,7 +210,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Adds the matching events of a step to a page. Returns how the page ended, if it did.
-    async fn look(&mut self, step: &[Position], steps: &mut Steps, page: &mut Page) -> Result<Option<End>> {
+    pub(super) async fn look(&mut self, step: &[Position], steps: &mut Steps, page: &mut Page) -> Result<Option<End>> {
         let mut rest = step;
         let mut reached = None;
         while !rest.is_empty() {
@@ -239,7 +232,25 @@ impl<'a> Scan<'a> {
         Ok(None)
     }
 
-    fn is_late(&self) -> bool {
+    /// Returns a value of each event of these rows that matches, and how many rows were looked at.
+    pub(super) async fn read_matching<T: Send + 'static>(
+        &mut self,
+        rows: &[Position],
+        steps: &mut Steps,
+        value: impl Fn(Sequence, EpochMillis, &str) -> T + Clone + Send + 'static,
+    ) -> Result<(Vec<T>, usize)> {
+        let mut found = Vec::new();
+        let mut rest = rows;
+        while !rest.is_empty() && steps.bytes_left > 0 && !self.is_late() {
+            let picked = self.pick(rest, steps).await?;
+            rest = rest.get(picked.looked_at()..).unwrap_or_default();
+            found.extend(self.matching(picked, value.clone()).await?);
+        }
+        Ok((found, rows.len() - rest.len()))
+    }
+
+    /// Whether the time for a search is used up.
+    pub(super) fn is_late(&self) -> bool {
         self.started.elapsed() > ENOUGH_TIME
     }
 
@@ -255,7 +266,7 @@ impl<'a> Scan<'a> {
     /// Reads the first events of some rows. Those that retention has removed meanwhile are missing.
     async fn pick(&mut self, rows: &[Position], steps: &mut Steps) -> Result<Picked> {
         let sequences: Vec<Sequence> = rows.iter().take(CHUNK_EVENTS).map(|row| row.sequence).collect();
-        let room = CHUNK_BYTES.min(steps.bytes_left);
+        let room = steps.chunk.min(steps.bytes_left);
         let (connection, cache) = (&mut *self.connection, &mut self.cache);
         let picked = segment::get(connection, cache, self.dialect, self.account_id, &sequences, room).await?;
         steps.bytes_left = steps.bytes_left.saturating_sub(picked.read_bytes());
@@ -299,37 +310,59 @@ fn count_matching(events: &Events, (start, end): (EpochMillis, EpochMillis), mat
 }
 
 /// The progress of a look.
-struct Steps {
+pub(super) struct Steps {
     /// Rows below this position are next.
     below: Position,
     start: EpochMillis,
     rows_left: i64,
     bytes_left: usize,
     size: i64,
+    /// Bytes of segments that are read at once.
+    chunk: usize,
     is_complete: bool,
 }
 
 impl Steps {
-    fn new(below: Position, start: EpochMillis, budget: Budget) -> Self {
+    pub(super) fn new(below: Position, start: EpochMillis, budget: Budget) -> Self {
         Self {
             below,
             start,
             rows_left: budget.rows,
             bytes_left: budget.bytes,
             size: FIRST_STEP,
+            chunk: CHUNK_BYTES,
             is_complete: below.time < start,
         }
     }
 }
 
-/// A page that is being filled.
-struct Page {
-    events: Vec<AuditEvent>,
-    rows: usize,
+impl Steps {
+    /// Reads more at once, for rows that are far from each other.
+    pub(super) fn in_large_chunks(self) -> Self {
+        Self {
+            chunk: LARGE_CHUNK_BYTES,
+            ..self
+        }
+    }
+}
+
+/// A page that is being filled, until it has `rows` events or they have a number of bytes. An event
+/// that exceeds these is added if it is the first one.
+pub(super) struct Page {
+    pub(super) events: Vec<AuditEvent>,
+    pub(super) rows: usize,
     bytes_left: usize,
 }
 
 impl Page {
+    pub(super) fn new(rows: usize, bytes: usize) -> Self {
+        Self {
+            events: Vec::new(),
+            rows,
+            bytes_left: bytes,
+        }
+    }
+
     /// Adds an event and returns whether it fitted.
     fn push(&mut self, event: AuditEvent) -> bool {
         let is_first = self.events.is_empty();

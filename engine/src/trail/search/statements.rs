@@ -31,6 +31,14 @@ pub(super) const CANDIDATES: &str = r"
        AND (time, sequence) < ($3, $4) AND (time, sequence) >= ($2, $5)
      ORDER BY time DESC, sequence DESC LIMIT $6";
 
+/// The first and the last time in a range of times, both ends included.
+pub(super) fn ends() -> [&'static str; 2] {
+    [
+        "SELECT time FROM audit_event WHERE account_id = $1 AND time >= $2 AND time <= $3 ORDER BY time LIMIT 1",
+        "SELECT time FROM audit_event WHERE account_id = $1 AND time >= $2 AND time <= $3 ORDER BY time DESC LIMIT 1",
+    ]
+}
+
 /// Returns the statements of searches with their names and the types of their parameters, `i` for
 /// integers and `t` for texts, for tests that let the database explain them.
 #[must_use]

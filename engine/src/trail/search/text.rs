@@ -52,7 +52,7 @@ impl SearchText {
 }
 
 /// Replaces `out` with the form of a text in which texts are compared.
-fn fold(text: &str, out: &mut String) {
+pub(in crate::trail) fn fold(text: &str, out: &mut String) {
     out.clear();
     out.reserve(text.len());
     if text.is_ascii() {
@@ -94,7 +94,7 @@ fn fold_char(character: char) -> impl Iterator<Item = char> {
 }
 
 /// Replaces `out` with a JSON text whose escapes are resolved. A lone surrogate becomes U+FFFD.
-fn unescape(json: &str, out: &mut String) {
+pub(in crate::trail) fn unescape(json: &str, out: &mut String) {
     out.clear();
     out.reserve(json.len());
     let mut rest = json;

@@ -31,6 +31,7 @@ impl Via<'_> {
                     query = match value {
                         Value::Integer(number) => query.bind(number),
                         Value::Text(text) => query.bind(text),
+                        Value::Bytes(bytes) => query.bind(bytes),
                     };
                 }
                 Ok(query.fetch_all(*pool).await?)

@@ -45,6 +45,9 @@ pub(super) fn filter_of(query: &ParamsMap) -> EventFilter {
         org: part("org"),
         project: part("project"),
         q: part("q"),
+        // The page does not show how far parts of words were searched.
+        parts: Some(true),
+        conditions: Vec::new(),
         limit: Some(ROWS),
         cursor: part("cursor"),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use auditstream_model::Code;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-use crate::access::{self, LastUses};
+use crate::access::{self, LastUses, TokenOwners};
 use crate::alerts::{Client, Pacing};
 use crate::aws::{Aws, AwsSettings};
 use crate::clock::{Watch, Watched};
@@ -78,6 +78,7 @@ struct Shared {
     wake: Notify,
     scheduler_watch: SchedulerWatch,
     last_uses: LastUses,
+    token_owners: TokenOwners,
     streaming_enabled: bool,
     stream_interval: Duration,
     retention: Retention,
@@ -134,6 +135,7 @@ impl Engine {
             wake: Notify::new(),
             scheduler_watch: SchedulerWatch::default(),
             last_uses: LastUses::default(),
+            token_owners: TokenOwners::default(),
             database,
             vault,
             streaming_enabled: config.streaming_enabled,
@@ -239,6 +241,10 @@ impl Engine {
 
     pub(crate) fn last_uses(&self) -> &LastUses {
         &self.0.last_uses
+    }
+
+    pub(crate) fn token_owners(&self) -> &TokenOwners {
+        &self.0.token_owners
     }
 
     /// Notes when the scheduler looks for due destinations.

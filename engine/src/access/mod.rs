@@ -13,6 +13,7 @@ mod passwords;
 mod rows;
 mod sessions;
 mod throttle;
+mod token_owners;
 mod tokens;
 mod users;
 
@@ -27,6 +28,7 @@ pub(crate) use last_uses::{LastUses, flush as flush_last_uses, start as start_fl
 pub use links::{Issued, Redeemed, invite, link, password_link, redeem, setup_link, withdraw_invitation};
 pub use sessions::{UsedBy, change_password, session, sign_in, sign_in_to, sign_out, sign_out_everywhere};
 pub use throttle::THROTTLED_FOR;
+pub(crate) use token_owners::TokenOwners;
 pub use tokens::{create_token, revoke_token, token, tokens};
 pub use users::{create_user, has_users, remove_user, reset_password, set_role, users};
 

@@ -1,13 +1,12 @@
 //! API tokens.
 
 use auditstream_model::{
-    AccountName, ApiToken, ApiTokenInput, Code, CreatedApiToken, EpochMillis, FieldErrors, Permission, Problem, Scope,
-    TOKEN_PREFIX,
+    ApiToken, ApiTokenInput, Code, CreatedApiToken, EpochMillis, FieldErrors, Permission, Problem, Scope, TOKEN_PREFIX,
 };
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{DAY, MINUTE, digest, random_text};
+use super::{DAY, MINUTE, digest, random_text, token_owners};
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
@@ -16,7 +15,8 @@ const API_TOKEN: &str = "API_TOKEN";
 /// How stale `last_used` may become, ms: most requests write nothing.
 const LAST_USED_PRECISION: EpochMillis = MINUTE;
 
-struct Scopes(Vec<Scope>);
+#[derive(Debug)]
+pub(super) struct Scopes(pub(super) Vec<Scope>);
 
 impl From<String> for Scopes {
     /// Drops unknown names, which grant nothing.
@@ -152,17 +152,6 @@ pub async fn revoke_token(engine: &Engine, actor: &Actor, id: &str) -> Result<()
         .await
 }
 
-#[derive(FromRow)]
-struct CallerRow {
-    account_id: i64,
-    #[sqlx(try_from = "String")]
-    account: AccountName,
-    name: String,
-    #[sqlx(try_from = "String")]
-    scopes: Scopes,
-    last_used: Option<EpochMillis>,
-}
-
 /// Returns the actor of a token; `None` if it is unknown, was revoked or has expired.
 pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     if !token.starts_with(TOKEN_PREFIX) {
@@ -170,20 +159,13 @@ pub async fn token(engine: &Engine, token: &str) -> Result<Option<Actor>> {
     }
     let used_at = engine.database().clock().now();
     let digest = digest(token);
-    let row: Option<CallerRow> = sqlx::query_as(
-        "SELECT t.account_id, a.name AS account, t.name, t.scopes, t.last_used \
-         FROM api_token t JOIN account a ON a.id = t.account_id \
-         WHERE t.digest = $1 AND (t.expires IS NULL OR t.expires > $2)",
-    )
-    .bind(&digest)
-    .bind(used_at)
-    .fetch_optional(engine.database().read())
-    .await?;
-    let Some(row) = row else {
+    let owner = token_owners::owner(engine, &digest).await?;
+    let Some(owner) = owner.filter(|owner| owner.expires.is_none_or(|expires| expires > used_at)) else {
         return Ok(None);
     };
-    if row.last_used.is_none_or(|used| used_at - used > LAST_USED_PRECISION) {
+    if owner.last_used.is_none_or(|used| used_at - used > LAST_USED_PRECISION) {
         engine.last_uses().tokens.note(digest, used_at);
     }
-    Ok(Some(Actor::token(row.account_id, row.account, row.name, row.scopes.0)))
+    let (account, name, scopes) = (owner.account.clone(), owner.name.clone(), owner.scopes.0.clone());
+    Ok(Some(Actor::token(owner.account_id, account, name, scopes)))
 }

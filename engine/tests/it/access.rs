@@ -25,6 +25,7 @@ on_both![
     refusals_do_not_reveal_which_accounts_have_a_user,
     response_times_do_not_reveal_which_users_exist,
     a_token_ends_when_it_expires_or_is_revoked,
+    requests_that_come_together_share_the_reading_of_their_token,
     accounts_are_isolated_from_each_other,
     an_address_in_two_accounts_signs_in_to_the_one_with_its_password,
     a_namesake_gives_no_further_attempts,
@@ -345,6 +346,31 @@ async fn response_times_do_not_reveal_which_users_exist(house: House) {
     }
     let ratio = theirs.as_secs_f64() / nobodys.as_secs_f64();
     assert!((0.4..2.5).contains(&ratio), "{theirs:?} against {nobodys:?}");
+}
+
+async fn requests_that_come_together_share_the_reading_of_their_token(house: House) {
+    let engine = &house.engine;
+    let input = ApiTokenInput {
+        name: "shared".to_owned(),
+        scopes: vec![Scope::Read],
+        expires_in_days: None,
+    };
+    let made = access::create_token(engine, &house.admin, &input).await.unwrap();
+    let all = async || {
+        // One that came first and has gone.
+        let _ = futures::FutureExt::now_or_never(access::token(engine, &made.token));
+        let requests = (0..100).map(|_| access::token(engine, &made.token));
+        let actors = futures::future::join_all(requests).await;
+        actors
+            .into_iter()
+            .filter(|actor| actor.as_ref().unwrap().is_some())
+            .count()
+    };
+    assert_eq!(all().await, 100);
+    access::revoke_token(engine, &house.admin, &made.api_token.id)
+        .await
+        .unwrap();
+    assert_eq!(all().await, 0);
 }
 
 async fn a_token_ends_when_it_expires_or_is_revoked(house: House) {

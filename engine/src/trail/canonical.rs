@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use memchr::memchr2;
 use sha2::{Digest as _, Sha256};
 
 use super::check::{EVENT_ERRORS, shorten};
@@ -41,6 +42,10 @@ struct Writer<'a> {
     json: &'a [u8],
     at: usize,
     form: Vec<u8>,
+    /// The members of the objects that are open, the innermost object's last.
+    members: Vec<Member>,
+    /// Where the members of an object are sorted.
+    sorted: Vec<u8>,
     path: Vec<Step>,
     duplicates: Vec<String>,
 }
@@ -53,6 +58,8 @@ impl Canonical {
             json: json.as_bytes(),
             at: 0,
             form: Vec::with_capacity(json.len()),
+            members: Vec::with_capacity(32),
+            sorted: Vec::new(),
             path: Vec::new(),
             duplicates: Vec::new(),
         };
@@ -122,16 +129,20 @@ impl Writer<'_> {
         self.at += 1;
         self.form.push(b'{');
         let start = self.form.len();
-        let mut members = Vec::new();
+        let first = self.members.len();
         while let Some(byte) = self.peek() {
             match byte {
                 b'}' => break,
-                b'"' => members.push(self.member()),
+                b'"' => {
+                    let member = self.member();
+                    self.members.push(member);
+                }
                 _ => self.at += 1,
             }
         }
         self.at += 1;
-        self.sort(start, members);
+        self.sort(start, first);
+        self.members.truncate(first);
         if self.form.len() > start {
             // The comma of the last member.
             self.form.pop();
@@ -154,11 +165,13 @@ impl Writer<'_> {
         Member { start, key_end, end }
     }
 
-    /// Sorts the members of an object that begin at `start`, and notes the keys that come twice.
-    fn sort(&mut self, start: usize, mut members: Vec<Member>) {
+    /// Sorts the members of an object, which begin at `start` and with the member `first`, and notes
+    /// the keys that come twice.
+    fn sort(&mut self, start: usize, first: usize) {
         let form = &self.form;
+        let members = self.members.get_mut(first..).unwrap_or_default();
         let in_order = |members: &[Member]| members.is_sorted_by(|one, next| one.key(form) <= next.key(form));
-        let was_in_order = in_order(&members);
+        let was_in_order = in_order(members);
         if !was_in_order {
             members.sort_by(|one, other| one.key(form).cmp(other.key(form)));
         }
@@ -171,12 +184,13 @@ impl Writer<'_> {
             }
         }
         if !was_in_order {
-            let mut sorted = Vec::with_capacity(form.len() - start);
-            for member in &members {
-                sorted.extend_from_slice(form.get(member.start..member.end).unwrap_or_default());
+            self.sorted.clear();
+            for member in members.iter() {
+                let member = form.get(member.start..member.end).unwrap_or_default();
+                self.sorted.extend_from_slice(member);
             }
             self.form.truncate(start);
-            self.form.extend_from_slice(&sorted);
+            self.form.extend_from_slice(&self.sorted);
         }
     }
 
@@ -185,7 +199,7 @@ impl Writer<'_> {
         self.form.push(b'"');
         loop {
             let rest = self.json.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            let plain = memchr2(b'"', b'\\', rest);
             let (plain, rest) = rest.split_at(plain.unwrap_or(rest.len()));
             self.form.extend_from_slice(plain);
             self.at += plain.len() + 1;

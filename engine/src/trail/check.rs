@@ -1,13 +1,14 @@
 //! Checks events against the payload schema.
 
+use std::borrow::Cow;
+
 use auditstream_model::{EpochMillis, FieldErrors};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{Canonical, ContentDigest};
-use super::compact::compact;
-use super::members::Members;
 use super::null_members;
+use super::outline::{Object, Outline};
 use super::stored_form::{Prepared, RESERVED, open_payload};
 
 /// The last moment of the year 9999; later times have no date that readers agree on.
@@ -21,15 +22,20 @@ pub(super) const EVENT_ERRORS: usize = 20;
 const PATH_CHARS: usize = 256;
 
 pub(super) fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
-    let text = compact(json.get()).map_err(|why| FieldErrors::one("", why))?;
-    let text = null_members::leave_out(&text);
-    let Some(event) = Members::parse(&text) else {
+    let read = |json| Outline::of(json).map_err(|why| FieldErrors::one("", why));
+    let received = read(json.get())?;
+    let rewritten = null_members::leave_out(&received);
+    let outline = match &rewritten {
+        Some(json) => read(json)?,
+        None => received,
+    };
+    let Some(event) = outline.object() else {
         return Err(FieldErrors::one("", "An event is a JSON object."));
     };
     let mut check = Check::default();
-    let prepared = check.event(&event, account);
+    let prepared = check.event(event, account);
     // Of a valid event the payload is examined anyway, which has everything but reserved members.
-    let canonical = Canonical::of(prepared.as_ref().map_or(&*text, |event| &event.payload));
+    let canonical = Canonical::of(prepared.as_ref().map_or(outline.text(), |event| &event.payload));
     for path in &canonical.duplicates {
         check.duplicate(path.clone());
     }
@@ -69,7 +75,7 @@ impl Check {
     }
 
     /// `None` if a required member is missing or of the wrong type; other errors are recorded.
-    fn event(&mut self, event: &Members<'_>, account: &str) -> Option<Prepared> {
+    fn event(&mut self, event: Object<'_>, account: &str) -> Option<Prepared> {
         let id = self.id(event);
         let principal = self.principal(event);
         let module = self.string("", event, "auditModule");
@@ -79,10 +85,10 @@ impl Check {
         self.http_request(event);
         let time = self.time(event);
         let metadata = match event.find("auditEventMetadata") {
-            None => Some(Members::default()),
+            None => Some(Object::default()),
             Some(_) => self.object("", event, "auditEventMetadata"),
         };
-        if let Some(metadata) = &metadata {
+        if let Some(metadata) = metadata {
             self.unique_outside_payload(event, metadata);
         }
         principal.and(module).and(resource).and(scope).and(action)?;
@@ -92,12 +98,12 @@ impl Check {
         Some(Prepared {
             id_digest,
             time: time?,
-            payload: open_payload(event, &metadata?),
+            payload: open_payload(event, metadata?),
             content_digest: ContentDigest::default(),
         })
     }
 
-    fn id(&mut self, event: &Members<'_>) -> Option<String> {
+    fn id<'e>(&mut self, event: Object<'e>) -> Option<Cow<'e, str>> {
         let id = self.string("", event, "auditEventId")?;
         if !(1..=ID_CHARS).contains(&id.chars().count()) {
             self.add(
@@ -108,49 +114,49 @@ impl Check {
         Some(id)
     }
 
-    fn principal(&mut self, event: &Members<'_>) -> Option<()> {
+    fn principal(&mut self, event: Object<'_>) -> Option<()> {
         let author = self.object("", event, "auditEventAuthor")?;
-        let principal = self.object("auditEventAuthor", &author, "principal")?;
+        let principal = self.object("auditEventAuthor", author, "principal")?;
         let path = "auditEventAuthor.principal";
-        let kind = self.string(path, &principal, "type");
-        self.optional_string(path, &principal, "email");
-        let identifier = self.string(path, &principal, "identifier");
+        let kind = self.string(path, principal, "type");
+        self.optional_string(path, principal, "email");
+        let identifier = self.string(path, principal, "identifier");
         kind.and(identifier).map(drop)
     }
 
-    fn resource(&mut self, event: &Members<'_>) -> Option<()> {
+    fn resource(&mut self, event: Object<'_>) -> Option<()> {
         let resource = self.object("", event, "auditResource")?;
-        let kind = self.string("auditResource", &resource, "type");
-        let identifier = self.string("auditResource", &resource, "identifier");
+        let kind = self.string("auditResource", resource, "type");
+        let identifier = self.string("auditResource", resource, "identifier");
         kind.and(identifier).map(drop)
     }
 
-    fn scope(&mut self, event: &Members<'_>, account: &str) -> Option<()> {
+    fn scope(&mut self, event: Object<'_>, account: &str) -> Option<()> {
         let path = "auditResourceScope";
         let scope = self.object("", event, path)?;
-        let named = self.string(path, &scope, "accountIdentifier");
+        let named = self.string(path, scope, "accountIdentifier");
         if named.is_some_and(|named| named != account) {
             self.add(
                 "auditResourceScope.accountIdentifier".to_owned(),
                 format!("The account must be “{account}”, the account of the token."),
             );
         }
-        self.optional_string(path, &scope, "orgIdentifier");
-        self.optional_string(path, &scope, "projectIdentifier");
+        self.optional_string(path, scope, "orgIdentifier");
+        self.optional_string(path, scope, "projectIdentifier");
         Some(())
     }
 
-    fn http_request(&mut self, event: &Members<'_>) {
+    fn http_request(&mut self, event: Object<'_>) {
         let path = "auditHttpRequestInfo";
         if event.find(path).is_some()
             && let Some(request) = self.object("", event, path)
         {
-            self.string(path, &request, "requestMethod");
-            self.string(path, &request, "clientIP");
+            self.string(path, request, "requestMethod");
+            self.string(path, request, "clientIP");
         }
     }
 
-    fn time(&mut self, event: &Members<'_>) -> Option<EpochMillis> {
+    fn time(&mut self, event: Object<'_>) -> Option<EpochMillis> {
         let text = self.string("", event, "auditEventTime")?;
         match parse_time(&text) {
             Ok(millis) => Some(millis),
@@ -162,7 +168,7 @@ impl Check {
     }
 
     /// Names what the payload, in which other duplicates are found, does not have twice.
-    fn unique_outside_payload(&mut self, event: &Members<'_>, metadata: &Members<'_>) {
+    fn unique_outside_payload(&mut self, event: Object<'_>, metadata: Object<'_>) {
         const METADATA: &str = "auditEventMetadata";
         if !event.has_at_most_once(METADATA) {
             self.duplicate(METADATA.to_owned());
@@ -172,28 +178,28 @@ impl Check {
         }
     }
 
-    fn object<'a>(&mut self, path: &str, parent: &Members<'a>, key: &str) -> Option<Members<'a>> {
-        let Some(value) = parent.find(key).filter(|value| value.get() != "null") else {
+    fn object<'a>(&mut self, path: &str, parent: Object<'a>, key: &str) -> Option<Object<'a>> {
+        let Some(member) = parent.find(key).filter(|member| member.value() != "null") else {
             self.add(join(path, key), "This member is required.");
             return None;
         };
-        let object = Members::parse(value.get());
+        let object = member.object();
         if object.is_none() {
             self.add(join(path, key), "This must be an object.");
         }
         object
     }
 
-    fn string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
-        if parent.find(key).is_none_or(|value| value.get() == "null") {
+    fn string<'e>(&mut self, path: &str, parent: Object<'e>, key: &str) -> Option<Cow<'e, str>> {
+        if parent.find(key).is_none_or(|member| member.value() == "null") {
             self.add(join(path, key), "This member is required.");
             return None;
         }
         self.optional_string(path, parent, key)
     }
 
-    fn optional_string(&mut self, path: &str, parent: &Members<'_>, key: &str) -> Option<String> {
-        let text = serde_json::from_str::<String>(parent.find(key)?.get()).ok();
+    fn optional_string<'e>(&mut self, path: &str, parent: Object<'e>, key: &str) -> Option<Cow<'e, str>> {
+        let text = parent.find(key)?.string();
         if text.is_none() {
             self.add(join(path, key), "This must be a string.");
         }

@@ -3,15 +3,14 @@
 pub(crate) mod append;
 mod canonical;
 mod check;
-mod compact;
 mod export;
 pub(crate) mod fields;
 mod find;
 pub(crate) mod ids;
 pub(crate) mod index;
 mod ingest;
-mod members;
 mod null_members;
+mod outline;
 pub(crate) mod readers;
 mod search;
 pub(crate) mod segment;

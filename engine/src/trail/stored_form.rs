@@ -13,14 +13,12 @@
 //! This server sets three members of `auditEventMetadata` itself and drops them from events that it
 //! receives: `sequence`, `batchId`, and `recordedBy`, which marks the server's own events.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use auditstream_model::{EpochMillis, Sequence};
-use serde_json::value::RawValue;
 
 use super::canonical::{Canonical, ContentDigest};
-use super::members::{Members, push_member};
+use super::outline::{Member, Object};
 
 pub(super) const RESERVED: [&str; 3] = ["sequence", "batchId", "recordedBy"];
 pub(super) const RECORDED_HERE: &str = r#""recordedBy":"auditstream","#;
@@ -69,17 +67,18 @@ pub fn content_digest(payload: &str) -> ContentDigest {
     Canonical::of(payload).digest()
 }
 
-pub(super) fn open_payload(event: &Members<'_>, metadata: &Members<'_>) -> String {
-    let length = |(key, value): &(Cow<'_, str>, &RawValue)| key.len() + value.get().len() + 8;
-    let members = event.0.iter().chain(&metadata.0);
-    let mut out = String::with_capacity(members.map(length).sum::<usize>() + 32);
+pub(super) fn open_payload(event: Object<'_>, metadata: Object<'_>) -> String {
+    const METADATA: &str = "auditEventMetadata";
+    // As long as the event, apart from the reserved members, with the metadata's key if it has none.
+    let mut out = String::with_capacity(event.bytes() + METADATA.len() + 6);
     out.push('{');
-    for (key, value) in event.0.iter().filter(|(key, _)| key != "auditEventMetadata") {
-        push_member(&mut out, key, value.get());
+    for member in event.members().filter(|member| !member.has_key(METADATA)) {
+        member.push_to(&mut out);
     }
     out.push_str(r#""auditEventMetadata":{"#);
-    for (key, value) in metadata.0.iter().filter(|(key, _)| !RESERVED.contains(&key.as_ref())) {
-        push_member(&mut out, key, value.get());
+    let is_reserved = |member: &Member<'_>| RESERVED.iter().any(|key| member.has_key(key));
+    for member in metadata.members().filter(|member| !is_reserved(member)) {
+        member.push_to(&mut out);
     }
     out
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auditstream_engine::destinations;
+use auditstream_engine::{Precondition, destinations};
 use auditstream_model::{BatchStatus, Status};
 use serde_json::json;
 
@@ -17,6 +17,7 @@ on_both![
     a_pause_prevents_the_put_of_a_batch_that_is_ready,
     a_batch_is_frozen_with_its_attempt_once_the_one_before_it_is_confirmed,
     a_batch_that_was_built_ahead_is_sent_by_the_settings_of_its_time,
+    a_cursor_that_is_not_before_the_batch_is_left_alone,
     destinations_with_equal_settings_have_equal_objects,
 ];
 
@@ -84,15 +85,9 @@ async fn a_batch_that_was_built_ahead_is_sent_by_the_settings_of_its_time(house:
     puts(&store, 2).await;
     let mut edited = destination(BUCKET, json!({"batch_events": EVENTS, "compression": "none"}));
     edited.status = Some(Status::Active);
-    destinations::replace(
-        &house.engine,
-        &house.admin,
-        "siem",
-        edited,
-        &auditstream_engine::Precondition::None,
-    )
-    .await
-    .unwrap();
+    destinations::replace(&house.engine, &house.admin, "siem", edited, &Precondition::None)
+        .await
+        .unwrap();
     store.release.add_permits(1);
     house.streamed().await;
     for key in store.objects(BUCKET).keys() {
@@ -100,6 +95,29 @@ async fn a_batch_that_was_built_ahead_is_sent_by_the_settings_of_its_time(house:
         assert_eq!(key.ends_with(".gz"), number <= 2, "{key}");
     }
     assert!(dense(&store.sequences(BUCKET)));
+}
+
+async fn a_cursor_that_is_not_before_the_batch_is_left_alone(house: House) {
+    let store = ready(&house).await;
+    store.next(&[Fault::Pass, Fault::Hold]);
+    house.toggle(Status::Active).await;
+    puts(&store, 2).await;
+    house.sql("UPDATE streaming_destination SET cursor = 3").await;
+    store.release.add_permits(1);
+    let mut connection = house.connection().await;
+    let cursor: i64 = loop {
+        let ended: Option<i64> =
+            sqlx::query_scalar("SELECT cursor FROM streaming_destination WHERE lease_replica IS NULL")
+                .fetch_optional(&mut connection)
+                .await
+                .unwrap();
+        match ended {
+            Some(cursor) => break cursor,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    assert_eq!(cursor, 3);
+    assert_eq!(house.batches().await.len(), 2, "no further batch is frozen");
 }
 
 async fn destinations_with_equal_settings_have_equal_objects(house: House) {

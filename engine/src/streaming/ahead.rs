@@ -122,7 +122,7 @@ impl Step {
 }
 
 async fn first_step(engine: &Engine, objects: &Objects, wanted: Wanted) -> Result<Option<(Wanted, Step)>> {
-    if let Some(object) = objects.existing(wanted) {
+    if let Some(object) = objects.existing(wanted).await {
         return Ok(Some((wanted, Step::Compressed(object))));
     }
     let content = objects.content(engine, wanted, MemoryUse::Spare).await?;

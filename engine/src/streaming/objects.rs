@@ -103,9 +103,9 @@ impl Objects {
         Ok(object)
     }
 
-    /// Returns the object that is wanted if it exists.
-    pub(super) fn existing(&self, wanted: Wanted) -> Option<Arc<Object>> {
-        self.0.objects.existing(&key(wanted, MemoryUse::Spare))
+    /// Returns the object that is wanted if it exists or is being built.
+    pub(super) async fn existing(&self, wanted: Wanted) -> Option<Arc<Object>> {
+        self.0.objects.existing(&key(wanted, MemoryUse::Spare)).await
     }
 
     /// Returns the content that is wanted; `None` if there is no memory to spare.

@@ -40,10 +40,10 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
         Ok(Some(value))
     }
 
-    /// Returns the value of a key if it exists.
-    pub(super) fn existing(&self, key: &K) -> Option<Arc<V>> {
-        let place = Arc::clone(self.places().get(key)?);
-        let existing = place.try_lock().ok()?;
+    /// Returns the value of a key if it exists, or as soon as the caller that builds it has done so.
+    pub(super) async fn existing(&self, key: &K) -> Option<Arc<V>> {
+        let place = self.places().get(key).map(Arc::clone)?;
+        let existing = place.lock().await;
         existing.upgrade()
     }
 
@@ -77,9 +77,9 @@ mod tests {
         let (one, two) = tokio::join!(values.get(1, build()), values.get(1, build()));
         let (one, two) = (one.unwrap().unwrap(), two.unwrap().unwrap());
         assert!(Arc::ptr_eq(&one, &two) && built.load(Ordering::SeqCst) == 1);
-        assert!(values.existing(&1).is_some() && values.existing(&2).is_none());
+        assert!(values.existing(&1).await.is_some() && values.existing(&2).await.is_none());
         drop((one, two));
-        assert!(values.existing(&1).is_none(), "no caller has it any more");
+        assert!(values.existing(&1).await.is_none(), "no caller has it any more");
         assert!(values.places().is_empty());
     }
 

@@ -183,6 +183,10 @@ async fn compare(house: &House, actor: &Actor, events: &[Value], numbers: &mut N
             .filter(|event| matches(event, &filter))
             .map(|event| event["auditEventId"].as_str().unwrap())
             .collect();
+        // A few pages are enough.
+        if expected.len() > 250 {
+            continue;
+        }
         let found = found(house, actor, &filter).await;
         assert_eq!(found.len(), expected.len(), "{filter:?}");
         assert!(found.iter().all(|id| expected.contains(id.as_str())), "{filter:?}");
@@ -203,7 +207,7 @@ async fn indexed(house: &House, actor: &Actor) -> SearchIndex {
 
 async fn the_index_finds_what_reading_every_event_finds(house: House) {
     let mut numbers = Numbers(7);
-    let all = events(6_000, "default", &mut numbers);
+    let all = events(4_800, "default", &mut numbers);
     for (number, request) in all.chunks(300).enumerate() {
         house.send(request).await;
         if number % 5 == 2 {
@@ -211,11 +215,11 @@ async fn the_index_finds_what_reading_every_event_finds(house: House) {
         }
     }
     let index = indexed(&house, &house.admin).await;
-    assert!(index.indexed_events > 5_700, "{index:?}");
-    compare(&house, &house.admin, &all, &mut numbers, 40).await;
-    compare_counts(&house, &all, &mut numbers, 20).await;
+    assert!(index.indexed_events > 4_500, "{index:?}");
+    compare(&house, &house.admin, &all, &mut numbers, 30).await;
+    compare_counts(&house, &all, &mut numbers, 8).await;
     let rebuilt = trail::rebuild_search_index(&house.engine, &house.admin).await.unwrap();
-    assert!(rebuilt.waiting_events > 5_000 || rebuilt.parts < 3, "{rebuilt:?}");
+    assert!(rebuilt.waiting_events > 4_000 || rebuilt.parts < 3, "{rebuilt:?}");
     compare(&house, &house.admin, &all, &mut numbers, 6).await;
     indexed(&house, &house.admin).await;
     compare(&house, &house.admin, &all, &mut numbers, 20).await;
@@ -308,7 +312,7 @@ async fn what_retention_removed_leaves_the_index(house: House) {
         .unwrap();
     let removed = usize::try_from(last - (first - 1_500)).unwrap();
     compare(&house, &house.admin, &all[removed..], &mut numbers, 20).await;
-    compare_counts(&house, &all[removed..], &mut numbers, 10).await;
+    compare_counts(&house, &all[removed..], &mut numbers, 5).await;
 }
 
 async fn accounts_do_not_find_each_others_events(house: House) {

@@ -14,8 +14,6 @@ pub(crate) struct Events {
     /// Where each payload ends in the text.
     ends: Vec<usize>,
     times: Vec<EpochMillis>,
-    /// The receipt of the first event of each segment, with the index at which its events begin.
-    received: Vec<(usize, EpochMillis)>,
 }
 
 impl Events {
@@ -64,14 +62,6 @@ impl Events {
         self.times.get(index).copied().unwrap_or_default()
     }
 
-    /// Returns the receipt of the first event of the segment that an event is in: never later than
-    /// its own.
-    pub(crate) fn received(&self, index: usize) -> EpochMillis {
-        let after = self.received.partition_point(|(begin, _)| *begin <= index);
-        let segment = after.checked_sub(1).and_then(|at| self.received.get(at));
-        segment.map_or(0, |(_, received)| *received)
-    }
-
     /// Returns the sequence and the payload of each event.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Sequence, &str)> + Clone {
         (0..self.len()).map(|index| {
@@ -80,26 +70,10 @@ impl Events {
         })
     }
 
-    /// Returns the events from `first` to `last`, as far as they are here.
-    pub(crate) fn slice(
-        &self,
-        first: Sequence,
-        last: Sequence,
-    ) -> impl ExactSizeIterator<Item = (Sequence, &str)> + Clone {
-        let index = |sequence: Sequence| usize::try_from(sequence - self.first_sequence).unwrap_or(0);
-        let begin = index(first).min(self.len());
-        let end = index(last + 1).clamp(begin, self.len());
-        (begin..end).map(|index| {
-            let sequence = self.first_sequence + i64::try_from(index).unwrap_or(0);
-            (sequence, self.payload(index))
-        })
-    }
-
     /// Appends events `from..to` of a segment.
-    pub(super) fn append(&mut self, segment: &Decoded, received: EpochMillis, from: usize, to: usize) {
+    pub(super) fn append(&mut self, segment: &Decoded, from: usize, to: usize) {
         let start = |index: usize| index.checked_sub(1).and_then(|at| segment.ends.get(at)).copied();
         let (begin, end) = (start(from).unwrap_or(0), start(to).unwrap_or(0));
-        self.received.push((self.len(), received));
         let base = self.text.len();
         self.text.push_str(segment.text.get(begin..end).unwrap_or_default());
         let ends = segment.ends.get(from..to).unwrap_or_default();
@@ -137,20 +111,14 @@ mod tests {
         };
         let mut events = Events::after(4);
         assert_eq!((events.len(), events.last_sequence(), events.payload(0)), (0, 4, ""));
-        events.append(&segment(&["a", "bb", "ccc"], 7), 70, 1, 3);
-        events.append(&segment(&["dddd", "", "e"], 8), 80, 0, 2);
+        events.append(&segment(&["a", "bb", "ccc"], 7), 1, 3);
+        events.append(&segment(&["dddd", "", "e"], 8), 0, 2);
         let all: Vec<_> = events.iter().collect();
         assert_eq!(all, [(5, "bb"), (6, "ccc"), (7, "dddd"), (8, "")]);
-        let some: Vec<_> = events.slice(6, 7).collect();
-        assert_eq!(some, [(6, "ccc"), (7, "dddd")]);
-        assert_eq!(events.slice(9, 12).len(), 0);
         assert_eq!(
             (events.first_sequence(), events.last_sequence(), events.bytes()),
             (5, 8, 9)
         );
-        assert_eq!(
-            [1, 2].map(|index| (events.time(index), events.received(index))),
-            [(7, 70), (8, 80)]
-        );
+        assert_eq!([1, 2].map(|index| events.time(index)), [7, 8]);
     }
 }

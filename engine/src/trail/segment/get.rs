@@ -46,8 +46,7 @@ const HEADS_POSTGRES: &str = "
         WHERE account_id = $1 AND last_sequence = found.last_sequence OFFSET 0
     ) AS segment";
 const ROWS_SQLITE: &str = "
-    SELECT segment.first_sequence, segment.last_sequence, segment.received, segment.bytes, segment.times,
-           segment.content
+    SELECT segment.first_sequence, segment.last_sequence, segment.bytes, segment.times, segment.content
     FROM (
         SELECT DISTINCT (
             SELECT last_sequence FROM audit_segment
@@ -59,8 +58,7 @@ const ROWS_SQLITE: &str = "
     CROSS JOIN audit_segment AS segment
     WHERE segment.account_id = $1 AND segment.last_sequence = found.last_sequence";
 const ROWS_POSTGRES: &str = "
-    SELECT segment.first_sequence, segment.last_sequence, segment.received, segment.bytes, segment.times,
-           segment.content
+    SELECT segment.first_sequence, segment.last_sequence, segment.bytes, segment.times, segment.content
     FROM (
         SELECT DISTINCT (
             SELECT last_sequence FROM audit_segment
@@ -70,7 +68,7 @@ const ROWS_POSTGRES: &str = "
         FROM json_array_elements_text($2::json) AS wanted (value)
     ) AS found
     CROSS JOIN LATERAL (
-        SELECT first_sequence, last_sequence, received, bytes, times, content FROM audit_segment
+        SELECT first_sequence, last_sequence, bytes, times, content FROM audit_segment
         WHERE account_id = $1 AND last_sequence = found.last_sequence OFFSET 0
     ) AS segment";
 

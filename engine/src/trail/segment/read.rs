@@ -22,7 +22,7 @@ pub(super) const SELECT_HEADS: &str = "
     ORDER BY last_sequence
     LIMIT $5";
 pub(super) const SELECT_ROWS: &str = "
-    SELECT first_sequence, last_sequence, received, bytes, times, content
+    SELECT first_sequence, last_sequence, bytes, times, content
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3
     ORDER BY last_sequence";
@@ -236,6 +236,6 @@ fn append(events: &mut Events, row: &Row, segment: &Decoded, up_to: Sequence, bo
         }
         to += 1;
     }
-    events.append(segment, row.received, from, to);
+    events.append(segment, from, to);
     Ok(to < end)
 }

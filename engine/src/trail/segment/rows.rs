@@ -1,6 +1,6 @@
 //! The rows of segments, through the connections for reading or those of searches.
 
-use auditstream_model::{EpochMillis, Sequence};
+use auditstream_model::Sequence;
 use sqlx::FromRow;
 use sqlx::any::AnyRow;
 
@@ -64,7 +64,6 @@ impl Head {
 pub(super) struct Row {
     pub(super) first_sequence: Sequence,
     pub(super) last_sequence: Sequence,
-    pub(super) received: EpochMillis,
     bytes: i64,
     times: Vec<u8>,
     content: Vec<u8>,

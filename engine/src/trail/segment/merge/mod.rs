@@ -1,0 +1,214 @@
+//! Merges small segments: what many commits have written becomes few segments of full size, which
+//! are smaller and are read faster.
+//!
+//! A group of neighbours is read and compressed without any lock; one transaction then replaces
+//! their rows, if those are still the same. The events keep their sequences and every byte. The
+//! receipt of an event is known to the segment alone, so that only events received within a minute
+//! are merged, and within a day once they are older than that.
+
+mod plan;
+mod replace;
+
+use std::time::{Duration, Instant};
+
+use auditstream_model::{EpochMillis, Sequence};
+use sqlx::FromRow;
+
+use self::plan::{Pass, plan, read_heads};
+use self::replace::{add_account, merge_groups};
+use crate::database::{Database, Dialect, WriteTx};
+use crate::error::{Error, Result};
+use crate::task::{Stop, Task};
+use crate::{Engine, failpoint};
+
+pub(super) use self::plan::SELECT_HEADS;
+pub(super) use self::replace::SELECT_ROWS;
+pub(crate) use self::replace::lock;
+
+/// How long a server has an account to itself, ms.
+const CLAIM: i64 = 60_000;
+
+/// How often small segments are merged.
+#[derive(Clone, Copy, Debug)]
+pub struct Merging {
+    /// Time between two looks for recent segments.
+    pub every: Duration,
+    /// Time between two looks for segments older than a day.
+    pub every_older: Duration,
+    /// How old a segment is before it is merged with others that came up to a minute later.
+    pub settle: Duration,
+}
+
+impl Default for Merging {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(5),
+            every_older: Duration::from_secs(3_600),
+            settle: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Starts to merge the segments of all accounts at regular intervals. Stops after the current step.
+pub(crate) fn start(engine: Engine) -> Task {
+    Task::spawn("merging", engine.metrics().clone(), move |stop| {
+        run(engine.clone(), stop)
+    })
+}
+
+async fn run(engine: Engine, mut stop: Stop) {
+    let Merging { every, every_older, .. } = *engine.merging();
+    let mut looked_at_older: Option<Instant> = None;
+    while !*stop.borrow() {
+        failpoint::reached("merging.look").await;
+        merge_all(&engine, Pass::Recent, &stop).await;
+        if looked_at_older.is_none_or(|looked| looked.elapsed() >= every_older) {
+            merge_all(&engine, Pass::Older, &stop).await;
+            looked_at_older = Some(Instant::now());
+        }
+        tokio::select! {
+            _ = stop.changed() => {}
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// The progress of an account.
+#[derive(Clone, Copy, Debug, FromRow)]
+struct Account {
+    id: i64,
+    last_sequence: Sequence,
+    /// The last sequences that retention has removed or is about to remove.
+    expired_sequence: Sequence,
+    unconfirmed_sequence: Sequence,
+    confirmed_sequence: Sequence,
+    /// The last sequences that each pass is done with.
+    merged: Sequence,
+    merged_older: Sequence,
+}
+
+impl Account {
+    /// The last sequence that a pass is done with.
+    fn after(&self, pass: Pass) -> Sequence {
+        let done = match pass {
+            Pass::Recent => self.merged,
+            Pass::Older => self.merged_older,
+        };
+        let removing = self
+            .expired_sequence
+            .max(self.unconfirmed_sequence)
+            .max(self.confirmed_sequence);
+        done.max(removing)
+    }
+
+    /// The last sequence that a pass may look at.
+    fn up_to(&self, pass: Pass) -> Sequence {
+        match pass {
+            Pass::Recent => self.last_sequence,
+            Pass::Older => self.merged,
+        }
+    }
+}
+
+const SELECT_ACCOUNTS: &str = "
+    SELECT a.id, a.last_sequence, a.expired_sequence, a.unconfirmed_sequence, a.confirmed_sequence,
+           coalesce(m.merged, 0) AS merged, coalesce(m.merged_older, 0) AS merged_older
+    FROM account a
+    LEFT JOIN segment_merge m ON m.account_id = a.id
+    ORDER BY a.id";
+
+async fn merge_all(engine: &Engine, pass: Pass, stop: &Stop) {
+    let accounts: Result<Vec<Account>, _> = sqlx::query_as(SELECT_ACCOUNTS)
+        .fetch_all(engine.database().read())
+        .await;
+    let accounts = match accounts {
+        Ok(accounts) => accounts,
+        Err(error) => {
+            let error = Error::from(error);
+            tracing::error!(%error, "accounts cannot be read; their small segments are merged later");
+            return;
+        }
+    };
+    for account in accounts {
+        if account.after(pass) < account.up_to(pass)
+            && let Err(error) = merge_account(engine, account, pass, stop).await
+        {
+            tracing::error!(
+                account_id = account.id,
+                %error,
+                "small segments of an account cannot be merged; retrying later"
+            );
+        }
+    }
+}
+
+/// Merges everything that can be merged now.
+async fn merge_account(engine: &Engine, account: Account, pass: Pass, stop: &Stop) -> Result<()> {
+    let database = engine.database();
+    let settle = i64::try_from(engine.merging().settle.as_millis()).unwrap_or(i64::MAX);
+    let mut after = account.after(pass);
+    let mut is_claimed = false;
+    while !*stop.borrow() {
+        let heads = read_heads(database, account.id, after, account.up_to(pass)).await?;
+        let now = database.clock().now();
+        let plan = plan(&heads, pass, now, settle);
+        let Some(reached) = plan.reached else { break };
+        if !is_claimed && !claim(database, account.id, now).await? {
+            return Ok(());
+        }
+        is_claimed = true;
+        match merge_groups(database, account.id, pass, (after, reached), plan.groups).await {
+            Ok(true) => {}
+            // The rows have changed: another server was faster, or retention removed them.
+            Ok(false) => break,
+            Err(Error::Broken(why)) => {
+                tracing::error!(
+                    account_id = account.id,
+                    why,
+                    "segments are damaged; they are left as they are"
+                );
+                merge_groups(database, account.id, pass, (after, reached), Vec::new()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        after = reached;
+    }
+    if is_claimed {
+        release(database, account.id).await?;
+    }
+    Ok(())
+}
+
+/// Keeps other servers from the same work for a while: without that, only one of them would
+/// succeed. Returns `false` if another one has it.
+async fn claim(database: &Database, account_id: i64, now: EpochMillis) -> Result<bool> {
+    if database.dialect() == Dialect::Sqlite {
+        return Ok(true);
+    }
+    let take = async |tx: &mut WriteTx| {
+        add_account(tx, account_id).await?;
+        let taken =
+            sqlx::query("UPDATE segment_merge SET claimed_until = $2 WHERE account_id = $1 AND claimed_until <= $3")
+                .bind(account_id)
+                .bind(now + CLAIM)
+                .bind(now)
+                .execute(&mut **tx)
+                .await?;
+        Ok(taken.rows_affected() == 1)
+    };
+    database.background().transaction("claim_merging", take).await
+}
+
+async fn release(database: &Database, account_id: i64) -> Result<()> {
+    if database.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let give_back = async |tx: &mut WriteTx| {
+        sqlx::query("UPDATE segment_merge SET claimed_until = 0 WHERE account_id = $1")
+            .bind(account_id)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    };
+    database.background().transaction("release_merging", give_back).await
+}

@@ -17,7 +17,8 @@
 //! - `problem`: the body of every error response, with its stable [`Code`]
 //! - `access`: roles, permissions and token scopes
 //! - `user`, `api_token`: users, their one-time links, and API tokens
-//! - `event`: audit events and their search, with `condition`, `event_counts` and `search_index`; `sign_in`: sign-ins among them
+//! - `event`: audit events and their search, with `condition`, `event_counts` and `search_index`;
+//!   `sign_in`: sign-ins among them
 //! - `connector`: how to reach AWS, with `credentials` and `backoff`
 //! - `connection_test`: tests of a connector or a bucket
 //! - `destination`, `bucket`: where and how to stream

@@ -37,6 +37,10 @@ impl Numbers {
         (self.0 >> 33) % end
     }
 
+    fn index(&mut self, end: u32) -> usize {
+        usize::try_from(self.below(end.into())).unwrap()
+    }
+
     fn chance(&mut self, one_of: u64) -> bool {
         self.below(one_of) == 0
     }
@@ -58,7 +62,7 @@ fn event(number: usize, account: &str, numbers: &mut Numbers) -> Value {
         "auditModule": "CD",
         "auditResource": {"type": "T", "identifier": format!("arn:{}/{}", numbers.below(3), numbers.below(200))},
         "auditResourceScope": {"accountIdentifier": account, "orgIdentifier": format!("o{}", numbers.below(3))},
-        "auditAction": ACTIONS[numbers.below(4) as usize],
+        "auditAction": ACTIONS[numbers.index(4)],
         "auditHttpRequestInfo": {"requestMethod": "GET", "clientIP": format!("10.{}.{}.1", numbers.below(4), numbers.below(9))},
         "auditEventTime": (DAY + numbers.below(86_400_000) as i64).to_string(),
         "auditEventMetadata": {"said": words.join(", ")},
@@ -115,7 +119,7 @@ fn filter(numbers: &mut Numbers) -> EventFilter {
     if numbers.chance(3) {
         filter.start = Some(DAY + numbers.below(80_000_000) as i64);
     }
-    filter.show = [Show::All, Show::NoLogin, Show::NoSystem][numbers.below(3) as usize];
+    filter.show = [Show::All, Show::NoLogin, Show::NoSystem][numbers.index(3)];
     filter
 }
 

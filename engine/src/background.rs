@@ -7,9 +7,9 @@ use crate::task::Task;
 use crate::trail::{ids, index, segment};
 use crate::{Engine, access, alerts, continuity, retention};
 
-/// The scheduler, the removal of old batches and events, the merging of segments, the upkeep of
-/// event ids, the notifications by webhook, the storing of last uses, and the comparison of the
-/// database with its high-water marks. Dropped, they are aborted.
+/// The scheduler, the removal of old batches and events, the merging of segments, the search index,
+/// the upkeep of event ids, the notifications by webhook, the storing of last uses, and the
+/// comparison of the database with its high-water marks. Dropped, they are aborted.
 #[derive(Debug)]
 pub struct Background(Vec<Task>);
 

@@ -130,6 +130,7 @@
 //!     - `database::search_pool::tests`
 //!
 //! 17. Costs do not grow with history (in parts; see the architecture).
+//!     - `it::index`, `it::plans::the_search_index_is_read_by_its_keys`
 //!     - `it::search`, `it::plans::searches_enter_the_trail_by_an_index_bounded_at_both_ends`
 //!     - `it::batch_history`, `it::begins_to_fail::idle_destinations_are_served_without_runs`
 //!

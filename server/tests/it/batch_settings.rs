@@ -47,13 +47,13 @@ async fn sizes_interval_and_level_are_kept_when_omitted_and_reset_by_null() {
     let after = [json!(100_000), json!(67_108_864), json!(60), json!(9)];
     assert_eq!(values(&app).await, after);
     let events = app
-        .get("/v1/audit-events?limit=1")
+        .get("/v1/audit-events?resource_type=STREAMING_DESTINATION&limit=1")
         .bearer_auth(&app.read)
         .send()
         .await
         .unwrap();
     let events: Value = events.json().await.unwrap();
-    let difference = &events["items"][0]["auditEventMetadata"]["difference"];
+    let difference = &events["events"][0]["auditEventMetadata"]["difference"];
     for (side, level) in [("old", Value::Null), ("new", json!(9))] {
         assert_eq!(difference[side]["spec"]["compression_level"], level, "{difference}");
     }

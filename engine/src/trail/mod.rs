@@ -3,6 +3,7 @@
 pub(crate) mod append;
 mod canonical;
 mod check;
+mod commit_group;
 mod export;
 pub(crate) mod fields;
 mod find;

@@ -10,15 +10,15 @@ use auditstream_model::{Code, EpochMillis};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
-use super::append::{Appended, append_requests};
-use super::segment::{self, Encoded};
+use super::append::Appended;
+use super::commit_group::{Group, Request};
 use super::stored_form::Prepared;
 use super::turns::Turns;
-use crate::database::{Database, Dialect, WriteTx, now};
+use crate::database::{Database, Dialect, now};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::metrics::Metrics;
-use crate::shared_budget::{Exhausted, Share, SharedBudget};
+use crate::shared_budget::{Exhausted, SharedBudget};
 use crate::task::supervise;
 
 /// Capacity of the queue in bytes of events, of which one account gets at most half; beyond it
@@ -29,13 +29,6 @@ const COMMIT_EVENTS: usize = 10_000;
 /// The message for requests whose commit the database did not confirm.
 const IN_DOUBT: &str = "The database did not confirm in time that the events were stored. Send them again: those that \
                         were stored count as duplicates.";
-
-struct Request {
-    account_id: i64,
-    events: Vec<Prepared>,
-    answer: oneshot::Sender<Result<Appended>>,
-    _room: Share<i64>,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
@@ -122,7 +115,7 @@ impl Writer {
                 account_id,
                 events,
                 answer,
-                _room: room,
+                room,
             })
             .map_err(|_| busy(""))?;
         answered
@@ -256,7 +249,7 @@ async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<P
         progress.failed_at.store(now(), Ordering::Relaxed);
         return;
     };
-    let committed = commit(&database, &group).await;
+    let committed = group.commit(&database).await;
     let requests = group.requests;
     match committed {
         Ok(results) => {
@@ -281,81 +274,4 @@ async fn commit_and_answer(database: Database, metrics: Metrics, progress: Arc<P
             }
         }
     }
-}
-
-/// Requests that share a commit.
-struct Group {
-    requests: Vec<Request>,
-    accounts: Vec<OfAccount>,
-}
-
-/// The requests of one account in a group.
-struct OfAccount {
-    account_id: i64,
-    /// Their indexes, in the order in which they came.
-    requests: Vec<usize>,
-    /// The segments of their events.
-    encoded: Vec<Encoded>,
-}
-
-impl Group {
-    /// Compresses the events, before any lock is taken. `None` if that failed: the requests are
-    /// then refused as those that were not written.
-    async fn encode(requests: Vec<Request>) -> Option<Self> {
-        const SMALL: usize = 32 << 10;
-        let bytes: usize = requests
-            .iter()
-            .flat_map(|it| &it.events)
-            .map(|event| event.payload.len())
-            .sum();
-        let encoded = if bytes <= SMALL {
-            Self::encode_here(requests)
-        } else {
-            let encoding = tokio::task::spawn_blocking(move || Self::encode_here(requests)).await;
-            encoding.unwrap_or_else(|error| Err(Error::Broken(error.to_string())))
-        };
-        encoded
-            .inspect_err(|error| tracing::error!(%error, "events were not stored"))
-            .ok()
-    }
-
-    fn encode_here(requests: Vec<Request>) -> Result<Self> {
-        let mut accounts: Vec<OfAccount> = Vec::new();
-        for (index, request) in requests.iter().enumerate() {
-            match accounts.iter_mut().find(|it| it.account_id == request.account_id) {
-                Some(account) => account.requests.push(index),
-                None => accounts.push(OfAccount {
-                    account_id: request.account_id,
-                    requests: vec![index],
-                    encoded: Vec::new(),
-                }),
-            }
-        }
-        let mut group = Self { requests, accounts };
-        for account in &mut group.accounts {
-            let events = account.requests.iter().filter_map(|index| group.requests.get(*index));
-            let events = events.flat_map(|request| &request.events);
-            account.encoded = segment::encode(events.map(|event| (event.time, event.payload.as_str())))?;
-        }
-        Ok(group)
-    }
-}
-
-async fn commit(database: &Database, group: &Group) -> Result<Vec<Appended>> {
-    let append_all = async |tx: &mut WriteTx| {
-        let mut results: Vec<Option<Appended>> = group.requests.iter().map(|_| None).collect();
-        for account in &group.accounts {
-            let requests = account.requests.iter().filter_map(|index| group.requests.get(*index));
-            let requests: Vec<&[Prepared]> = requests.map(|request| request.events.as_slice()).collect();
-            let appended = append_requests(tx, account.account_id, &requests, &account.encoded).await?;
-            for (index, result) in account.requests.iter().zip(appended) {
-                if let Some(place) = results.get_mut(*index) {
-                    *place = Some(result);
-                }
-            }
-        }
-        let results: Option<Vec<Appended>> = results.into_iter().collect();
-        results.ok_or_else(|| Error::Broken("a request without a result".to_owned()))
-    };
-    database.transaction("ingest", append_all).await
 }

@@ -71,6 +71,26 @@ pub(crate) async fn missing_after(executor: impl AnyExecutor<'_>, account_id: i6
     Ok(query.bind(account_id).bind(cursor).fetch_one(executor).await?)
 }
 
+/// Counts the sequences after `after` and up to `last` that no event has.
+pub(crate) async fn missing_between(
+    executor: impl AnyExecutor<'_>,
+    account_id: i64,
+    after: Sequence,
+    last: Sequence,
+) -> Result<i64> {
+    let query = sqlx::query_scalar(
+        "SELECT CAST(coalesce(sum(CASE WHEN last_sequence < $3 THEN last_sequence ELSE $3 END
+                                  - CASE WHEN first_sequence > $2 THEN first_sequence - 1 ELSE $2 END), 0)
+                     AS BIGINT)
+         FROM sequence_gap
+         WHERE account_id = $1
+           AND last_sequence > $2
+           AND first_sequence <= $3",
+    );
+    let query = query.bind(account_id).bind(after).bind(last);
+    Ok(query.fetch_one(executor).await?)
+}
+
 /// Moves the cursor of a destination from the event before a gap to the end of the gap. Returns
 /// `false` if the destination was changed meanwhile.
 pub(crate) async fn pass_gap(

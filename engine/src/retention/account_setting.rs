@@ -185,8 +185,18 @@ async fn save(tx: &mut WriteTx, account_id: i64, setting: &Setting) -> Result<()
 /// The removal that an admin of the account has to confirm.
 pub(super) async fn unconfirmed(executor: impl AnyExecutor<'_>, account_id: i64) -> Result<Option<UnconfirmedRemoval>> {
     let found: Option<(Sequence, i64)> = sqlx::query_as(
-        "SELECT unconfirmed_sequence, unconfirmed_sequence - first_sequence + 1 AS events FROM account \
-         WHERE id = $1 AND unconfirmed_sequence >= first_sequence",
+        "SELECT a.unconfirmed_sequence, \
+                a.unconfirmed_sequence - a.first_sequence + 1 \
+                - CAST(coalesce((SELECT sum(CASE WHEN g.last_sequence < a.unconfirmed_sequence THEN g.last_sequence \
+                                                 ELSE a.unconfirmed_sequence END \
+                                            - CASE WHEN g.first_sequence > a.first_sequence THEN g.first_sequence \
+                                                   ELSE a.first_sequence END + 1) \
+                                 FROM sequence_gap g \
+                                 WHERE g.account_id = a.id \
+                                   AND g.last_sequence >= a.first_sequence \
+                                   AND g.first_sequence <= a.unconfirmed_sequence), 0) AS BIGINT) AS events \
+         FROM account a \
+         WHERE a.id = $1 AND a.unconfirmed_sequence >= a.first_sequence",
     )
     .bind(account_id)
     .fetch_optional(executor)

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use super::account_setting::{Setting, setting};
 use crate::Engine;
+use crate::continuity::gaps::missing_between;
 use crate::database::Database;
 use crate::error::Result;
 
@@ -39,6 +40,8 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct NewlyExpired {
     events: i64,
+    /// The number of events of the trail. Declared gaps have none.
+    of: i64,
     /// The receipt of the last one of their first segment.
     received: EpochMillis,
 }
@@ -50,14 +53,14 @@ struct Received {
     received: EpochMillis,
 }
 
-/// Finds the expired events and notes the last one. `None` if nothing has expired.
-/// Whether what was found expired still is: the retention may have been lengthened since.
+/// Whether the events found expired still are: the retention may have been lengthened since.
 pub(super) async fn still_applies(engine: &Engine, account_id: i64, now: EpochMillis, expiry: Expiry) -> Result<bool> {
     let setting = setting(engine.database().read(), account_id).await?;
     let keep = millis(setting.keep(engine.retention().keep, now));
     Ok(now.saturating_sub(keep) >= expiry.cutoff)
 }
 
+/// Finds the expired events and notes the last one. `None` if nothing has expired.
 pub(super) async fn find_expired(engine: &Engine, account_id: i64, now: EpochMillis) -> Result<Option<Expiry>> {
     let database = engine.database();
     let state: State = sqlx::query_as(
@@ -72,7 +75,7 @@ pub(super) async fn find_expired(engine: &Engine, account_id: i64, now: EpochMil
     let cutoff = now.saturating_sub(keep);
     let known = state.known();
     if let Some(expired) = after_lengthening(database, account_id, &state, cutoff).await? {
-        note(engine, account_id, &state, expired, false, (now, cutoff)).await?;
+        note(engine, account_id, &state, expired, None, (now, cutoff)).await?;
         return Ok((expired >= state.first_sequence).then_some(Expiry {
             cutoff,
             removable: expired,
@@ -82,8 +85,12 @@ pub(super) async fn find_expired(engine: &Engine, account_id: i64, now: EpochMil
     let (expired, newly) = match next {
         Some(next) if next.received < cutoff => {
             let expired = last_before(database, account_id, next.sequence, state.last_sequence, cutoff).await?;
+            let before = state.first_sequence - 1;
             let newly = NewlyExpired {
-                events: expired - known,
+                events: expired - known - missing_between(database.read(), account_id, known, expired).await?,
+                of: state.last_sequence
+                    - before
+                    - missing_between(database.read(), account_id, before, state.last_sequence).await?,
                 received: next.received,
             };
             (expired, Some(newly))
@@ -91,9 +98,9 @@ pub(super) async fn find_expired(engine: &Engine, account_id: i64, now: EpochMil
         _ => (known, None),
     };
     let share = engine.retention().confirm_above;
-    let is_doubtful = newly.is_some_and(|newly| !is_explained(&state, &newly, &setting, now, keep, share));
-    note(engine, account_id, &state, expired, is_doubtful, (now, cutoff)).await?;
-    let removable = if is_doubtful { known } else { expired };
+    let doubtful = newly.filter(|newly| !is_explained(&state, newly, &setting, now, keep, share));
+    note(engine, account_id, &state, expired, doubtful, (now, cutoff)).await?;
+    let removable = if doubtful.is_some() { known } else { expired };
     Ok((removable >= state.first_sequence).then_some(Expiry { cutoff, removable }))
 }
 
@@ -142,8 +149,7 @@ fn is_explained(
     keep: i64,
     share: u8,
 ) -> bool {
-    let events = state.last_sequence - state.first_sequence + 1;
-    if newly.events.saturating_mul(100) <= events.saturating_mul(i64::from(share)) {
+    if newly.events.saturating_mul(100) <= newly.of.saturating_mul(i64::from(share)) {
         return true;
     }
     let (swept, swept_cutoff) = match state.swept {
@@ -158,24 +164,25 @@ fn is_explained(
     newly.received >= swept_cutoff.saturating_sub(TOLERANCE) && moved_by <= elapsed.saturating_add(TOLERANCE)
 }
 
-/// Notes the last expired event, or that a removal has to be confirmed.
+/// Notes the last expired event, or that a removal, the `doubtful` one, has to be confirmed.
 async fn note(
     engine: &Engine,
     account_id: i64,
     state: &State,
     expired: Sequence,
-    is_doubtful: bool,
+    doubtful: Option<NewlyExpired>,
     (now, cutoff): (EpochMillis, EpochMillis),
 ) -> Result<()> {
+    let is_doubtful = doubtful.is_some();
     let unconfirmed = if is_doubtful { expired } else { 0 };
     let is_new = !is_doubtful && expired != state.expired_sequence;
     if unconfirmed == state.unconfirmed_sequence && !is_new && state.swept != 0 {
         return Ok(());
     }
-    if is_doubtful && state.unconfirmed_sequence == 0 {
+    if let Some(NewlyExpired { events, .. }) = doubtful.filter(|_| state.unconfirmed_sequence == 0) {
         tracing::error!(
             account_id,
-            events = expired - state.known(),
+            events,
             "more old events than elapsed time explains are retained until an admin confirms their removal, on the page \
              Retention or with POST /v1/retention/confirm"
         );
@@ -272,7 +279,11 @@ mod tests {
     }
 
     fn explained(state: &State, events: i64, received: EpochMillis, keep: i64) -> bool {
-        let newly = NewlyExpired { events, received };
+        let newly = NewlyExpired {
+            events,
+            of: 1_000,
+            received,
+        };
         is_explained(state, &newly, &Setting::default(), NOW, keep, 50)
     }
 
@@ -305,6 +316,7 @@ mod tests {
         let setting = Setting::of(Some(1), None, NOW - HOUR / 2);
         let newly = NewlyExpired {
             events: 1_000,
+            of: 1_000,
             received: NOW - YEAR,
         };
         assert!(is_explained(&swept(), &newly, &setting, NOW, DAY, 50));

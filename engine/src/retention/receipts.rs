@@ -8,7 +8,7 @@ use sqlx::FromRow;
 
 use super::account_setting::{self, SHORTENED_AFTER};
 use crate::Engine;
-use crate::database::is_future;
+use crate::database::{WriteTx, is_future};
 use crate::error::Result;
 
 /// Events that one transaction looks at.
@@ -91,10 +91,11 @@ async fn correct_step(engine: &Engine, account_id: i64, up_to: Sequence, now: Ep
             .bind(now)
             .execute(&mut **tx)
             .await?;
-            let left = if updated.rows_affected() > 0 {
-                (up_to - ROWS).max(0)
-            } else {
+            let is_done = updated.rows_affected() == 0 && has_events(tx, account_id, up_to).await?;
+            let left = if is_done {
                 0
+            } else {
+                last_event(tx, account_id, up_to - ROWS).await?
             };
             sqlx::query("UPDATE account SET last_received = $2, misdated_sequence = $3 WHERE id = $1")
                 .bind(account_id)
@@ -109,4 +110,17 @@ async fn correct_step(engine: &Engine, account_id: i64, up_to: Sequence, now: Ep
             Ok(left)
         })
         .await
+}
+
+/// Whether a step up to `up_to` has events: it may be in a declared gap.
+async fn has_events(tx: &mut WriteTx, account_id: i64, up_to: Sequence) -> Result<bool> {
+    Ok(last_event(tx, account_id, up_to).await? > up_to - ROWS)
+}
+
+/// Returns the last event up to a sequence that ends a segment; 0 without one.
+async fn last_event(tx: &mut WriteTx, account_id: i64, up_to: Sequence) -> Result<Sequence> {
+    let query = sqlx::query_scalar(
+        "SELECT coalesce(max(last_sequence), 0) FROM audit_segment WHERE account_id = $1 AND last_sequence <= $2",
+    );
+    Ok(query.bind(account_id).bind(up_to).fetch_one(&mut **tx).await?)
 }

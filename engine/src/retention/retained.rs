@@ -32,7 +32,17 @@ pub async fn retained(engine: &Engine, actor: &Actor) -> Result<Vec<Retained>> {
     actor.require(Permission::ViewDestination)?;
     let destinations: Vec<Destination> = sqlx::query_as(
         "SELECT d.identifier,
-                a.expired_sequence - d.cursor AS events,
+                a.expired_sequence - d.cursor
+                - CAST(coalesce(
+                    (SELECT sum(CASE WHEN g.last_sequence < a.expired_sequence THEN g.last_sequence
+                                     ELSE a.expired_sequence END
+                                - CASE WHEN g.first_sequence > d.cursor THEN g.first_sequence - 1 ELSE d.cursor END)
+                     FROM sequence_gap g
+                     WHERE g.account_id = a.id
+                       AND g.last_sequence > d.cursor
+                       AND g.first_sequence <= a.expired_sequence),
+                    0
+                ) AS BIGINT) AS events,
                 coalesce(
                     (SELECT bytes_before FROM audit_segment
                      WHERE account_id = a.id AND last_sequence > a.expired_sequence ORDER BY last_sequence LIMIT 1),

@@ -184,6 +184,16 @@ async fn a_jump_ahead_leaves_neither_receipts_nor_delays_in_the_future(house: Ho
     // On PostgreSQL the engine would know better at its next look, which its tasks do not make now.
     house.config.clock.shift(40 * YEAR);
     house.send(&many("ahead", 2_500)).await;
+    house
+        .sql(
+            "INSERT INTO sequence_gap (account_id, first_sequence, last_sequence, declared, reason) \
+             SELECT id, last_sequence + 1, last_sequence + 1000000, 0, 'a test' FROM account",
+        )
+        .await;
+    house
+        .sql("UPDATE account SET last_sequence = last_sequence + 1000000")
+        .await;
+    house.send(&many("ahead, after a gap", 5)).await;
     let right = number(&house, TRUSTED).await;
     assert!(number(&house, NEWEST).await > right + 39 * YEAR);
     house.config.clock.shift(0);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use auditstream_engine::Precondition;
-use auditstream_engine::trail::{BodyFormat, ingest};
+use auditstream_engine::trail::{BodyFormat, ingest, newer, search};
 use auditstream_engine::{Actor, Retention, access, destinations, metrics, retention};
-use auditstream_model::{AccountName, Code, HeldBack, RemovalConfirmation, RetentionInput, Status};
+use auditstream_model::{AccountName, Code, EventFilter, HeldBack, RemovalConfirmation, RetentionInput, Status};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -25,6 +25,9 @@ on_both![
     a_large_removal_that_time_does_not_explain_waits_for_an_admin,
     the_retention_of_an_account_is_changed_and_audited,
     an_account_whose_sweep_fails_does_not_stop_the_others,
+    a_retention_that_is_lengthened_during_a_sweep_is_heeded,
+    a_declared_gap_counts_as_no_events,
+    a_page_continues_below_events_that_were_removed_while_it_was_read,
 ];
 on!(postgres_servers, Postgres, two_servers_remove_events_without_a_gap,);
 on!(sqlite_file, Sqlite, a_file_gives_its_free_pages_back,);
@@ -575,4 +578,119 @@ async fn two_servers_remove_events_without_a_gap(house: House) {
     assert_eq!(comes_down_to(&house, 10).await, Some(old + 1));
     background.stop().await;
     other.close().await;
+}
+
+/// The removal of the first events lengthens it.
+async fn a_retention_that_is_lengthened_during_a_sweep_is_heeded(mut house: House) {
+    house.stop_streaming().await;
+    for number in 0..10 {
+        house.send(&many(&format!("old {number}"), 3)).await;
+    }
+    // Segments that are not merged.
+    house
+        .sql("UPDATE audit_segment SET received = last_sequence * 172800000, last_received = last_sequence * 172800000")
+        .await;
+    house
+        .sql(match house.on {
+            On::Sqlite => {
+                "CREATE TRIGGER lengthen AFTER DELETE ON audit_segment BEGIN \
+                 INSERT OR REPLACE INTO retention_setting VALUES (OLD.account_id, 36500, NULL, 0, 1); END"
+            }
+            On::Postgres => {
+                "CREATE FUNCTION lengthen() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN INSERT INTO retention_setting VALUES (OLD.account_id, 36500, NULL, 0, 1) \
+                 ON CONFLICT DO NOTHING; RETURN NULL; END $$; \
+                 CREATE TRIGGER lengthen AFTER DELETE ON audit_segment FOR EACH ROW EXECUTE FUNCTION lengthen()"
+            }
+        })
+        .await;
+    let all = last(&house).await;
+    let house = short(house).await;
+    while kept(&house).await.1 == all {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sweeps().await;
+    let left = kept(&house).await.1;
+    assert!((all - 7..all).contains(&left), "{left} of {all} are left");
+}
+
+/// Declares a gap of a million sequences.
+async fn declare_gap(house: &House) {
+    house
+        .sql(
+            "INSERT INTO sequence_gap (account_id, first_sequence, last_sequence, declared, reason) \
+             SELECT id, last_sequence + 1, last_sequence + 1000000, 0, 'a test' FROM account",
+        )
+        .await;
+    house
+        .sql("UPDATE account SET last_sequence = last_sequence + 1000000")
+        .await;
+}
+
+async fn a_declared_gap_counts_as_no_events(house: House) {
+    let house = short_and_confirmed_above(50, house).await;
+    house.send(&many("before", 20)).await;
+    let before_gap = last(&house).await;
+    declare_gap(&house).await;
+    let filter = EventFilter::default();
+    let counted = newer(&house.engine, &house.admin, &filter, before_gap).await.unwrap();
+    assert_eq!((counted.count, counted.until), (0, before_gap + 1_000_000));
+    house.send(&many("after", 20)).await;
+    let counted = newer(&house.engine, &house.admin, &filter, before_gap).await.unwrap();
+    let counted = newer(&house.engine, &house.admin, &filter, counted.until)
+        .await
+        .unwrap();
+    assert_eq!(counted.count, 20);
+    let all = kept(&house).await.1;
+    house
+        .sql("UPDATE audit_segment SET received = 1, last_received = 1")
+        .await;
+    let waiting = loop {
+        let shown = retention::get(&house.engine, &house.admin).await.unwrap();
+        if let Some(waiting) = shown.unconfirmed {
+            break waiting;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(waiting.events, all);
+    let input = RemovalConfirmation {
+        last_sequence: waiting.last_sequence,
+    };
+    retention::confirm_removal(&house.engine, &house.admin, input)
+        .await
+        .unwrap();
+    // The event of the confirmation.
+    comes_down_to(&house, 1).await;
+}
+
+/// The rows of the listing were read before the removal, and the events after it.
+async fn a_page_continues_below_events_that_were_removed_while_it_was_read(mut house: House) {
+    house.stop_streaming().await;
+    let mut newest = many("newest", 20);
+    for event in &mut newest {
+        event["auditEventTime"] = "1788989356000".into();
+    }
+    let removed = house.send(&newest).await;
+    house.send(&many("older", 20)).await;
+    let mut connection = house.connection().await;
+    let first = removed.last_sequence.unwrap() + 1;
+    for statement in [
+        "DELETE FROM audit_segment WHERE last_sequence < $1",
+        "UPDATE account SET first_sequence = $1",
+    ] {
+        sqlx::query(statement)
+            .bind(first)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let filter = EventFilter {
+        end: Some(i64::MAX),
+        limit: Some(10),
+        ..EventFilter::default()
+    };
+    let page = search(&house.engine, &house.admin, &filter).await.unwrap();
+    assert_eq!(page.events.len(), 10, "{page:?}");
+    assert!(page.events.iter().all(|event| event.sequence >= first));
+    assert!(page.next.is_some(), "there are more");
 }

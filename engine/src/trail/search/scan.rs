@@ -21,6 +21,9 @@ const CHUNK_EVENTS: usize = 1_000;
 /// After this time a search returns what it has found: the disk is slow.
 const ENOUGH_TIME: Duration = Duration::from_secs(3);
 
+const NEXT_SEGMENT: &str = "SELECT first_sequence FROM audit_segment \
+                            WHERE account_id = $1 AND last_sequence > $2 ORDER BY last_sequence LIMIT 1";
+
 /// How much a search may look at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
@@ -145,8 +148,11 @@ impl<'a> Scan<'a> {
         };
         let events = segment::read_for_search(self.connection, self.account_id, after, until, bounds).await?;
         if events.is_empty() {
-            // Of the rest, retention has removed every event.
-            return Ok((0, until));
+            // Retention has removed them, or no event has these sequences: the next one is further.
+            let values = vec![Value::Integer(self.account_id), Value::Integer(until)];
+            let next: Vec<(Sequence,)> = self.connection.fetch(NEXT_SEGMENT, values).await?;
+            let before_next = next.first().map_or(last, |(first,)| first - 1);
+            return Ok((0, before_next.max(until)));
         }
         let reached = events.last_sequence();
         let matcher = self.matcher.clone();

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// The bytes of a step. A larger row is a step by itself.
 const STEP_BYTES: usize = 4 << 20;
-const STEP_ROWS: usize = 10_000;
+const STEP_ROWS: usize = 50_000;
 /// The memory that a row takes besides its values.
 const ROW_BYTES: usize = 64;
 

@@ -55,7 +55,8 @@ async fn events_are_listed_page_by_page_as_a_table_or_as_json() {
     assert_eq!(whole.len(), 150, "more than a page of the API");
     let first = run(folder, &["events", "list", "--json", "--limit", "120"]);
     let said = String::from_utf8(first.stderr.clone()).unwrap();
-    let cursor = said.trim().rsplit(' ').next().unwrap();
+    let cursor = said.split("--cursor ").nth(1).unwrap();
+    let cursor = cursor.split_whitespace().next().unwrap();
     let rest = ["events", "list", "--json", "--limit", "30", "--cursor", cursor];
     let mut joined = ids(&parsed(&printed(&first)));
     joined.extend(ids(&parsed(&printed(&run(folder, &rest)))));

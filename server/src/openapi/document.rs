@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use auditstream_model::{Code, Credentials, CredentialsInput, Order, Problem, Show, Sort, Status};
+use auditstream_model::{Code, Credentials, CredentialsInput, EventKey, Order, Problem, Show, Sort, Status};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -25,7 +25,7 @@ const ABOUT: &str = "Auditstream keeps an organisation's audit trail and streams
     info(title = "Auditstream", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     external_docs(url = "/docs/api", description = "This document as a page"),
     // Types that only parameters or generic types refer to must be listed.
-    components(schemas(Problem, Credentials, CredentialsInput, Order, Show, Sort, Status)),
+    components(schemas(Problem, Credentials, CredentialsInput, EventKey, Order, Show, Sort, Status)),
     tags(
         (name = tag::AUDIT_EVENTS, description = "Send and search audit events."),
         (name = tag::DESTINATIONS, description = "Where to stream. Paths, fields and paging follow the reference system's API; `cards` and `aggregate` are reserved identifiers."),

@@ -25,7 +25,9 @@ pub struct ResponseMemory(SharedBudget<String>);
 
 /// Part of the budget, returned when the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Reserved(Arc<Share<String>>);
+pub struct Reserved {
+    _share: Arc<Share<String>>,
+}
 
 /// Bytes that are counted until they have been sent.
 struct Counted {
@@ -65,7 +67,9 @@ impl ResponseMemory {
     pub fn reserve(&self, account: &AccountName, bytes: usize) -> Result<Reserved, Refusal> {
         let mut share = self.0.share(account.as_str().to_owned());
         match share.grow(bytes) {
-            Ok(()) => Ok(Reserved(Arc::new(share))),
+            Ok(()) => Ok(Reserved {
+                _share: Arc::new(share),
+            }),
             Err(_) => Err(Refusal::new(
                 Code::Unavailable,
                 "Too many responses are waiting for their clients to read them. Try again in a few seconds.",

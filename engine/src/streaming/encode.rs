@@ -99,12 +99,12 @@ fn broken(why: impl std::fmt::Display) -> Error {
 }
 
 fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
-    static KEPT: Kept<libdeflater::Compressor> = Kept::new();
+    static IDLE: Compressors<libdeflater::Compressor> = Compressors::new();
     let new = || {
         let level = CompressionLvl::new(level.into()).map_err(|_| broken(format!("there is no level {level}")))?;
         Ok(libdeflater::Compressor::new(level))
     };
-    KEPT.with(level, new, |compressor| {
+    IDLE.with(level, new, |compressor| {
         let mut out = vec![0; compressor.gzip_compress_bound(content.len())];
         let length = compressor.gzip_compress(content, &mut out).map_err(broken)?;
         out.truncate(length);
@@ -118,20 +118,20 @@ const HEAVY_ZSTD_LEVEL: u8 = 9;
 static HEAVY: Mutex<()> = Mutex::new(());
 
 fn zstd(content: &[u8], level: u8) -> Result<Vec<u8>> {
-    static KEPT: Kept<zstd::bulk::Compressor<'static>> = Kept::new();
+    static IDLE: Compressors<zstd::bulk::Compressor<'static>> = Compressors::new();
     let new = || zstd::bulk::Compressor::new(level.into()).map_err(broken);
     if level >= HEAVY_ZSTD_LEVEL {
         let _only = HEAVY.lock().unwrap_or_else(PoisonError::into_inner);
         return new()?.compress(content).map_err(broken);
     }
-    KEPT.with(level, new, |compressor| compressor.compress(content).map_err(broken))
+    IDLE.with(level, new, |compressor| compressor.compress(content).map_err(broken))
 }
 
 /// Compressors that are not in use, each with its level: creating one takes as long as a small
 /// batch, and its memory.
-struct Kept<C>(Mutex<Vec<(u8, C)>>);
+struct Compressors<C>(Mutex<Vec<(u8, C)>>);
 
-impl<C> Kept<C> {
+impl<C> Compressors<C> {
     const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }

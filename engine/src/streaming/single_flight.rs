@@ -8,11 +8,11 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::Result;
 
-type Place<V> = Arc<AsyncMutex<Weak<V>>>;
+type Entry<V> = Arc<AsyncMutex<Weak<V>>>;
 
 /// Values by their keys, as long as a caller has them.
 #[derive(Debug)]
-pub(super) struct SingleFlight<K, V>(Mutex<HashMap<K, Place<V>>>);
+pub(super) struct SingleFlight<K, V>(Mutex<HashMap<K, Entry<V>>>);
 
 impl<K, V> Default for SingleFlight<K, V> {
     fn default() -> Self {
@@ -28,8 +28,8 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
         key: K,
         build: impl Future<Output = Result<Option<V>>> + Send,
     ) -> Result<Option<Arc<V>>> {
-        let place = Arc::clone(self.places().entry(key).or_default());
-        let mut existing = place.lock().await;
+        let entry = Arc::clone(self.entries().entry(key).or_default());
+        let mut existing = entry.lock().await;
         if let Some(value) = existing.upgrade() {
             return Ok(Some(value));
         }
@@ -42,19 +42,19 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
 
     /// Returns the value of a key if it exists, or as soon as the caller that builds it has done so.
     pub(super) async fn existing(&self, key: &K) -> Option<Arc<V>> {
-        let place = self.places().get(key).map(Arc::clone)?;
-        let existing = place.lock().await;
+        let entry = self.entries().get(key).map(Arc::clone)?;
+        let existing = entry.lock().await;
         existing.upgrade()
     }
 
     /// Forgets the keys of values that no caller has or waits for.
-    fn places(&self) -> MutexGuard<'_, HashMap<K, Place<V>>> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.retain(|_, place| {
-            let is_gone = place.try_lock().is_ok_and(|existing| existing.strong_count() == 0);
-            Arc::strong_count(place) > 1 || !is_gone
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| {
+            let is_gone = entry.try_lock().is_ok_and(|existing| existing.strong_count() == 0);
+            Arc::strong_count(entry) > 1 || !is_gone
         });
-        places
+        entries
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
         assert!(values.existing(&1).await.is_some() && values.existing(&2).await.is_none());
         drop((one, two));
         assert!(values.existing(&1).await.is_none(), "no caller has it any more");
-        assert!(values.places().is_empty());
+        assert!(values.entries().is_empty());
     }
 
     #[tokio::test]

@@ -49,7 +49,10 @@ async fn set(connection: &mut Connection, table: &Table, column: &str, last: i64
     match connection.dialect() {
         Dialect::Sqlite => {
             connection
-                .execute("DELETE FROM sqlite_sequence WHERE name = $1", &[name.clone()])
+                .execute(
+                    "DELETE FROM sqlite_sequence WHERE name = $1",
+                    std::slice::from_ref(&name),
+                )
                 .await?;
             connection
                 .execute("INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)", &[name, last])

@@ -59,7 +59,7 @@ pub(super) async fn replace(connection: &mut Connection, state: &State, place: &
         "UPDATE relocation SET timeline = $1 WHERE id = 1",
     ]) {
         if *value != Value::Null {
-            connection.execute(update, &[value.clone()]).await?;
+            connection.execute(update, std::slice::from_ref(value)).await?;
         }
     }
     Ok(())

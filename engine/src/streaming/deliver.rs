@@ -182,7 +182,7 @@ impl Pass<'_> {
         let moved = outcome::delivered_and_frozen(self.engine, landed, &line.row, &object, line.profile()).await?;
         Ok(match moved {
             Moved::Further(Some(batch)) => Sent::Next(Box::new(Ready {
-                batch,
+                batch: *batch,
                 object: Some(object),
                 line: Some(line),
             })),

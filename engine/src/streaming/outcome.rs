@@ -28,7 +28,7 @@ pub(super) const FAILS_AFTER: EpochMillis = 5 * 60 * 1000;
 #[derive(Debug)]
 pub(super) enum Moved {
     /// The cursor moved; further events wait. The next batch, if the transaction froze it.
-    Further(Option<OpenBatch>),
+    Further(Option<Box<OpenBatch>>),
     /// The cursor moved to the end of the run, which released its lease.
     Ended,
     /// Nothing changed: the cursor is no longer directly before the batch, or the run no longer
@@ -100,7 +100,7 @@ pub(super) async fn delivered_and_frozen(
                 return tx.roll_back(Moved::No);
             }
             let frozen = freeze::freeze_in(tx, next, object, Some(profile)).await?;
-            Ok(Moved::Further(frozen))
+            Ok(Moved::Further(frozen.map(Box::new)))
         })
         .await?;
     Ok(landed.count(engine, moved))

@@ -133,8 +133,7 @@ mod tests {
 
     #[test]
     fn sets_are_combined() {
-        let one = set(64..300, &[64, 100, 299]);
-        let mut both = one.clone();
+        let mut both = set(64..300, &[64, 100, 299]);
         both.intersect(&set(64..300, &[100, 299]));
         assert_eq!(both.clone().take_last(9), [299, 100]);
         both.subtract(&set(64..300, &[299]));

@@ -167,7 +167,8 @@ impl Drop for Server {
 }
 
 fn command(folder: &Path, database: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_auditstream"));
+    let binary = std::env::var_os("AUDITSTREAM_BINARY");
+    let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_auditstream").into()));
     command.args(arguments).env_clear().current_dir(folder);
     command
         .env("AUDITSTREAM_DATA_DIR", folder)

@@ -73,8 +73,8 @@ CREATE TABLE data_key_wrap (
     PRIMARY KEY (data_key_id, master_key)
 );
 
--- The trail: the payloads of consecutive events, compressed together. A payload is an event as it is
--- streamed, without the ending that has sequence and batch id (see `stored_form` in the engine).
+-- The trail: the payloads of consecutive events, compressed together. A payload is an event as it
+-- is streamed, without the ending that has sequence and batch id (see `stored_form` in the engine).
 CREATE TABLE audit_segment (
     account_id     BIGINT  NOT NULL,
     first_sequence BIGINT  NOT NULL,

@@ -73,9 +73,9 @@ CREATE TABLE data_key_wrap (
     PRIMARY KEY (data_key_id, master_key)
 ) STRICT;
 
--- The trail: the payloads of consecutive events, compressed together. A payload is an event as it is
--- streamed, without the ending that has sequence and batch id (see `stored_form` in the engine). A
--- rowid table, because rows are appended and large.
+-- The trail: the payloads of consecutive events, compressed together. A payload is an event as it
+-- is streamed, without the ending that has sequence and batch id (see `stored_form` in the engine).
+-- A rowid table, because rows are appended and large.
 CREATE TABLE audit_segment (
     account_id     INTEGER NOT NULL,
     first_sequence INTEGER NOT NULL,

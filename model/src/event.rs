@@ -122,7 +122,7 @@ pub struct EventFilter {
     /// Whether `q` is also searched inside of words at any depth, which reads every event: a page
     /// then says with `searched_until` how far it came.
     pub parts: Option<bool>,
-    /// Further conditions. Not a parameter: they have parameters of their own.
+    /// Further conditions. Not a parameter: each has a separate one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", param(ignore))]
     pub conditions: Vec<Condition>,
@@ -179,7 +179,7 @@ impl EventFilter {
         }
     }
 
-    /// Returns the conditions on members of an event. An empty value is none.
+    /// Returns the conditions on members of an event. An empty value is not a condition.
     #[must_use]
     pub fn all_conditions(&self) -> Vec<Condition> {
         let values = [

@@ -102,7 +102,7 @@ async fn verify_and_record(
             None => {}
         }
     }
-    // Next to a namesake's correct password, it was a guess of theirs.
+    // An incorrect password counts as a failure of its user, even if it is a namesake's.
     if !failed.is_empty() {
         record_failure(engine, email, client_ip, &failed).await?;
     }

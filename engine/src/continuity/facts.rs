@@ -136,7 +136,7 @@ impl Facts {
         self.installation.copied == 0 && self.accounts.values().all(|account| account.last_sequence == 0)
     }
 
-    /// Whether the database was moved here from the server that marks name, by `auditstream migrate`.
+    /// Whether `auditstream migrate` has moved the database here from the server that marks name.
     pub(super) fn was_moved_from(&self, server: &Server) -> bool {
         let left = &self.installation;
         left.moved != 0

@@ -320,8 +320,8 @@ async fn drain(pool: Pool, mut live: Live, permit: Option<OwnedSemaphorePermit>,
         TransactionManager::start_rollback(&mut live.connection);
     }
     match timeout_at(deadline, live.connection.ping()).await {
-        // A full disk has made SQLite roll back by itself. The driver does not know that and would begin
-        // no other transaction.
+        // A full disk has made SQLite roll back by itself. The driver does not know that and would
+        // begin no other transaction.
         Ok(Ok(())) if TransactionManager::get_transaction_depth(&live.connection) > 0 => drop(live),
         Ok(Ok(())) => pool.put_back(live),
         _ => pool.note_broken(),

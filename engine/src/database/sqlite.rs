@@ -12,8 +12,8 @@ use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
 
 /// One connection writes. Checkpoints are made [elsewhere](super::checkpoints), not by a commit
-/// that happens to exceed a number of pages. A new file keeps track of its pages, so that those that
-/// are free can be given back; an existing one stays as it was created.
+/// that happens to exceed a number of pages. A new file keeps track of its pages, so that those
+/// that are free can be given back; an existing one stays as it was created.
 const WRITER: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
     PRAGMA wal_autocheckpoint = 0";
 /// Memory mapping stays off: under it a disk that fails to read ends the process instead of failing

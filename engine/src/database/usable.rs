@@ -11,7 +11,7 @@ struct StateRow {
     other: String,
 }
 
-/// Returns why a database is not to be used, and what to do; `None` if it is.
+/// Returns the reason why a database must not be used, and the remedy; `None` if it may be used.
 pub(crate) async fn obstacle(connection: &mut AnyConnection, dialect: Dialect) -> Result<Option<String>, sqlx::Error> {
     let table: Option<String> = sqlx::query_scalar(dialect.pick(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'relocation'",
@@ -49,7 +49,7 @@ fn explain(status: &str, other: &str) -> Option<String> {
     }
 }
 
-/// Refuses a database that is not to be used.
+/// Refuses a database that must not be used.
 pub(super) async fn require(pool: &Pool, dialect: Dialect) -> Result<(), String> {
     let mut lent = pool.acquire().await.map_err(|error| error.to_string())?;
     let obstacle = obstacle(&mut lent, dialect).await.map_err(|error| error.to_string())?;

@@ -11,13 +11,13 @@ pub(crate) type IdDigest = [u8; 16];
 /// The first 16 bytes of the SHA-256 of a stored filter, with the generation that it belongs to.
 pub(crate) type Checksum = [u8; 16];
 
-/// Of the stored form. Another number is a filter that this version does not know.
+/// The number of the stored form. Filters with another number are rebuilt.
 const FORMAT: u8 = 1;
 const DESCRIPTOR_BYTES: usize = BinaryFuse8::DESCRIPTOR_LEN;
 const HEAD_BYTES: usize = 1 + DESCRIPTOR_BYTES;
 
-/// Says of an id digest whether its generation may have it: always of those that it has, and of one
-/// in about 256 of the others.
+/// The filter of a generation. It contains every id digest that the generation has, and about one
+/// in 256 of the others.
 pub(crate) struct IdFilter {
     /// The format, the descriptor, and the fingerprints.
     bytes: Box<[u8]>,
@@ -39,7 +39,7 @@ impl IdFilter {
     /// Builds the filter of a generation from [`key`]s in ascending order.
     ///
     /// # Errors
-    /// With the reason, which does not occur in practice: a thousand seeds were tried.
+    /// Returns the reason if a thousand seeds failed, which does not occur in practice.
     pub(crate) fn build(account_id: i64, generation: i64, mut keys: Vec<u64>) -> Result<Self, &'static str> {
         // Different digests can have the same key.
         keys.dedup();
@@ -56,7 +56,8 @@ impl IdFilter {
         })
     }
 
-    /// The stored filter of a generation; `None` if it is damaged or of an unknown format.
+    /// Reads the stored filter of a generation. Returns `None` if it is damaged or of another
+    /// format.
     pub(crate) fn from_stored(account_id: i64, generation: i64, bytes: Vec<u8>, stored: &[u8]) -> Option<Self> {
         let checksum = checksum(account_id, generation, &bytes);
         let is_known = bytes.len() > HEAD_BYTES && bytes.first() == Some(&FORMAT);
@@ -140,7 +141,7 @@ mod tests {
         assert!(filter.may_contain(&[5; 16]) && filter.may_contain(&twin));
     }
 
-    /// A stored filter is used for ever: another version of the algorithm must find the ids as well.
+    /// A stored filter is used for ever: other versions of the algorithm must find its ids.
     #[test]
     fn a_filter_that_was_stored_earlier_still_finds_its_ids() {
         let own = ids(0..40);

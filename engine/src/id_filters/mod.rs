@@ -1,5 +1,5 @@
-//! The filters of event ids that this server has in memory. They spare the look-up of new ids in
-//! the table of all ids: `trail::ids` reads, builds and uses them.
+//! The filters of event ids that this server has in memory. With them most new ids are not looked
+//! up in the table of all ids. `trail::ids` reads, builds and uses them.
 //!
 //! The ids of an account are divided into generations by sequence. A generation is complete once
 //! the trail has its last sequence; from then on no id is added to it, and it gets a filter.
@@ -60,10 +60,10 @@ impl IdSettings {
     }
 }
 
-/// The complete generations of an account, up to the last time that they were looked for.
+/// The complete generations of an account, as of the last look for them.
 #[derive(Debug, Default)]
 struct Account {
-    /// The first generation that is not known here.
+    /// The first generation that is not known yet.
     end: i64,
     filters: BTreeMap<i64, Arc<IdFilter>>,
     /// The generations whose filter is not in memory.
@@ -80,14 +80,14 @@ struct Shared {
     accounts: Mutex<HashMap<i64, Account>>,
 }
 
-/// Where the ids of an account are looked up.
+/// The generations in which the ids of an account are looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// The generations that have the ids that their filter may contain.
+    /// The generations with a filter, in which only ids are looked up that it may contain.
     pub(crate) filtered: Vec<(i64, Arc<IdFilter>)>,
     /// The generations without a filter.
     pub(crate) generations: Vec<i64>,
-    /// Generations of which is not known which exist, up to the newest.
+    /// Generations that may or may not exist, up to the newest.
     pub(crate) unknown: Range<i64>,
 }
 
@@ -116,7 +116,8 @@ impl IdFilters {
         self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns where the ids of a trail are looked up, which has these sequences at the moment.
+    /// Returns the generations in which the ids of a trail are looked up, which now reaches from
+    /// `first` to `last`.
     pub(crate) fn places(&self, account_id: i64, first: Sequence, last: Sequence) -> Places {
         let (first, end) = (self.settings().generation(first), self.settings().generation(last) + 1);
         let complete = self.settings().first_incomplete(last);
@@ -146,13 +147,13 @@ impl IdFilters {
         }
     }
 
-    /// The first generation of an account that is not known here.
+    /// The first generation of an account that is not known yet.
     pub(crate) fn known_until(&self, account_id: i64) -> i64 {
         self.accounts().get(&account_id).map_or(0, |account| account.end)
     }
 
-    /// Notes the complete generations from `known` up to `end`. Does nothing unless `known` is still
-    /// [`Self::known_until`].
+    /// Notes the complete generations from `known` up to `end`. Does nothing unless `known` is
+    /// still [`Self::known_until`].
     pub(crate) fn found(&self, account_id: i64, known: i64, generations: impl IntoIterator<Item = i64>, end: i64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(account_id).or_default();
@@ -170,8 +171,8 @@ impl IdFilters {
         }
     }
 
-    /// Forgets an account, so that its ids are looked up in the table until its generations are
-    /// found again.
+    /// Forgets an account, whose ids are looked up in the table until its generations are found
+    /// again.
     pub(crate) fn forget(&self, account_id: i64) {
         self.accounts().remove(&account_id);
     }
@@ -242,7 +243,7 @@ impl IdFilters {
 mod tests {
     use super::*;
 
-    /// Of generations of 16 sequences.
+    /// Filters of generations of 16 sequences.
     fn filters(most: usize) -> IdFilters {
         IdFilters::new(IdSettings {
             generation_bits: 4,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::trail::self_audit::{Change, record};
 
-/// Records where the target is, and lets servers open it.
+/// Records the place of the target, and lets servers open it.
 pub(super) async fn arrive(relocation: &Relocation, target: &mut Connection) -> Result<()> {
     const PLACE: &str = "UPDATE installation SET server = $1, timeline = $2 WHERE id = 1";
     const ARRIVE: &str = "UPDATE relocation SET status = $1, ended = $2 WHERE id = 1 AND status = $3";
@@ -50,7 +50,7 @@ pub(super) async fn write_marks(database: &DatabaseUrl, relocation: &Relocation)
     let dialect = opened.dialect();
     opened.close().await;
     match written {
-        // PostgreSQL is trusted where it is.
+        // On PostgreSQL the move succeeds even if the marks cannot be written.
         Err(error) if dialect == Dialect::Postgres => {
             tracing::warn!(%error, "the high-water marks of the target could not be written");
             Ok(())
@@ -67,7 +67,7 @@ pub(crate) async fn announce(database: &Database) -> Result<()> {
     let status: Option<String> = sqlx::query_scalar("SELECT status FROM relocation WHERE id = 1")
         .fetch_optional(database.read())
         .await?;
-    // While no numbers are given out, the event has to wait.
+    // While no sequences are assigned, the event has to wait.
     if status.as_deref() != Some(ARRIVED) || database.numbering().closed().is_some() {
         return Ok(());
     }

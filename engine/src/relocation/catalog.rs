@@ -60,11 +60,12 @@ impl Column {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
-    /// The columns of the primary key, or else of the first unique index, as indexes into `columns`.
+    /// The columns of the primary key, or else of the first unique index, as indexes into
+    /// `columns`.
     pub(super) key: Vec<usize>,
-    /// The tables to which it refers.
+    /// The tables to which its foreign keys refer.
     references: Vec<String>,
-    /// The column whose values the database counts; `None` without one.
+    /// The column whose values the database counts; `None` if there is no such column.
     pub(super) counter: Option<String>,
 }
 

@@ -90,7 +90,7 @@ impl Connection {
                     rows.iter().map(|row| decode(row, kinds)).collect()
                 }
                 Driver::Postgres(connection) => {
-                    // Without a name, which a pooler could not keep apart from those of others.
+                    // A statement without a name: names of a pooler's clients could collide.
                     let query = sqlx::query::<Postgres>(sql).persistent(false);
                     let query = values.iter().fold(query, |query, value| match value {
                         Value::Null => query.bind(None::<String>),
@@ -134,8 +134,8 @@ impl Connection {
         self.script(&begin).await
     }
 
-    /// Commits; the changes are on disk when this returns. An error leaves open whether it
-    /// committed.
+    /// Commits; the changes are on disk when this returns. After an error, it is unknown whether
+    /// the transaction was committed.
     pub(super) async fn commit(&mut self) -> Result<()> {
         self.script("COMMIT").await
     }

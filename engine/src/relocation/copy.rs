@@ -32,7 +32,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
     }
 }
 
-/// How far a table is copied.
+/// The progress of a table.
 #[derive(Clone, Debug, Default)]
 struct Position {
     /// The key of the last row that was copied; `None` before the first.

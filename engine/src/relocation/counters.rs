@@ -1,5 +1,5 @@
-//! The ids that the source gave out, also those of deleted rows, and that the target must not give
-//! out again.
+//! Ids that the source has assigned, also those of deleted rows, and that the target must not
+//! assign again.
 
 use super::catalog::{Kind, Pair, Table, quote};
 use super::connection::Connection;
@@ -7,7 +7,7 @@ use super::value::Value;
 use crate::database::Dialect;
 use crate::error::Result;
 
-/// Lets each counter of the target continue after that of the source, and after every row.
+/// Sets each counter of the target to continue after that of the source, and after every row.
 pub(super) async fn continue_after(source: &mut Connection, target: &mut Connection, pairs: &[Pair]) -> Result<()> {
     for pair in pairs {
         let Some(column) = &pair.target.counter else { continue };
@@ -18,7 +18,7 @@ pub(super) async fn continue_after(source: &mut Connection, target: &mut Connect
     Ok(())
 }
 
-/// Returns the last id that a counter gave out; 0 before the first.
+/// Returns the last id that a counter has assigned; 0 before the first.
 async fn last_given(connection: &mut Connection, table: &Table) -> Result<i64> {
     const SQLITE: &str = "SELECT seq FROM sqlite_sequence WHERE name = $1";
     const POSTGRES: &str =

@@ -18,11 +18,11 @@
 //! - `catalog`: the tables of a database, in an order in which references exist
 //! - `value`: values as both drivers read and write them
 //! - `connection`: a connection with a deadline for each call
-//! - `state`: the row that says whether a database may be used
+//! - `state`: the row that records whether a database may be used
 //! - `freeze`: the triggers that keep the source as it is
 //! - `steps`: reads a table in steps of bounded size
 //! - `copy`, `verify`: the two passes
-//! - `counters`: the ids that were given out and must not be given out again
+//! - `counters`: the ids that were assigned and must not be assigned again
 //! - `arrive`: makes the target the installation's database
 //! - `undo`: returns to the source
 
@@ -67,14 +67,14 @@ pub struct Relocation {
     pub limits: Limits,
 }
 
-/// How far a move is.
+/// The progress of a move.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// Whether the rows are copied or, after that, compared.
+    /// Whether all rows were copied, and are compared now.
     pub is_copied: bool,
     /// The table.
     pub table: &'a str,
-    /// Its rows so far.
+    /// The rows of the table that were copied or compared.
     pub rows: i64,
     /// The bytes of those rows.
     pub bytes: i64,

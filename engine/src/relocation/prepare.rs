@@ -41,7 +41,7 @@ pub(super) async fn prepare(relocation: &Relocation) -> Result<Prepared> {
     let moving = match (begun, place) {
         (None, Some(place)) => leave(&mut source, &pairs, target.shown().to_owned(), &place).await?,
         (Some(state), _) => state,
-        (None, None) => return Err(Error::Broken("a move has neither begun nor can it begin".to_owned())),
+        (None, None) => return Err(Error::Broken("a move has not begun and cannot begin".to_owned())),
     };
     failpoint::reached("migrate.frozen").await;
     begin(&mut source, &mut target, &pairs, &moving).await?;
@@ -49,7 +49,7 @@ pub(super) async fn prepare(relocation: &Relocation) -> Result<Prepared> {
     Ok(Prepared { source, target, pairs })
 }
 
-/// The source does not grow, whatever its size.
+/// Returns the limits of the source, without one on its size: it does not grow.
 fn limits_of_source(limits: &Limits) -> Limits {
     Limits {
         sqlite_pages: None,
@@ -71,7 +71,7 @@ async fn begun(source: &DatabaseUrl, target: &DatabaseUrl, limits: &Limits) -> R
         ARRIVED | SETTLED => Ok(None),
         LEAVING if *other == target.to_string() => Ok(Some(state)),
         LEAVING => Err(refused(format!(
-            "{source} is being moved to {other}: continue with that database, or give that move up with auditstream \
+            "{source} is being moved to {other}: continue with that database, or undo that move with auditstream \
              migrate --undo --to URL"
         ))),
         LEFT => Err(refused(format!("{source} was moved to {other} already"))),
@@ -134,7 +134,7 @@ async fn require_idle(database: &Database, source: &DatabaseUrl) -> Result<()> {
 /// Returns whether the target has its tables.
 ///
 /// # Errors
-/// [`Error::Opening`] if it has anything else than the unfinished copy of this move.
+/// [`Error::Opening`] if it has anything other than the unfinished copy of this move.
 async fn look_at_target(target: &DatabaseUrl, begun: Option<&State>, limits: &Limits) -> Result<bool> {
     if let DatabaseUrl::Sqlite(file) = target
         && !file.exists()
@@ -216,9 +216,7 @@ async fn begin(source: &mut Connection, target: &mut Connection, pairs: &[Pair],
     let place = match place.first().map(Vec::as_slice) {
         Some([server, timeline]) => [server.clone(), timeline.clone()],
         _ => {
-            return Err(Error::Broken(
-                "the source does not know that it is being moved".to_owned(),
-            ));
+            return Err(Error::Broken("the source is not marked as being moved".to_owned()));
         }
     };
     target.begin().await?;

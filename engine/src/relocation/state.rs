@@ -1,4 +1,5 @@
-//! The row of a database that says whether it was moved; see [`usable`](crate::database::usable).
+//! The row of a database that records whether it was moved; see
+//! [`usable`](crate::database::usable).
 
 use super::catalog::Kind;
 use super::connection::Connection;
@@ -6,7 +7,7 @@ use super::value::Value;
 use crate::database::now;
 use crate::error::Result;
 
-/// The part of a database in a move.
+/// The role of a database in a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     /// The same in both databases.

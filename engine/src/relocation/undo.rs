@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::failpoint;
 
 /// Lets servers use the source again, and no longer the target. With `is_forced`, the target is not
-/// looked at, and the source counts as a restored backup: numbering continues after a gap, and
-/// everything that the target stored or streamed since is unknown to it.
+/// opened, and the source counts as a restored backup: numbering continues after a gap, and the
+/// source lacks everything that the target has stored or streamed.
 ///
 /// # Errors
-/// [`Error::Opening`] if there is no move to give up, or the target cannot be reached or has been
+/// [`Error::Opening`] if there is no move to undo, or the target cannot be reached or has been
 /// used.
 pub async fn undo(relocation: &Relocation, is_forced: bool) -> Result<()> {
     let mut source = connect(&relocation.source, &relocation.limits).await?;

@@ -10,12 +10,12 @@ use super::value::Value;
 use super::{Moved, Progress, Report};
 use crate::error::{Error, Result};
 
-/// Everything that is compared of a table.
+/// A summary of a table, by which it is compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Summary {
     rows: i64,
     bytes: i64,
-    /// Of all values, in the order of the key.
+    /// The hash of all values, in the order of the key.
     sha256: Vec<u8>,
 }
 

@@ -32,8 +32,8 @@ struct Segment {
     times: Vec<u8>,
 }
 
-/// Removes whole segments with up to `rows` events, or one with more, and returns the number of their
-/// events: 0 if none is left, or another server is removing.
+/// Removes whole segments with up to `rows` events, or one with more, and returns the number of
+/// their events: 0 if none is left, or another server is removing.
 pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows: u32) -> Result<u64> {
     // Most sweeps find nothing: check without a lock first.
     let progress = read_progress(engine.database().read(), account_id).await?;
@@ -66,8 +66,8 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
         .await
 }
 
-/// Returns the statement that removes rows of events, for tests that let the database explain it. It
-/// binds an account, a sequence and times joined with commas.
+/// Returns the statement that removes rows of events, for tests that let the database explain it.
+/// It binds an account, a sequence and times joined with commas.
 #[must_use]
 pub fn explained(dialect: Dialect) -> &'static str {
     dialect.pick(DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES)

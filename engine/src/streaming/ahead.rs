@@ -1,6 +1,6 @@
-//! The objects after the batch that is on its way. While one is sent, the next one is compressed
-//! and the events after that are read and encoded, with memory that nothing else needs. None of
-//! them is frozen before the batches before it are confirmed.
+//! The objects after the batch that is being sent. Meanwhile the next one is compressed, and the
+//! events after that are read and encoded, in memory that nothing else needs. No batch is frozen
+//! before the batches before it are confirmed.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::Engine;
 use crate::continuity::gaps;
 use crate::error::{Error, Result};
 
-/// Objects in order. Dropped, it builds no more of them.
+/// Objects in order. No more are built after this is dropped.
 #[derive(Debug)]
 pub(super) struct Ahead {
     next: Option<Arc<Object>>,
@@ -25,8 +25,8 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Begins to build the objects after an event. It ends at the last event or at a gap, when there
-    /// is no memory to spare, and at an error, which the run meets again and reports.
+    /// Begins to build the objects after an event. It ends at the last event or at a gap, when
+    /// there is no memory to spare, and at an error, which the run meets again and reports.
     pub(super) fn start(engine: &Engine, objects: &Objects, form: Form, after: Sequence, up_to: Sequence) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         let (engine, objects) = (engine.clone(), objects.clone());
@@ -67,7 +67,7 @@ async fn build(
     (mut after, up_to): (Sequence, Sequence),
     sender: mpsc::Sender<Arc<Object>>,
 ) -> Result<()> {
-    // At most one of them at a time, so that a destination occupies one core.
+    // At most one object is compressed at a time, so that a destination occupies one core.
     let mut compressing: JoinSet<Result<Option<Arc<Object>>>> = JoinSet::new();
     loop {
         let Ok(place) = sender.reserve().await else {
@@ -105,10 +105,10 @@ async fn next(engine: &Engine, form: Form, after: Sequence, up_to: Sequence) -> 
     Ok((after < up_to).then(|| Wanted::next(form, after, up_to)))
 }
 
-/// The first part of the work for an object.
+/// An object on which work has begun.
 enum Step {
     Encoded(Arc<Content>),
-    /// All of it, which was done for another destination.
+    /// Built already, for another destination.
     Compressed(Arc<Object>),
 }
 

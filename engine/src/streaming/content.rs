@@ -22,16 +22,16 @@ pub(super) struct Content {
     pub(super) last_sequence: Sequence,
     pub(super) sha256: [u8; 32],
     pub(super) text: Bytes,
-    /// For the text and its compressed form.
+    /// The memory for the text and its compressed form.
     grant: Mutex<MemoryGrant>,
 }
 
 impl Content {
-    /// Encodes the events that are wanted. The same events give the same bytes; a missing event is
-    /// an [`Error::Broken`]. Returns `None` if there is no memory to spare.
+    /// Encodes the wanted events. The same events result in the same bytes; a missing event is an
+    /// [`Error::Broken`]. Returns `None` if there is no memory to spare.
     ///
-    /// Reserves memory for as many bytes as the events have. If it runs out on the way, starts again
-    /// with all that the content can need.
+    /// Reserves memory for as many bytes as the events have. If it runs out on the way, starts
+    /// again with all that the content can need.
     pub(super) async fn build(
         engine: &Engine,
         objects: &Objects,
@@ -81,7 +81,7 @@ impl Content {
     }
 
     /// Takes memory for the compressed form out of that of the content. If there are several forms,
-    /// the later ones may get less than they ask for.
+    /// the later ones may get less than they request.
     pub(super) fn split_grant(&self, bytes: usize) -> MemoryGrant {
         self.grant.lock().unwrap_or_else(PoisonError::into_inner).split(bytes)
     }

@@ -19,9 +19,9 @@ use crate::error::{Error, Result};
 /// A batch that is to be sent.
 pub(super) struct Ready {
     pub(super) batch: OpenBatch,
-    /// Built already.
+    /// The object, if it is built already.
     pub(super) object: Option<Arc<Object>>,
-    /// For the attempt that was recorded when the batch was frozen.
+    /// The line for the attempt that was recorded when the batch was frozen.
     pub(super) line: Option<Box<Line>>,
 }
 
@@ -104,7 +104,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns `None` if the run ends without one.
+    /// Finds a line on which to send a batch. Returns `None` if the run ends without one.
     async fn find_line(&mut self, batch: &OpenBatch) -> Result<Option<Box<Line>>> {
         let Some(row) = still_ours(self.engine, self.lease).await? else {
             return Ok(None);
@@ -192,8 +192,8 @@ impl Pass<'_> {
         })
     }
 
-    /// Takes the object after a batch, if it is ready and can be sent immediately. Waits for
-    /// neither, so that a delivered batch is confirmed at once.
+    /// Takes the object after a batch, if it is ready and can be sent immediately. Does not wait,
+    /// so that a delivered batch is confirmed at once.
     async fn next_ready(&mut self, batch: &OpenBatch) -> Result<Option<(Box<Line>, Arc<Object>)>> {
         let ready = self.ahead.as_mut().and_then(Ahead::ready).map(Arc::clone);
         let Some(object) = ready.filter(|_| !*self.stopping.borrow()) else {

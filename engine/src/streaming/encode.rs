@@ -20,9 +20,9 @@ use crate::trail::close;
 /// The bytes that closing an event takes, without its numbers: `"sequence":,"batchId":""}}` and a
 /// separator.
 const CLOSING: usize = 27;
-/// How much of a content is hashed at a time, while it is still in the processor's cache.
+/// The bytes of a content that are hashed at a time, while they are in the processor's cache.
 const HASHED_BYTES: usize = 64 << 10;
-/// How many compressors of each kind are kept for the next batches.
+/// The number of compressors of each kind that are kept for the next batches.
 const KEPT_COMPRESSORS: usize = 2;
 
 /// The uncompressed content of a batch.
@@ -112,8 +112,8 @@ fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
     })
 }
 
-/// The lowest level of zstd that takes more than 10 MiB of memory, the highest takes 90. One batch at a
-/// time is compressed with these levels, and their compressors are not kept.
+/// The lowest level of zstd that takes more than 10 MiB of memory, the highest takes 90. One batch
+/// at a time is compressed with these levels, and their compressors are not kept.
 const HEAVY_ZSTD_LEVEL: u8 = 9;
 static HEAVY: Mutex<()> = Mutex::new(());
 

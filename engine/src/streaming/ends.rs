@@ -11,7 +11,7 @@ use super::lease::Lease;
 use crate::database::{Database, now};
 use crate::error::Result;
 
-/// For how long an end serves further runs: the runs of a tick begin within some seconds.
+/// The time for which an end serves further runs: the runs of a tick begin within some seconds.
 const VALID: Duration = Duration::from_secs(5);
 
 /// The newest events of accounts, by their ids, as runs have read them.
@@ -22,7 +22,7 @@ pub(super) struct Ends(Arc<Mutex<HashMap<i64, End>>>);
 struct End {
     last_sequence: Sequence,
     read: Instant,
-    /// By the clock of this server.
+    /// The time of the reading, by the clock of this server.
     time: EpochMillis,
 }
 
@@ -42,8 +42,8 @@ impl End {
 }
 
 impl Ends {
-    /// Returns the last event of a run: the newest one, or for a run that was not requested the one
-    /// that was the newest when the first run of its tick began.
+    /// Returns the last event of a run. For a requested run it is the newest one; for others, the
+    /// one that was the newest when the first run of their tick began.
     pub(super) async fn of(&self, database: &Database, account_id: i64, lease: Lease) -> Result<Sequence> {
         if !lease.is_requested
             && let Some(end) = self.known(account_id).filter(|end| end.serves(lease.tick))

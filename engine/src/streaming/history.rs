@@ -1,5 +1,5 @@
-//! Removes what is no longer needed of delivered batches, in small steps. Number, range and key of
-//! a batch stay as long as one of its events does; the details of its delivery for a month.
+//! Removes the records of delivered batches, in small steps. Number, range and key of a batch are
+//! retained as long as one of its events, the details of its delivery for a month.
 //!
 //! Batches have positions without gaps. A destination's row has the positions up to which this work
 //! is done, so that no step reads the batches before.
@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::failpoint;
 use crate::task::{Stop, Task};
 
-/// How many batches one transaction removes or reduces.
+/// The most batches that one transaction removes or reduces.
 const STEP: i64 = 500;
-/// How long the details of a delivery are retained, unless its events are removed earlier.
+/// The time for which details of a delivery are retained, unless its events are removed earlier.
 const DETAILS: Duration = Duration::from_secs(30 * 86_400);
 
-/// Starts to remove what is old, now and at the intervals of the retention. Stops after the current
+/// Starts to remove old records, now and at the intervals of the retention. Stops after the current
 /// step.
 pub(crate) fn start(engine: Engine) -> Task {
     Task::spawn("batches", engine.metrics().clone(), move |stop| {
@@ -46,7 +46,7 @@ async fn sweep(engine: &Engine, stop: &mut Stop) -> Result<()> {
     let accounts: Vec<i64> = sqlx::query_scalar("SELECT id FROM account ORDER BY id")
         .fetch_all(engine.database().read())
         .await?;
-    // What is removed because of its age depends on the clock; the rest follows the events.
+    // Removal by age depends on the clock; other removal follows the events.
     let look = clock::look(engine).await?;
     let now = (look.judgement == Judgement::Trusted).then_some(look.wall);
     let keep = millis(engine.retention().keep.min(DETAILS));
@@ -57,8 +57,8 @@ async fn sweep(engine: &Engine, stop: &mut Stop) -> Result<()> {
     remove_deleted(engine, stop).await
 }
 
-/// Removes the batches of an account whose events are gone, and the details of deliveries that ended
-/// before `details_until`.
+/// Removes the batches of an account whose events no longer exist, and the details of deliveries
+/// that ended before `details_until`.
 async fn expire(engine: &Engine, account_id: i64, details_until: EpochMillis, stop: &mut Stop) -> Result<()> {
     while !*stop.borrow() {
         let oldest = oldest_event(engine, account_id).await?;
@@ -191,7 +191,7 @@ async fn expire_step(engine: &Engine, destination_id: i64, oldest: Sequence, det
 }
 
 /// Returns the position of the last delivered batch, of at most [`STEP`] after `after`, up to which
-/// all are `old`; `after` without one.
+/// all are `old`; `after` if there is no such batch.
 async fn prefix(tx: &mut WriteTx, destination_id: i64, after: i64, old: impl Fn(&Delivered) -> bool) -> Result<i64> {
     let batches: Vec<Delivered> = sqlx::query_as(
         "SELECT position, last_sequence, finished

@@ -1,5 +1,5 @@
-//! The objects of batches: contents, compressed. Each is built once for all destinations of an
-//! account that want the same bytes at about the same time, and none of them waits for another
+//! The objects of batches, which are compressed contents. Each is built once for all destinations
+//! of an account that want the same bytes at about the same time. No destination waits for another
 //! one's PUT.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +16,7 @@ use super::wanted::{Form, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-/// Bytes of objects that are kept for destinations that are some batches behind the first one.
+/// Bytes of objects that are kept for destinations that lag some batches.
 const KEPT_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
@@ -61,8 +61,8 @@ impl Object {
     }
 }
 
-/// The objects of the runs of this server. Those of failing destinations are apart, since they may
-/// wait longer for memory.
+/// The objects of the runs of this server. Those of failing destinations are separate, since they
+/// may wait longer for memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Objects(Arc<Shared>);
 
@@ -83,7 +83,7 @@ struct Kept {
 }
 
 impl Objects {
-    /// Returns the object that is wanted, and waits for the memory to build it.
+    /// Returns the wanted object, and waits for the memory to build it.
     pub(super) async fn get(&self, engine: &Engine, wanted: Wanted, failing: bool) -> Result<Arc<Object>> {
         let memory_use = if failing {
             MemoryUse::Failing
@@ -97,18 +97,18 @@ impl Objects {
             Object::compress(content, wanted).await.map(Some)
         };
         let object = self.0.objects.get(key(wanted, memory_use), build).await?;
-        // Only memory to spare can be missing.
+        // Only a request for spare memory can be refused.
         let object = object.ok_or_else(|| Error::Broken("there is no memory for a batch".to_owned()))?;
         self.keep(&object);
         Ok(object)
     }
 
-    /// Returns the object that is wanted if it exists or is being built.
+    /// Returns the wanted object if it exists or is being built.
     pub(super) async fn existing(&self, wanted: Wanted) -> Option<Arc<Object>> {
         self.0.objects.existing(&key(wanted, MemoryUse::Spare)).await
     }
 
-    /// Returns the content that is wanted; `None` if there is no memory to spare.
+    /// Returns the wanted content; `None` if there is no memory to spare.
     pub(super) async fn content(
         &self,
         engine: &Engine,
@@ -137,7 +137,8 @@ impl Objects {
         self.0.memory.acquire(bytes, memory_use).await
     }
 
-    /// Keeps objects of a form while several runs have it, until the result is dropped.
+    /// Joins the runs with a form. Its objects are kept while it has several runs. The run leaves
+    /// when the result is dropped.
     pub(super) fn join(&self, form: Form) -> Member {
         *self.kept().runs.entry(form).or_default() += 1;
         Member {
@@ -171,7 +172,7 @@ fn key(wanted: Wanted, memory_use: MemoryUse) -> (Wanted, bool) {
     (wanted, memory_use == MemoryUse::Failing)
 }
 
-/// A run, among those that can share objects.
+/// A run that can share objects with others of its form.
 #[derive(Debug)]
 pub(super) struct Member {
     objects: Objects,

@@ -1,7 +1,7 @@
-//! When runs begin: at ticks aligned to the clock, by the interval of the destination or else of the
-//! server, and on request. Every server looks for due destinations at each tick and once a second,
-//! and claims its share of those that have something to send. The others are served by one statement
-//! for all.
+//! When runs begin: at ticks aligned to the clock, by the interval of the destination or else of
+//! the server, and on request. Every server looks for due destinations at each tick and once a
+//! second, and claims its share of those that have something to send. The others are served by one
+//! statement for all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Values that several callers want at once: one of them builds a value, and the others wait for it.
+//! Values that several callers want at once: one caller builds a value, the others wait for it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use crate::error::Result;
 
 type Entry<V> = Arc<AsyncMutex<Weak<V>>>;
 
-/// Values by their keys, as long as a caller has them.
+/// Values by their keys, for as long as a caller has them.
 #[derive(Debug)]
 pub(super) struct SingleFlight<K, V>(Mutex<HashMap<K, Entry<V>>>);
 
@@ -21,8 +21,8 @@ impl<K, V> Default for SingleFlight<K, V> {
 }
 
 impl<K: Eq + Hash, V> SingleFlight<K, V> {
-    /// Returns the value of a key, and calls `build` unless it exists. If that fails, returns
-    /// `None`, or is dropped, the next caller builds it.
+    /// Returns the value of a key, and calls `build` unless it exists. If `build` fails, returns
+    /// `None` or is dropped, the next caller builds the value.
     pub(super) async fn get(
         &self,
         key: K,
@@ -40,14 +40,14 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
         Ok(Some(value))
     }
 
-    /// Returns the value of a key if it exists, or as soon as the caller that builds it has done so.
+    /// Returns the value of a key if it exists, or once the caller that builds it has finished.
     pub(super) async fn existing(&self, key: &K) -> Option<Arc<V>> {
         let entry = self.entries().get(key).map(Arc::clone)?;
         let existing = entry.lock().await;
         existing.upgrade()
     }
 
-    /// Forgets the keys of values that no caller has or waits for.
+    /// Returns the entries, after removing those of values that no caller has or waits for.
     fn entries(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| {

@@ -1,5 +1,5 @@
 //! The bytes that a destination wants: a range of events in one form. Destinations of an account
-//! that want the same share them.
+//! that want equal bytes share them.
 
 use auditstream_model::limits::EVENT_BYTES;
 use auditstream_model::{Compression, DestinationSpec, Format, Sequence};
@@ -16,7 +16,7 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// A range that has been cut already: a frozen batch.
+    /// No limit, for a batch that is frozen.
     const NONE: Self = Self {
         events: usize::MAX,
         bytes: usize::MAX,
@@ -32,7 +32,8 @@ impl Cut {
     }
 
     /// Returns the last event that a batch after `after` can have. Batches end at multiples of
-    /// `events`, so that destinations with equal settings have equal batches wherever each began.
+    /// `events`, so that destinations with equal settings have equal batches after different
+    /// starts.
     fn end(self, after: Sequence, up_to: Sequence) -> Sequence {
         let events = i64::try_from(self.events).unwrap_or(i64::MAX).max(1);
         (after / events).saturating_add(1).saturating_mul(events).min(up_to)
@@ -46,7 +47,7 @@ pub(super) struct Form {
     pub(super) cut: Cut,
     pub(super) format: Format,
     pub(super) compression: Compression,
-    /// `None` is the default one.
+    /// The compression level; `None` for the default.
     pub(super) level: Option<u8>,
 }
 
@@ -79,7 +80,7 @@ impl Wanted {
         Self { form, after, up_to }
     }
 
-    /// The batch from `first` to `last`, which has been cut.
+    /// The frozen batch from `first` to `last`.
     pub(super) fn frozen(form: Form, first: Sequence, last: Sequence) -> Self {
         let form = Form { cut: Cut::NONE, ..form };
         let (after, up_to) = (first - 1, last);

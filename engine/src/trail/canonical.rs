@@ -165,8 +165,8 @@ impl Writer<'_> {
         Member { start, key_end, end }
     }
 
-    /// Sorts the members of an object, which begin at `start` and with the member `first`, and notes
-    /// the keys that come twice.
+    /// Sorts the members of an object, which begin at `start` and with the member `first`, and
+    /// notes the keys that come twice.
     fn sort(&mut self, start: usize, first: usize) {
         let form = &self.form;
         let members = self.members.get_mut(first..).unwrap_or_default();

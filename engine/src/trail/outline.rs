@@ -14,7 +14,7 @@ const LEVELS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Outline<'a> {
     text: Cow<'a, str>,
-    /// In the order of the text: the members of an object follow the one that it is the value of.
+    /// In the order of the text: the members of an object follow the member whose value it is.
     members: Vec<Span>,
 }
 
@@ -31,7 +31,7 @@ struct Span {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Object<'o> {
     text: &'o str,
-    /// Those that can be in the object.
+    /// The members that can be in the object.
     spans: &'o [Span],
     level: usize,
 }
@@ -41,13 +41,13 @@ pub(super) struct Object<'o> {
 pub(super) struct Member<'o> {
     text: &'o str,
     span: &'o Span,
-    /// Those that follow.
+    /// The members that follow.
     spans: &'o [Span],
 }
 
 impl<'a> Outline<'a> {
-    /// Reads valid JSON. Refuses that on which readers disagree: U+0000, half a surrogate pair, nesting
-    /// that is too deep.
+    /// Reads valid JSON. Refuses JSON on which readers disagree: U+0000, half a surrogate pair,
+    /// nesting that is too deep.
     pub(super) fn of(json: &'a str) -> Result<Self, String> {
         let mut scan = Scan::new(json);
         let mut at = 0;
@@ -69,7 +69,7 @@ impl<'a> Outline<'a> {
         &self.text
     }
 
-    /// The value as an object; `None` if it is none.
+    /// The value as an object; `None` if it is another kind of value.
     pub(super) fn object(&self) -> Option<Object<'_>> {
         self.text.starts_with('{').then_some(Object {
             text: &self.text,
@@ -132,7 +132,8 @@ impl<'o> Member<'o> {
         self.text.get(self.span.value.clone()).unwrap_or_default()
     }
 
-    /// The value as an object; `None` if it is none, or on a level that is not noted.
+    /// The value as an object; `None` if it is another kind of value or on a level that is not
+    /// noted.
     pub(super) fn object(&self) -> Option<Object<'o>> {
         (self.span.level < LEVELS && self.value().starts_with('{')).then_some(Object {
             text: self.text,
@@ -141,7 +142,7 @@ impl<'o> Member<'o> {
         })
     }
 
-    /// The value as text; `None` if it is no string.
+    /// The value as text; `None` if it is not a string.
     pub(super) fn string(&self) -> Option<Cow<'o, str>> {
         let value = self.value();
         let text = value.strip_prefix('"')?.strip_suffix('"')?;
@@ -151,7 +152,8 @@ impl<'o> Member<'o> {
         Some(Cow::Borrowed(text))
     }
 
-    /// Appends the member and a comma. A key has the fewest escapes, a value those that it came with.
+    /// Appends the member and a comma. A key has the fewest escapes, a value has those of the
+    /// input.
     pub(super) fn push_to(&self, out: &mut String) {
         self.push_with(out, self.value());
     }
@@ -174,14 +176,14 @@ impl<'o> Member<'o> {
 
 struct Scan<'a> {
     json: &'a str,
-    /// What is copied already; empty until there is white space.
+    /// The copied part of the text; empty until there is white space.
     out: String,
-    /// The beginning of what is not.
+    /// The beginning of the part that is not copied yet.
     run: usize,
     depth: usize,
     /// Which of the open brackets are those of objects: the lowest bit is the innermost one's.
     objects: u64,
-    /// How many are those of arrays.
+    /// The number of open brackets of arrays.
     arrays: usize,
     /// Whether the next string is a key.
     expects_key: bool,

@@ -69,7 +69,7 @@ pub fn content_digest(payload: &str) -> ContentDigest {
 
 pub(super) fn open_payload(event: Object<'_>, metadata: Object<'_>) -> String {
     const METADATA: &str = "auditEventMetadata";
-    // As long as the event, apart from the reserved members, with the metadata's key if it has none.
+    // Room for the event and for the key of its metadata, which the event may lack.
     let mut out = String::with_capacity(event.bytes() + METADATA.len() + 6);
     out.push('{');
     for member in event.members().filter(|member| !member.has_key(METADATA)) {

@@ -165,8 +165,8 @@ async fn declare_gap(house: &House) {
     house.sql("UPDATE account SET last_sequence = last_sequence + 50").await;
 }
 
-/// Checks that the installation continues as if nothing had happened. `next` are new events. Returns
-/// the highest id of a destination.
+/// Checks that the installation continues as if nothing had happened. `next` are new events.
+/// Returns the highest id of a destination.
 async fn check(house: &House, store: &Store, belongings: &Belongings, next: std::ops::Range<usize>) -> i64 {
     let (engine, admin) = (&house.engine, &house.admin);
     let repeated = house.send(&numbered(0..next.start)).await;
@@ -295,7 +295,7 @@ fn copy_of(house: &House, folder: &Path) -> Relocation {
     }
 }
 
-/// Checks that exactly one of the databases can be opened, and that it has all events without a gap.
+/// Checks that only one of the databases can be opened, and that it has all events without a gap.
 async fn only(house: &House, relocation: &Relocation, is_target: bool) {
     let (used, unused) = match is_target {
         true => (&relocation.target, &relocation.source),
@@ -436,7 +436,7 @@ async fn a_move_that_lost_its_connection_or_its_disk_continues() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_keeps_everybody_out_until_it_ends_or_is_given_up() {
+async fn a_move_keeps_everyone_out_until_it_ends_or_is_given_up() {
     let mut house = small().await;
     let before = Engine::open(house.config.clone()).await.unwrap();
     let occupied = House::open(On::Postgres).await;

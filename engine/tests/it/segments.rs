@@ -1,4 +1,5 @@
-//! Rules 2, 6, 13 and 17: the trail's segments give back what was sent, also after they were merged.
+//! Rules 2, 6, 13 and 17: the trail's segments return the events that were sent, also after a
+//! merge.
 
 use std::time::Duration;
 
@@ -290,7 +291,7 @@ async fn a_damaged_segment_is_refused_by_name_and_others_are_read(house: House) 
     let failure = item.streaming_details.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.blocked), ("cannot_build", true));
     assert!(failure.message.contains(&name), "{}", failure.message);
-    // What is merged goes around it.
+    // A merge leaves the damaged segment as it is.
     let house = merged(house).await;
     let kept = "SELECT count(*) FROM audit_segment WHERE first_sequence = last_sequence AND last_sequence = ";
     let mut connection = house.connection().await;

@@ -41,8 +41,8 @@ async fn streaming(house: &House) -> Store {
     store
 }
 
-/// The time of the events that are sent, by which the statement that inserts them is recognised: their
-/// payloads are compressed.
+/// The time of the events that are sent, by which the statement that inserts them is recognised:
+/// their payloads are compressed.
 const TIME: &str = "1700000012345";
 
 async fn send(house: &House, name: &str) -> Result<IngestOutcome, Problem> {

@@ -6,7 +6,7 @@ use auditstream_testkit::events;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Each event of this distance bears [`RARE_PRINCIPAL`] and [`RARE_WORD`].
+/// One event out of this number has [`RARE_PRINCIPAL`] and [`RARE_WORD`].
 pub const RARE_EVERY: usize = 100_000;
 /// A principal that few events have.
 pub const RARE_PRINCIPAL: &str = "rare.principal@example.com";
@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Creates a source of events whose times begin at `start`, epoch ms, and grow by a millisecond.
+    /// Creates a source of events whose times begin at `start`, in epoch ms, one every millisecond.
     pub fn new(start: i64) -> Self {
         let recorded = events::trail();
         let templates = recorded.lines().map(|line| {
@@ -55,7 +55,7 @@ impl Source {
         let mut out = String::with_capacity(count * 1000);
         for index in first..first + count {
             let Template { head, middle, tail } = &self.templates[index % self.templates.len()];
-            // The id follows from the index, so that an event can be repeated.
+            // The id depends only on the index, so that an event can be repeated.
             let mut random = SmallRng::seed_from_u64(index as u64);
             let id = random.random::<u128>();
             let time = self.start + index as i64;

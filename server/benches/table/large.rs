@@ -1,5 +1,5 @@
-//! A large trail: the rate of ingest while it grows, and searches in it. `make bench-large` runs it.
-//! It can be interrupted and continues where it was; its data stays.
+//! A large trail: the rate of ingest while it grows, and searches in it. `make bench-large` runs
+//! it. It can be interrupted and continues where it was; its data stays.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub async fn run(events: usize, folder: &Path, start: i64) {
     fs::create_dir_all(folder).unwrap();
     let gigabytes = events * BYTES_PER_EVENT / 1_000_000_000;
     println!("{events} events in {}: about {gigabytes} GB", folder.display());
-    // The times of the events follow from the first run.
+    // The times of the events depend on that of the first run, which is stored.
     let start_file = folder.join("start");
     let start = match fs::read_to_string(&start_file) {
         Ok(text) => text.parse().unwrap(),
@@ -48,7 +48,7 @@ pub async fn run(events: usize, folder: &Path, start: i64) {
         .map(|text| text.lines().map(|line| line.parse().unwrap()).collect())
         .unwrap_or_default();
     while rates.len() * STEP < events {
-        // A step that was interrupted is repeated: its events are duplicates then.
+        // A step that was interrupted is repeated. Its events are duplicates then.
         let first = rates.len() * STEP;
         let began = Instant::now();
         stream::iter(0..STEP / REQUEST)

@@ -1,6 +1,6 @@
 //! The figures of ingest, storage, search and streaming of the built binary, next to the limits of
 //! the machine in the same run, on both databases. `make bench` runs it and writes BENCHMARKS.md;
-//! `make bench-quick` takes about two minutes and writes no file, `make bench-large` fills a large trail.
+//! `make bench-quick` takes about two minutes and writes no file; `make bench-large` fills a trail.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -29,7 +29,7 @@ use process::On;
 use report::Report;
 use rounds::Plan;
 
-/// Times that each trail is measured in a whole run; the databases take turns.
+/// The number of times that a full run measures each trail. The databases take turns.
 const ROUNDS: usize = 3;
 
 const WHOLE: Plan = Plan {

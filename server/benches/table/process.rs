@@ -31,7 +31,7 @@ impl On {
     }
 }
 
-/// A server with a database, which the process leaves behind only in `folder`.
+/// A server with a database. The process writes files only in `folder`.
 pub struct Server {
     child: Child,
     pub on: On,

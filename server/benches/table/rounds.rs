@@ -35,7 +35,7 @@ const SMALL_AT_ONCE: usize = 64;
 const SEARCHES_AT_ONCE: usize = 8;
 /// Events a second while the index is measured.
 const PACE: usize = 15_000;
-/// The index lacks this many events even when it has caught up: they wait for others.
+/// The events that the index lacks even when it is up to date: they wait for others.
 const UNINDEXED: f64 = 2_000.0;
 
 /// Measures a trail: ingest, size, search, streaming.

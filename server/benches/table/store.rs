@@ -1,5 +1,4 @@
-//! An S3 store that counts the bytes of objects and keeps none, so that the measurements are of the
-//! server.
+//! An S3 store that counts the bytes of objects and discards them, so that the server is measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
 
-/// What the store received.
+/// The uploads that the store received.
 #[derive(Debug, Default)]
 pub struct Received {
     pub objects: AtomicU64,

@@ -163,8 +163,8 @@ struct EventPage {
 ///
 /// A parameter for a member of an event can be repeated: an event has one of the values. With the
 /// prefix `not_` it has none of them, and with the suffix `_prefix` it has a value that begins with
-/// the text. The events that have these, and those in which a word begins with `q`, are found at any
-/// depth of the trail.
+/// the text. The events that have these, and those in which a word begins with `q`, are found at
+/// any depth of the trail.
 #[utoipa::path(
     get,
     path = "/audit-events",

@@ -33,8 +33,9 @@ async fn read(State(state): State<AppState>, Caller(actor): Caller) -> Result<Js
 
 /// Rebuild the search index
 ///
-/// Drops the index of the account and builds it again in the background. Searches go on meanwhile,
-/// but look at a limited number of events per page. A damaged part is rebuilt without this.
+/// Drops the index of the account and builds it again in the background. Searches continue
+/// meanwhile, but look at a limited number of events per page. A damaged part is rebuilt without
+/// this request.
 #[utoipa::path(
     post,
     path = "/search-index/rebuild",

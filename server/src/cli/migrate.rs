@@ -18,7 +18,7 @@ pub async fn run(settings: &Settings, options: Migrate) -> Result<(), Fatal> {
     let source = settings.database()?;
     let target = match &options.to {
         Some(url) => database_url(url, VARIABLE)?,
-        // Only the way back can do without.
+        // Only `--undo` works without a target.
         None => source.clone(),
     };
     let _source = lock(&source)?;
@@ -37,7 +37,7 @@ pub async fn run(settings: &Settings, options: Migrate) -> Result<(), Fatal> {
     };
     if options.undo {
         relocation::undo(&relocation, options.force).await?;
-        note(&format!("{} is used again; start the server", relocation.source));
+        note(&format!("servers can use {} again; start them", relocation.source));
         return Ok(());
     }
     if let DatabaseUrl::Postgres(_) = relocation.target {
@@ -93,7 +93,7 @@ fn advise(settings: &Settings, relocation: &Relocation) {
         ));
     }
     note(&format!(
-        "no server opens {} any more; before one has opened the new database, auditstream migrate --undo --to URL returns to it",
+        "no server opens {} any more; to return to it before one has opened the new database, run auditstream migrate --undo --to URL",
         relocation.source
     ));
 }

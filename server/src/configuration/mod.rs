@@ -207,7 +207,7 @@ pub enum SearchIndexCommand {
         #[arg(long, default_value = "default", value_parser = account_name)]
         account: AccountName,
     },
-    /// Drop the index. The server builds it again in the background; searches go on meanwhile.
+    /// Drop the index. The server builds it again in the background; searches continue meanwhile.
     Rebuild {
         /// Name of the account.
         #[arg(long, default_value = "default", value_parser = account_name)]

@@ -4,8 +4,8 @@
 //! and its sequence. Ids are random, so that an index over all of them would be read and written
 //! everywhere. Therefore the rows are divided into generations of consecutive sequences: new rows
 //! go to the newest generation, whose part of the index stays in memory, and a complete generation
-//! has a filter, by which nearly every id that it does not have is known to be new without reading
-//! it. A row whose event retention has removed counts as absent.
+//! has a filter, which excludes nearly every new id without a look at the rows. A row whose event
+//! retention has removed counts as absent.
 //!
 //! - `table`: the statements that look up, insert and remove rows
 //! - `stored_filters`: the table `event_id_filter`

@@ -15,7 +15,7 @@ struct Row {
     filter: Vec<u8>,
 }
 
-/// Returns the stored filter of a generation. `None` if there is none, or if it is damaged.
+/// Returns the stored filter of a generation; `None` if it is missing or damaged.
 pub(super) async fn read(database: &Database, account_id: i64, generation: i64) -> Result<Option<IdFilter>> {
     let row: Option<Row> =
         sqlx::query_as("SELECT checksum, filter FROM event_id_filter WHERE account_id = $1 AND generation = $2")

@@ -17,10 +17,10 @@ use crate::id_filters::IdDigest;
 use crate::trail::canonical::ContentDigest;
 use crate::trail::stored_form::Prepared;
 
-/// Look-ups of one statement, so that none takes long.
+/// The most look-ups of one statement, so that none takes long.
 const LOOK_UPS_PER_STATEMENT: usize = 20_000;
-/// More generations than this in a row, as after a gap in the sequence, are not looked up without
-/// asking which exist.
+/// The most unknown generations that are looked up directly. With more, as after a gap in the
+/// sequence, a statement first finds those that exist.
 const UNKNOWN_GENERATIONS: i64 = 16;
 
 /// Bytes of a digest and of an entry of [`LOOK_UP_SQLITE`]: a digest, and a generation in decimal.
@@ -123,7 +123,7 @@ const REMOVE_STEP: &str = "DELETE FROM event_id WHERE account_id = $1 AND genera
 const REMOVE_REST: &str = "DELETE FROM event_id WHERE account_id = $1 AND generation = $2";
 
 /// Returns the statements over the ids, for tests of their plans: the name, the text, and the types
-/// of the parameters (`i`nteger, `b`ytes).
+/// of the parameters, `i` for integers and `b` for bytes.
 #[must_use]
 pub fn explained(dialect: Dialect) -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
@@ -165,7 +165,7 @@ pub(crate) async fn look_up(
     }
     let mut entries = Vec::with_capacity((ids.len() * places.generations.len()).min(LOOK_UPS_PER_STATEMENT));
     let mut found = Found::new(first_sequence, filters.settings().generation(last_sequence + 1));
-    // Filter by filter, so that each is in the processor's cache for all ids.
+    // One filter for all ids, then the next, so that each stays in the processor's cache.
     for (generation, filter) in &places.filtered {
         for id in ids.iter().filter(|id| filter.may_contain(id)) {
             entries.push((*generation, *id));
@@ -342,8 +342,8 @@ pub(super) async fn existing(
     Ok(query.fetch_all(executor).await?)
 }
 
-/// Removes up to `rows` ids of events before `below`, of complete generations and the oldest first,
-/// with the filter of a generation that has none left. Returns how many: 0 if none is left.
+/// Removes up to `rows` ids of events before `below` from complete generations, the oldest first,
+/// and the filters of generations without ids. Returns the number of removed ids; 0 at the end.
 pub(super) async fn remove(tx: &mut WriteTx, account_id: i64, below: Sequence, rows: u32) -> Result<u64> {
     let end = tx.id_filters().settings().generation(below);
     let Some(generation) = oldest(&mut **tx, account_id, end).await? else {

@@ -113,7 +113,7 @@ async fn load(engine: &Engine, stop: &Stop) -> Result<()> {
 async fn remove(engine: &Engine, account: &Account, stop: &Stop) -> Result<()> {
     let database = engine.database();
     let end = database.id_filters().settings().generation(account.first_sequence);
-    // Before the first generation there is none.
+    // There is no generation before the first.
     while end > 0 && !*stop.borrow() {
         // Nearly always there is nothing to remove: look without a lock first.
         if table::oldest(database.read(), account.id, end).await?.is_none() {

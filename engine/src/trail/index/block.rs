@@ -1,9 +1,9 @@
 //! Blocks: sorted terms of a slice, each with the ranks of the events that have it.
 //!
 //! A block is two zstd frames: the texts of the terms, and the numbers. A term is stored as the
-//! length of the beginning that it shares with the term before, and the rest. A term with many ranks
-//! is split into entries, and may continue in the next block. Blocks are found by their first key: a
-//! term, U+0000, and the entry's first rank.
+//! length of the beginning that it shares with the term before, and the rest. A term with many
+//! ranks is split into entries, and may continue in the next block. Blocks are found by their first
+//! key: a term, U+0000, and the entry's first rank.
 
 use std::ops::Range;
 use std::sync::Arc;

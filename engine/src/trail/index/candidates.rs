@@ -15,9 +15,9 @@ use super::slice::Slice;
 use crate::database::{Dialect, SearchConnection};
 use crate::error::Result;
 
-/// Sequences without a slice that are read one by one. With more, the index is too far behind.
+/// Sequences without a slice that are read one by one. With more, a search does not use the index.
 pub(super) const UNINDEXED: Sequence = 100_000;
-/// Slices that are read ahead, at most.
+/// The most slices that are read ahead.
 const AHEAD: usize = 64;
 
 /// The candidates of a query, latest first.
@@ -30,36 +30,35 @@ pub(crate) struct Candidates {
     /// The first sequence that retention has not removed.
     first: Sequence,
     slices: Vec<Slice>,
-    /// Of each source, the places that come next; the last one first. The last source is the events
-    /// without a slice.
+    /// The next places of each source, in reverse order. The last source is the unindexed events.
     waiting: Vec<Vec<Place>>,
-    /// For each source with more, the place of its next candidate, or a place that is not before it.
+    /// For each source with more, the place of its next candidate, or a bound: no place before it.
     heads: BinaryHeap<(Place, Kind, usize)>,
     budget: Budget,
     ahead: Ahead,
     read_ahead: usize,
 }
 
-/// What a head is. Of equal places, the one that is only a bound is looked at first.
+/// The kind of a head. At the same place, a bound comes before a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Candidate,
     Bound,
 }
 
-/// How a call ended.
+/// The candidates that remain after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// There may be more.
     More,
-    /// There is no other candidate.
+    /// There are no more.
     Nothing,
-    /// The budget is used up. All others are before this place.
+    /// The budget is used up. Those that remain are before this place.
     Unknown(Place),
 }
 
 impl Candidates {
-    /// Prepares to look from `below` down to `start`. Returns `None` if the index is too far behind.
+    /// Prepares a search from `below` down to `start`. Returns `None` if the index lags too far.
     pub(crate) async fn open(
         connection: &mut SearchConnection,
         dialect: Dialect,
@@ -112,7 +111,7 @@ impl Candidates {
         }))
     }
 
-    /// Whether every candidate is of a slice, and meets the conditions of the query therefore.
+    /// Whether every candidate is from a slice, and therefore meets the conditions of the query.
     pub(crate) fn has_all_in_slices(&self) -> bool {
         self.waiting.last().is_none_or(Vec::is_empty)
     }
@@ -150,7 +149,7 @@ impl Candidates {
         Ok(Rest::More)
     }
 
-    /// Adds the next candidate of a source, of which `last` was one, or the bound of those that are
+    /// Adds the next candidate of a source after `last`, or the bound of the candidates that are
     /// not read yet.
     fn push_head(&mut self, source: usize, last: Place) {
         match self.waiting.get(source).and_then(|waiting| waiting.last()) {
@@ -191,8 +190,8 @@ impl Candidates {
         Ok(())
     }
 
-    /// Reads the blocks that decide whether a slice has anything, and those of the slices that are
-    /// likely to come after it: when nothing is found, their number grows.
+    /// Reads the blocks that decide whether a slice has a candidate, and those of the slices that
+    /// probably follow. The number of these grows while nothing is found.
     async fn read_ahead(&mut self, connection: &mut SearchConnection, source: usize) -> Result<(), Failure> {
         let Some(clause) = self.query.clauses.first().filter(|clause| !clause.is_negated) else {
             return Ok(());
@@ -239,7 +238,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// Whether no slice that was used is being deleted, so that nothing was missed.
+    /// Whether the candidates are complete: no slice that was used is being deleted.
     pub(crate) async fn are_complete(&mut self, connection: &mut SearchConnection) -> Result<bool> {
         let used: Vec<i64> = self
             .slices

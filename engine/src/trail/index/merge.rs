@@ -1,5 +1,5 @@
-//! Merges slices into one, row by row and block by block, without reading events. The memory that
-//! it needs is a row and a block of each part, and four bytes for each event.
+//! Merges slices into one, row by row and block by block, without reading events. Takes the memory
+//! of a row and a block of each part, and four bytes for each event.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::error::Result;
 /// Bytes of blocks that are stored at once.
 const STORED_AT_ONCE: usize = 1 << 20;
 
-/// Where a merge reads the parts and stores the result. Parts are numbered from 0.
+/// The storage from which a merge reads parts, numbered from 0, and to which it writes.
 pub(super) trait Storage {
-    /// Returns the next rows of the order of a part; none at the end.
+    /// Returns the next rows of the order of a part; an empty list at the end.
     fn order(&mut self, part: usize) -> Result<Vec<PackedOrder>>;
-    /// Returns the next blocks of a part; none at the end.
+    /// Returns the next blocks of a part; an empty list at the end.
     fn blocks(&mut self, part: usize) -> Result<Vec<PackedBlock>>;
-    /// Stores rows and blocks. Returns `false` if the merge is to be given up.
+    /// Stores rows and blocks. Returns `false` to cancel the merge.
     fn store(&mut self, order: Vec<PackedOrder>, blocks: Vec<PackedBlock>) -> Result<bool>;
 }
 
-/// Merges parts. Returns `None` if the storage gave it up. [`Failure::Damaged`] has the part's
+/// Merges parts. Returns `None` if the storage cancelled it. [`Failure::Damaged`] has the part's
 /// number.
 pub(super) fn merge(parts: usize, storage: &mut impl Storage) -> Result<Option<Written>, Failure> {
     let Some((maps, written)) = merge_order(parts, storage)? else {

@@ -1,4 +1,4 @@
-//! Which slices are merged, and the transactions of a merge.
+//! Selects the slices to merge, and merges them in transactions.
 
 use sqlx::FromRow;
 use tokio::runtime::Handle;
@@ -12,13 +12,13 @@ use crate::Engine;
 use crate::error::{Error, Result};
 use crate::task::Stop;
 
-/// Sizes in events: slices below one of them are merged once together they reach it.
+/// Sizes in events. Neighbours below one of them are merged once their sum reaches it.
 const SIZES: [i64; 4] = [256, 4_096, 65_536, 1_048_576];
-/// Slices below the smallest size that are next to each other, at most.
+/// The most neighbouring slices below the smallest size.
 const SLICES: usize = 16;
 
-/// Returns slices that are due to be merged: neighbours, of which none has reached a size that
-/// together they have, or which are many.
+/// Returns slices that are due to be merged: neighbours that reach one of [`SIZES`] only together,
+/// or more than [`SLICES`] small ones. `None` if no slices are due.
 pub(super) fn due(slices: &[SliceRow]) -> Option<&[SliceRow]> {
     SIZES.iter().find_map(|size| {
         let neighbours = slices.chunk_by(|one, other| {
@@ -33,7 +33,7 @@ pub(super) fn due(slices: &[SliceRow]) -> Option<&[SliceRow]> {
 }
 
 /// Merges slices. They stay in use until the new one is complete. Returns `false` if the merge was
-/// given up.
+/// cancelled.
 pub(super) async fn run(engine: &Engine, claim: Claim, parts: &[SliceRow], stop: Stop) -> Result<bool> {
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return Ok(true);
@@ -85,7 +85,7 @@ async fn replace(engine: &Engine, claim: Claim, parts: &[SliceRow], slice: i64, 
     replaced.await
 }
 
-/// A part of a merge, and how far it was read.
+/// A part of a merge, and the position up to which it was read.
 struct Reading {
     slice: i64,
     /// The rank of the next row of its order.
@@ -104,7 +104,7 @@ impl Reading {
     }
 }
 
-/// The tables, for a merge on a thread that may block.
+/// The storage of a merge in the tables, for a thread that may block.
 struct Stored {
     engine: Engine,
     runtime: Handle,

@@ -11,8 +11,9 @@
 //!
 //! A *slice* is a range of an account's sequences. It has its events in the order of time
 //! ([`order`]), and for each term the ranks in that order of the events that have it ([`block`]).
-//! Slices never change: a background task adds small ones and merges them into larger ones. Sequences
-//! that no slice has, the newest ones and those of a slice that was damaged, are searched without it.
+//! Slices never change: a background task adds small ones and merges them into larger ones.
+//! Sequences that no slice has, the newest ones and those of a slice that was damaged, are searched
+//! without it.
 //!
 //! The index only proposes candidates. Each is read and compared with the filter, so that neither a
 //! word that was cut nor an event that retention has removed since leads to a wrong result.
@@ -52,7 +53,7 @@ pub(crate) use task::start;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// Why a search could not use the index.
+/// The reason why a search could not use the index.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// This slice is damaged.

@@ -1,5 +1,5 @@
 //! The order of a slice: its events by time and sequence. The number of an event in that order is
-//! its rank, by which the terms refer to it, so that the newest events of a term are its last ranks.
+//! its rank. Terms refer to events by rank, so that the newest events of a term are its last ranks.
 
 use auditstream_model::{EpochMillis, Sequence};
 
@@ -19,7 +19,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Before every event of a time.
+    /// The place before every event of a time.
     pub(crate) fn first_of(time: EpochMillis) -> Self {
         Self {
             time,
@@ -46,11 +46,11 @@ pub(super) struct OrderWriter {
     last: Option<Place>,
 }
 
-/// What a slice has of its order apart from the rows.
+/// The order of a slice, apart from its rows.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) events: u32,
-    /// The first and the last place; `None` of a slice without events.
+    /// The first and the last place; `None` if the slice has no events.
     pub(super) ends: Option<(Place, Place)>,
     pub(super) marks: Vec<u8>,
 }
@@ -108,7 +108,7 @@ impl OrderWriter {
     }
 }
 
-/// The number of places, the times, then the sequences.
+/// Encodes the number of places, the times, then the sequences.
 fn encode(places: &[Place]) -> Vec<u8> {
     let mut out = Vec::with_capacity(places.len() * 4 + 10);
     push(&mut out, places.len() as u64);

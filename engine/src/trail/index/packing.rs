@@ -1,11 +1,11 @@
-//! Compressed bytes with a checksum: damage is found, not guessed around.
+//! Compressed bytes with a checksum, by which damage is found.
 
 use zstd::bulk::{Compressor, decompress};
 
 use super::Damaged;
 use crate::error::{Error, Result};
 
-/// Bytes that a part of a block can have, far above those that are written.
+/// The most bytes of a part of a block: far more than are ever written.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Compresses parts of blocks.

@@ -1,4 +1,4 @@
-//! What the index is asked: terms and ranges of terms, combined.
+//! Queries of the index: terms and ranges of terms, combined.
 
 use auditstream_model::{Condition, EventField, EventFilter, Network, Show, Test};
 
@@ -14,7 +14,7 @@ pub(super) enum Leaf {
     Range(Vec<u8>, Vec<u8>),
 }
 
-/// A condition: all leaves of one of the lists, which name them by their numbers.
+/// A condition: all leaves of at least one of the lists, by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clause {
     pub(super) any: Vec<Vec<usize>>,
@@ -25,11 +25,11 @@ pub(super) struct Clause {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(super) leaves: Vec<Leaf>,
-    /// Those that are not negated come first, the most selective kinds before others.
+    /// The conditions, those that are not negated first, and of these the most selective kinds.
     pub(super) clauses: Vec<Clause>,
     /// Whether every event that meets the conditions matches.
     is_exact: bool,
-    /// Whether a text is searched for without any word in it: the index cannot help.
+    /// Whether the search is for a text without words, which the index cannot find.
     has_text_without_words: bool,
 }
 
@@ -48,7 +48,7 @@ impl Query {
             }
         }
         let conditions = filter.all_conditions();
-        // In the order of how few events usually have a value.
+        // The fields whose values usually have the fewest events come first.
         for field in [
             EventField::Resource,
             EventField::Principal,

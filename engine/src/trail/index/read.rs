@@ -16,9 +16,9 @@ use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::Result;
 use crate::trail::segment;
 
-/// After this time a search returns what it has found.
+/// The time after which a search returns the events that it has found.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
-/// Blocks that one search reads.
+/// The most blocks that one search reads.
 const MOST_BLOCKS: usize = 4_096;
 
 /// For each slice of a JSON array, the last block that begins at a key or before.
@@ -41,7 +41,7 @@ const BLOCKS_POSTGRES: &str = "
         WHERE account_id = $1 AND slice = wanted.slice::bigint AND first_key <= $3
         ORDER BY first_key DESC LIMIT 1
     ) AS block";
-/// The blocks after a key whose first key is below another.
+/// The blocks between two keys.
 const NEXT_BLOCKS: &str = "
     SELECT slice, first_key, content
     FROM search_block
@@ -87,7 +87,7 @@ pub fn explained(dialect: Dialect) -> [(&'static str, &'static str, &'static str
     ]
 }
 
-/// Reads the index of an account, as far as a budget reaches.
+/// Reads the index of an account within a budget.
 pub(super) struct Reader<'a> {
     connection: &'a mut SearchConnection,
     dialect: Dialect,
@@ -96,7 +96,7 @@ pub(super) struct Reader<'a> {
     ahead: &'a mut Ahead,
 }
 
-/// How much a search may read.
+/// The amount that a search may read.
 #[derive(Debug)]
 pub(super) struct Budget {
     blocks: usize,
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(slices.iter().all(|slice| rows.iter().any(|row| row.0 == *slice)))
     }
 
-    /// Reads ahead what [`block`](Self::block) is going to be asked.
+    /// Reads blocks ahead, which [`block`](Self::block) then returns.
     pub(super) async fn read_ahead(&mut self, slices: &[i64], key: &[u8]) -> Result<()> {
         let values = vec![self.account(), json(slices)?, Value::Bytes(key.to_vec())];
         let sql = self.dialect.pick(BLOCKS_SQLITE, BLOCKS_POSTGRES);
@@ -191,8 +191,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Returns the last block of a slice that begins at a key or before. `None` if the first block
-    /// begins after it.
+    /// Returns the last block of a slice that begins at a key or before; `None` if even the first
+    /// block begins after the key.
     pub(super) async fn block(&mut self, slice: i64, key: &[u8]) -> Result<Option<Found>, Failure> {
         let known = (slice, key.to_vec());
         let row = match self.ahead.0.remove(&known) {

@@ -12,7 +12,7 @@ use crate::{Actor, Engine};
 const KIND: &str = "SEARCH_INDEX";
 const IDENTIFIER: &str = "search_index";
 
-/// Returns how far the search index of the account has come.
+/// Returns the state of the account's search index.
 pub async fn search_index(engine: &Engine, actor: &Actor) -> Result<SearchIndex> {
     actor.require(Permission::ViewAudit)?;
     let slices = rows::slices(engine.database(), actor.account_id()).await?;

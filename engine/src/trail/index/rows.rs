@@ -18,9 +18,9 @@ const RETIRED: i32 = 2;
 /// A slice whose rows are being deleted.
 const DELETING: i32 = 3;
 
-/// How long a retired slice stays for searches that use it.
+/// The time for which a retired slice is kept for searches that use it, ms.
 const RETIRED_FOR: EpochMillis = 60_000;
-/// For how long a server that does not renew its claim is taken to work on an index.
+/// The time for which a claim is valid unless it is renewed, ms.
 const CLAIM: EpochMillis = 30_000;
 
 /// A slice that searches use.
@@ -55,7 +55,7 @@ pub(super) struct Claim {
     pub(super) owner: i64,
 }
 
-/// On SQLite there is one server, so that a claim of another task is an old one.
+/// SQLite has one server, so that a claim of another task is from an earlier run.
 const CLAIM_SQLITE: &str = "
     UPDATE search_index
     SET owner = $2, renewed = CAST(unixepoch('subsec') * 1000 AS INTEGER)
@@ -117,7 +117,7 @@ impl Claim {
         Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
-    /// Numbers a new slice and inserts it, with the sequences that it is for.
+    /// Inserts a new slice for a range of sequences, and returns its number.
     pub(super) async fn begin_slice(self, tx: &mut WriteTx, first: Sequence, last: Sequence) -> Result<i64> {
         let query = sqlx::query_scalar(
             "UPDATE search_index SET last_slice = last_slice + 1 WHERE account_id = $1 RETURNING last_slice",
@@ -168,9 +168,9 @@ impl Claim {
         Ok(())
     }
 
-    /// Gives a complete slice to searches.
+    /// Publishes a complete slice: searches use it from now on.
     pub(super) async fn publish(self, tx: &mut WriteTx, slice: i64, written: &Written) -> Result<()> {
-        // Without events, it is never looked at.
+        // A slice without events is never read.
         let (min_time, max_time) = written.ends.map_or((0, 0), |(first, last)| (first.time, last.time));
         sqlx::query(
             "UPDATE search_slice
@@ -189,7 +189,7 @@ impl Claim {
         Ok(())
     }
 
-    /// Retires slices that are in use. Returns how many there were.
+    /// Retires slices. Returns the number of those that were in use.
     pub(super) async fn retire(self, tx: &mut WriteTx, slices: &[i64]) -> Result<usize> {
         let mut retired = 0;
         for slice in slices {
@@ -209,7 +209,7 @@ pub(super) async fn retire(tx: &mut WriteTx, account_id: i64, slice: i64) -> Res
     Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
-/// Takes a slice out of use that cannot be read, so that its events are indexed again.
+/// Retires a slice that cannot be read, so that its events are indexed again.
 pub(super) async fn retire_damaged(tx: &mut WriteTx, account_id: i64, slice: i64) -> Result<()> {
     request(tx, account_id).await?;
     retire(tx, account_id, slice).await.map(drop)
@@ -224,7 +224,7 @@ async fn request(tx: &mut WriteTx, account_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Retires the whole index of an account, whatever is being built too.
+/// Retires the whole index of an account, including slices that are being built.
 pub(super) async fn retire_all(tx: &mut WriteTx, account_id: i64) -> Result<()> {
     request(tx, account_id).await?;
     let now = tx.now();
@@ -257,7 +257,7 @@ pub(super) async fn find_retired(database: &Database, account_id: i64, now: Epoc
 const DELETED_AT_ONCE: i64 = 64;
 
 /// Deletes some rows of a slice that is not in use, and the slice with the last of them. Returns
-/// whether it is gone.
+/// whether the slice was deleted.
 pub(super) async fn delete_some(tx: &mut WriteTx, account_id: i64, slice: i64) -> Result<bool> {
     sqlx::query("UPDATE search_slice SET state = $3 WHERE account_id = $1 AND slice = $2 AND state = $4")
         .bind(account_id)

@@ -1,4 +1,4 @@
-//! A slice as a search goes through it, from its last rank to its first.
+//! Searches a slice from its last rank to its first.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ use super::{Damaged, Failure};
 
 /// Ranks that are decided at once.
 const WINDOW: u32 = 65_536;
-/// Blocks of a range of terms. A larger range counts as all events, which are read then.
+/// The most blocks of a range of terms. For a larger range all events are candidates.
 const RANGE_BLOCKS: usize = 64;
 /// Places that are looked up at once.
 const PLACES: usize = 64;
 /// Rows of the order that stay in memory.
 const ROWS: usize = 16;
 
-/// A slice, and how far a search has gone through it.
+/// A slice, and the position of a search in it.
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) row: SliceRow,
@@ -29,7 +29,7 @@ pub(super) struct Slice {
     leaves: Vec<State>,
     marks: Option<Vec<Place>>,
     rows: Vec<(usize, Vec<Place>)>,
-    /// The ranks that are left: those of the window, and those before it.
+    /// The ranks that remain: `window` has those of the current window, `left` those before it.
     window: Bits,
     left: Range<u32>,
     is_open: bool,
@@ -37,10 +37,10 @@ pub(super) struct Slice {
     pub(super) is_ahead: bool,
 }
 
-/// What is known of a leaf.
+/// The part of a leaf that was read.
 #[derive(Clone, Debug)]
 enum State {
-    /// The ranks of a term, from one on; lists in descending order.
+    /// The ranks of a term from `from` on, as lists in descending order.
     Term { from: u32, lists: Vec<Vec<u32>> },
     /// A range of terms; `None` before it is read.
     Range(Option<Bits>),
@@ -81,7 +81,7 @@ impl Slice {
         self.is_open
     }
 
-    /// Looks for the terms and prepares to go through the places from `start` to `below`.
+    /// Looks up the terms and prepares a search of the places from `start` to `below`.
     pub(super) async fn open(
         &mut self,
         reader: &mut Reader<'_>,
@@ -99,7 +99,7 @@ impl Slice {
         Ok(())
     }
 
-    /// Prepares to go through a range of ranks, whether or not it has the terms.
+    /// Prepares a search of a range of ranks, whether or not it has the terms.
     pub(super) fn go_through(&mut self, ranks: Range<u32>) {
         self.is_open = true;
         self.left = ranks;
@@ -190,7 +190,7 @@ impl Slice {
             .ok_or_else(|| self.damaged(Damaged))
     }
 
-    /// Returns the next places that meet the conditions, the latest first; none at the end.
+    /// Returns the next places that meet the conditions, latest first; an empty list at the end.
     pub(super) async fn next(&mut self, reader: &mut Reader<'_>, query: &Query) -> Result<Vec<Place>, Failure> {
         loop {
             let ranks = self.window.take_last(PLACES);

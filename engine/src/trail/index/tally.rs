@@ -24,12 +24,12 @@ const BLOCKS: usize = 16;
 /// Different values that are counted.
 const VALUES: usize = 50_000;
 
-/// How far the slices were counted.
+/// The result of a count over the slices.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
-    /// The places of the events that no slice has, in their order. `None` if they are too many.
+    /// The places of the events that no slice has, in their order; `None` if there are too many.
     pub(crate) unindexed: Option<Vec<Place>>,
-    /// The time up to which events may be missing; `None` if none is.
+    /// The time up to which events may be missing; `None` if the count is complete.
     pub(crate) missing_until: Option<EpochMillis>,
     /// Whether there are values that were not counted.
     pub(crate) has_other_values: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Tally<'a> {
     pub(crate) range: (Place, Place),
 }
 
-/// What is counted.
+/// A count, with the numbers that it fills.
 pub(crate) enum Count<'c> {
     /// Events by time: `counts` has a number for each range between two of the `edges`.
     Times {
@@ -60,7 +60,8 @@ pub(crate) enum Count<'c> {
 }
 
 impl Tally<'_> {
-    /// Counts what the slices have, newest first. Returns `None` if slices were deleted meanwhile.
+    /// Counts the events of the slices, newest first. Returns `None` if a slice was deleted
+    /// meanwhile.
     pub(crate) async fn count(&mut self, what: &mut Count<'_>) -> Result<Option<Counted>, Failure> {
         let (mut budget, mut ahead) = (Budget::default(), Ahead::default());
         let account_id = self.account_id;
@@ -108,7 +109,7 @@ impl Tally<'_> {
     }
 }
 
-/// The events that no slice has, in a range of places; `None` if they are too many.
+/// Returns the events that no slice has, in a range of places; `None` if there are too many.
 async fn unindexed(
     reader: &mut Reader<'_>,
     rows: &[SliceRow],

@@ -32,8 +32,8 @@ const SLICE_BYTES: usize = 4 << 20;
 /// Events that are read at once.
 const READ_EVENTS: usize = 1_000;
 const READ_BYTES: usize = 1 << 20;
-/// After this time without work, an account is looked at once more: slices may be due to be
-/// deleted, or another server that worked on it may be gone.
+/// The time without work after which an account is checked again: slices may be due to be deleted,
+/// or another server that worked on it may have stopped.
 const IDLE: Duration = Duration::from_secs(30);
 /// The time until a failed account is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -69,11 +69,11 @@ struct Trail {
     first_sequence: Sequence,
     last_sequence: Sequence,
     trail_bytes: i64,
-    /// How often work was requested.
+    /// The number of requests for work.
     requests: i64,
 }
 
-/// The trails, with what was requested for their indexes.
+/// The trails, with the requests for work on their indexes.
 const TRAILS: &str = "
     SELECT account.id, account.first_sequence, account.last_sequence, account.trail_bytes,
            coalesce(search_index.requests, 0) AS requests
@@ -81,11 +81,11 @@ const TRAILS: &str = "
     LEFT JOIN search_index ON search_index.account_id = account.id
     ORDER BY account.id";
 
-/// What the task knows of an account.
+/// An account, as the task has last seen it.
 struct Known {
     /// The trail when the index was last complete, apart from a few events that wait.
     indexed: Trail,
-    /// When the account is looked at, although its trail is about the same.
+    /// The time at which the account is checked, even if its trail has hardly changed.
     look_at: Instant,
     has_claim: bool,
 }
@@ -105,7 +105,7 @@ struct Indexer {
     stop: Stop,
 }
 
-/// How a step of an account ended.
+/// The result of a step of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// There may be more to do.
@@ -183,7 +183,7 @@ impl Indexer {
         Ok(step)
     }
 
-    /// Does the next thing that an account needs.
+    /// Does the next work that an account needs.
     async fn index(&self, claim: Claim, trail: Trail, slices: &[SliceRow]) -> Result<Step> {
         let is_past = |slice: &&SliceRow| slice.last_sequence < trail.first_sequence;
         let past: Vec<i64> = slices.iter().filter(is_past).map(|slice| slice.slice).collect();
@@ -205,7 +205,7 @@ impl Indexer {
         self.delete(claim).await
     }
 
-    /// Whether a gap is indexed now: the trail's end waits until it has some events.
+    /// Whether a gap is to be indexed now. At the trail's end, some events are awaited first.
     fn is_worth_it(&self, trail: Trail, events: i64, last: Sequence) -> bool {
         let known = self.accounts.get(&trail.id);
         last < trail.last_sequence || events >= WAITING_EVENTS || known.is_some_and(|known| known.is_behind(&trail))
@@ -241,7 +241,7 @@ impl Indexer {
                     until = events.last_sequence();
                     builder = on_own_thread(move || add(builder, &events)).await?;
                 }
-                // Retention has removed them.
+                // Retention has removed the events.
                 None => until = up_to,
             }
         }
@@ -317,7 +317,7 @@ fn add(mut builder: Builder, events: &Events) -> Builder {
     builder
 }
 
-/// Runs work that takes some milliseconds apart from the threads that serve others.
+/// Runs work that takes some milliseconds on a separate thread.
 async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

@@ -1,5 +1,5 @@
-//! The terms of an event: what the index finds it by. A term is a kind and a text, without U+0000,
-//! which no event contains.
+//! Terms, by which the index finds events. A term is a kind and a text. It contains no U+0000,
+//! since no event does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 use super::words::{self, Buffers, cut};
 use crate::trail::fields::Fields;
 
-/// Different words of an event in the index. An event with more is a candidate of every search for
-/// words.
+/// The most different words of an event in the index. An event with more is a candidate of every
+/// search for words.
 pub(super) const WORDS: usize = 2_000;
-/// Bytes of a value in the index. Of a longer one there is the beginning and a hash.
+/// The most bytes of a value in the index. A longer value is indexed by its beginning and a hash.
 const VALUE_BYTES: usize = 128;
 const LONG_VALUE_BYTES: usize = 120;
-/// Bytes that the index has of the beginning of every value that long.
+/// Of any value with at least this many bytes, the index has these first ones.
 pub(super) const BEGINNING_BYTES: usize = LONG_VALUE_BYTES - 3;
 
 /// The kind of a term: its first byte.
@@ -98,7 +98,7 @@ pub(super) fn address_text(address: IpAddr) -> String {
     }
 }
 
-/// The value of a term of a field; `None` of a term that has only the beginning of it.
+/// The value of a term of a field; `None` if the term has only its beginning.
 pub(super) fn value_of_term(field: EventField, term: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(term.get(1..)?).ok()?;
     if field != EventField::Ip {
@@ -118,8 +118,8 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// Calls `each` with the terms of a stored payload. `each` returns whether the event did not have
-    /// the term before.
+    /// Calls `each` with the terms of a stored payload. `each` returns whether the event did not
+    /// have the term before.
     pub(super) fn of(&mut self, payload: &str, fields: &Fields<'_>, mut each: impl FnMut(&[u8]) -> bool) {
         let Self { words, term } = self;
         let values = [

@@ -1,12 +1,12 @@
-//! The words of an event: runs of letters and digits in the text of its values, in the form in which
-//! a search compares texts. The names of members are not indexed.
+//! Splits events into words: runs of letters and digits in the text of the values, in the form in
+//! which a search compares texts. The names of members are not indexed.
 
 use memchr::{memchr, memchr2};
 
 use crate::trail::search::text::{fold, unescape};
 
-/// Bytes of a word in the index. Of a longer word the beginning is there; what it finds is compared
-/// with the event itself anyway.
+/// The most bytes of a word in the index. A longer word is indexed by its beginning: every
+/// candidate is compared with the filter anyway.
 pub(super) const WORD_BYTES: usize = 32;
 
 /// Buffers that are reused from event to event.
@@ -16,7 +16,7 @@ pub(super) struct Buffers {
     folded: String,
 }
 
-/// Calls `each` with the words of a stored payload, in their order, each as often as it is there.
+/// Calls `each` with every word of a stored payload, in their order and as often as it occurs.
 pub(super) fn of_payload(payload: &str, buffers: &mut Buffers, mut each: impl FnMut(&[u8])) {
     let Buffers { unescaped, folded } = buffers;
     each_value(payload, unescaped, |value| {
@@ -25,8 +25,8 @@ pub(super) fn of_payload(payload: &str, buffers: &mut Buffers, mut each: impl Fn
     });
 }
 
-/// Calls `each` with the words of a folded text, each cut to [`WORD_BYTES`], and the position of its
-/// end in the text.
+/// Calls `each` with every word of a folded text, cut to [`WORD_BYTES`], and the position of the
+/// word's end in the text.
 fn of_folded(text: &str, mut each: impl FnMut(&[u8], usize)) {
     let bytes = text.as_bytes();
     if text.is_ascii() {
@@ -62,17 +62,17 @@ pub(super) fn cut(text: &[u8], most: usize) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// The words by which the index finds a text.
+/// Words by which the index finds a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SearchedWords {
-    /// Words that are there as a whole.
+    /// The complete words.
     pub(super) whole: Vec<Vec<u8>>,
-    /// The beginning of another one, if the text ends within a word.
+    /// The beginning of the last word, if the text may end within it.
     pub(super) beginning: Option<Vec<u8>>,
 }
 
 impl SearchedWords {
-    /// The words of a text that is searched for; `None` if there are none.
+    /// Splits a text that is searched for into words. Returns `None` if it has no word.
     pub(super) fn of(text: &str) -> Option<Self> {
         let mut folded = String::new();
         fold(text, &mut folded);
@@ -126,7 +126,7 @@ fn each_value(json: &str, unescaped: &mut String, mut each: impl FnMut(&str)) {
     }
 }
 
-/// Returns where a string ends that begins at `from`, and whether it has an escape.
+/// Returns the end of the string that begins at `from`, and whether it has an escape.
 fn end_of_string(bytes: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(length) = memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {

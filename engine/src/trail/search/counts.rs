@@ -1,8 +1,8 @@
 //! Counts of events over time, and by the values of a field.
 //!
-//! The index counts without reading events, if the conditions of a filter are all in it. The events
-//! that it does not have yet are read. Otherwise, as for a text, events are read as by a search, and
-//! the counts are of those that were found.
+//! If the index has all conditions of a filter, it counts without reading events, and only those
+//! that it lacks are read. Otherwise, for instance for a text, a search reads events, and those
+//! that it finds are counted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::trail::fields;
 use crate::trail::index::{Count, Counted, Place, Query, Tally, add};
 use crate::{Actor, Engine};
 
-/// Events that are read to be counted.
+/// The most events that are read to be counted.
 const READ: usize = 5_000;
 const READ_BYTES: usize = 16 << 20;
 const MOST_BUCKETS: u32 = 500;
@@ -243,7 +243,7 @@ async fn count_found(
         };
         count_one(what, event.time, value);
     }
-    // Of a text, there may be more anywhere inside of words.
+    // A text may also be inside of words of other events.
     let is_everywhere = page.parts_searched_until.is_some();
     Ok(Counted {
         missing_until: if is_everywhere {

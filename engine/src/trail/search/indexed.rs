@@ -1,10 +1,11 @@
 //! Searches by the index, which proposes candidates in the order of the trail.
 //!
-//! An event matches a text if it contains it. The index finds those in which the text begins where a
-//! word does, at any depth; for those in which it begins within a word, or which have it in the name
-//! of a member, a page is searched without the index as far as [`PARTS`] reaches. A page thus has
-//! three parts of the trail, one after another: the first was searched completely, the second by the
-//! index, and the third is left to the next page. So pages are in order, and no event is on two.
+//! An event matches a text if it contains it. The index finds those in which the text begins where
+//! a word does, at any depth; for those in which it begins within a word, or which have it in the
+//! name of a member, a page is searched without the index as far as [`PARTS`] reaches. A page thus
+//! has three parts of the trail, one after another: the first was searched completely, the second
+//! by the index, and the third is left to the next page. So pages are in order, and no event is on
+//! two of them.
 
 use auditstream_model::EpochMillis;
 use auditstream_model::limits::{SEARCH_BYTES, SEARCH_ROWS};
@@ -15,22 +16,22 @@ use crate::Engine;
 use crate::error::Result;
 use crate::trail::index::{self, Candidates, Failure, Place, Query, Rest};
 
-/// How far a page is searched for parts of words.
+/// The budget of a page's search for parts of words.
 const PARTS: Budget = Budget {
     rows: 1_000,
     bytes: 1 << 20,
 };
-/// How much of the candidates' segments is read: each may be in another one.
+/// The budget for the candidates' segments: each candidate may be in another one.
 const READING: Budget = Budget {
     rows: SEARCH_ROWS as i64 - PARTS.rows,
     bytes: 4 * SEARCH_BYTES,
 };
-/// Candidates that are read at once, at most.
+/// The most candidates that are read at once.
 const CANDIDATES: usize = 1_024;
-/// How often a search begins again because slices that it uses are being deleted.
+/// The most attempts of a search. One fails if slices that it uses are being deleted.
 const ATTEMPTS: usize = 3;
 
-/// A page that the index has found.
+/// A page found by the index.
 pub(super) struct Indexed {
     pub(super) page: Page,
     pub(super) end: End,
@@ -54,8 +55,8 @@ impl From<Place> for Position {
     }
 }
 
-/// Collects a page from a position down to a time. Returns `None` if the index cannot be used: it
-/// is too far behind, or a part of it is damaged, which is reported.
+/// Collects a page from a position down to a time. Returns `None` if the index cannot be used,
+/// because it lags too far or a part is damaged, which is reported.
 pub(super) async fn collect(
     engine: &Engine,
     scan: &mut Scan<'_>,
@@ -101,7 +102,8 @@ pub(super) async fn give_up<T>(engine: &Engine, account_id: i64, failure: Failur
     }
 }
 
-/// Adds the candidates that match to a page. Returns how it ended, and whether nothing was missed.
+/// Adds the candidates that match to a page. Returns how it ended, and whether it is complete;
+/// `None` if the index cannot be used.
 async fn fill(
     scan: &mut Scan<'_>,
     query: &Query,
@@ -139,8 +141,8 @@ async fn fill(
     Ok(Some((end, is_complete)))
 }
 
-/// Counts the events from a position down to a time, up to `most`, if the index can without reading
-/// them.
+/// Counts the events from a position down to a time, up to `most`; `None` if the index cannot do so
+/// without reading them.
 pub(super) async fn count(
     engine: &Engine,
     scan: &mut Scan<'_>,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::trail::fields::{self, Fields};
 use crate::trail::stored_form::close;
 
-/// The bytes that [`close`] adds to a payload, at most.
+/// The most bytes that [`close`] adds to a payload.
 const CLOSING: usize = 40;
 
 /// The conditions of a filter on an event's content.
@@ -24,9 +24,9 @@ pub(super) struct Matcher {
 #[derive(Clone, Debug)]
 struct FieldTests {
     field: EventField,
-    /// One of them is met; none if there are none.
+    /// Tests of which at least one must succeed, unless the list is empty.
     any: Vec<ValueTest>,
-    /// Not met.
+    /// Tests that must fail.
     none: Vec<ValueTest>,
 }
 

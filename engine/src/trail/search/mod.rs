@@ -1,12 +1,12 @@
-//! Search in the trail. A search looks at a bounded number of rows and bytes and returns how far
-//! it looked, so that its cost is the same in a trail of any size and at any depth (rule 17).
+//! Search in the trail. A search reads a bounded number of rows and bytes and returns the position
+//! that it has reached. So its cost is the same in any trail at any depth (rule 17).
 //!
 //! ```text
 //! search ─▶ indexed ─▶ index: candidates, newest first    counts: over time, by value
 //!    │         │
 //! newer ───────┴▶ scan: steps of rows, newest first ─▶ statements: which rows, by one index
 //!                  │                                  └▶ segment: their events
-//!                  └▶ matching: whether an event matches ─▶ text: whether it says a text
+//!                  └▶ matching: whether an event matches ─▶ text: whether it has a text
 //! ```
 
 mod counts;
@@ -32,13 +32,13 @@ use crate::database::{Caller, SearchConnection, now};
 use crate::error::{Error, Result};
 use crate::{Actor, Engine};
 
-/// How long a search waits for a place.
+/// The time for which a search waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long an export waits for a place before each page.
+/// The time for which an export waits for a connection before each page.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(60);
 /// Counts are exact up to this number.
 const COUNTED: usize = 1_000;
-/// How far counts look that only accompany a page.
+/// The budget of counts that only accompany a page.
 const COUNTING: Budget = Budget {
     rows: 10_000,
     bytes: 4 << 20,

@@ -1,4 +1,4 @@
-//! Looks through the trail in steps, newest first, within a budget of rows and bytes.
+//! Scans the trail in steps, newest first, within a budget of rows and bytes.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ const LARGEST_STEP: i64 = 8_192;
 const CHUNK_BYTES: usize = 1 << 20;
 const LARGE_CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_EVENTS: usize = 1_000;
-/// After this time a search returns what it has found: the disk is slow.
+/// The time after which a search returns the events that it has found: the disk is slow.
 const ENOUGH_TIME: Duration = Duration::from_secs(3);
 
 const NEXT_SEGMENT: &str = "SELECT first_sequence FROM audit_segment \
                             WHERE account_id = $1 AND last_sequence > $2 ORDER BY last_sequence LIMIT 1";
 
-/// How much a search may look at.
+/// The rows and bytes that a search may read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     pub(super) rows: i64,
@@ -41,18 +41,18 @@ impl Default for Budget {
     }
 }
 
-/// How a look through the trail ended.
+/// The reason why a scan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// There is nothing older in the range.
     Complete,
     /// Enough events were found.
     Found,
-    /// The budget is used up; everything from this position on was looked at.
+    /// The budget is used up. Everything from this position on was scanned.
     Exhausted(Position),
 }
 
-/// A look through the trail of one account.
+/// A scan of the trail of one account.
 pub(super) struct Scan<'a> {
     pub(super) connection: &'a mut SearchConnection,
     pub(super) dialect: Dialect,
@@ -131,8 +131,8 @@ impl<'a> Scan<'a> {
         Ok(found.min(most))
     }
 
-    /// Counts the matching events of a range of sequences, and returns the sequence up to which it
-    /// looked.
+    /// Counts the matching events of a range of sequences. Returns the sequence that it has reached
+    /// too.
     pub(super) async fn count_newer(
         &mut self,
         times: (EpochMillis, EpochMillis),
@@ -148,7 +148,8 @@ impl<'a> Scan<'a> {
         };
         let events = segment::read_for_search(self.connection, self.account_id, after, until, bounds).await?;
         if events.is_empty() {
-            // Retention has removed them, or no event has these sequences: the next one is further.
+            // Retention has removed the events, or these sequences were never used: find the next
+            // one.
             let values = vec![Value::Integer(self.account_id), Value::Integer(until)];
             let next: Vec<(Sequence,)> = self.connection.fetch(NEXT_SEGMENT, values).await?;
             let before_next = next.first().map_or(last, |(first,)| first - 1);
@@ -160,7 +161,7 @@ impl<'a> Scan<'a> {
         Ok((count, reached))
     }
 
-    /// Returns the event with a sequence, whether it matches or not; `None` if there is none.
+    /// Returns the event with a sequence, whether it matches or not; `None` if it does not exist.
     pub(super) async fn event(&mut self, sequence: Sequence) -> Result<Option<AuditEvent>> {
         let (connection, cache) = (&mut *self.connection, &mut self.cache);
         let picked = segment::get(
@@ -178,7 +179,7 @@ impl<'a> Scan<'a> {
             .map(|(sequence, time, payload)| listed(sequence, time, payload)))
     }
 
-    /// Returns the next rows; `None` when there are no more. If every event matches, at most `most`.
+    /// Returns the next rows, at most `most` if every event matches; `None` if there are no more.
     async fn step(&mut self, steps: &mut Steps, most: usize) -> Result<Option<Vec<Position>>> {
         if steps.is_complete {
             return Ok(None);
@@ -238,7 +239,7 @@ impl<'a> Scan<'a> {
         Ok(None)
     }
 
-    /// Returns a value of each event of these rows that matches, and how many rows were looked at.
+    /// Returns a value of each event of these rows that matches, and the number of rows read.
     pub(super) async fn read_matching<T: Send + 'static>(
         &mut self,
         rows: &[Position],
@@ -315,7 +316,7 @@ fn count_matching(events: &Events, (start, end): (EpochMillis, EpochMillis), mat
     matching.count()
 }
 
-/// The progress of a look.
+/// The progress of a scan.
 pub(super) struct Steps {
     /// Rows below this position are next.
     below: Position,
@@ -343,7 +344,7 @@ impl Steps {
 }
 
 impl Steps {
-    /// Reads more at once, for rows that are far from each other.
+    /// Makes each reading larger, for rows that are far from each other.
     pub(super) fn in_large_chunks(self) -> Self {
         Self {
             chunk: LARGE_CHUNK_BYTES,
@@ -369,7 +370,7 @@ impl Page {
         }
     }
 
-    /// Adds an event and returns whether it fitted.
+    /// Adds an event. Returns `false` if it does not fit.
     fn push(&mut self, event: AuditEvent) -> bool {
         let is_first = self.events.is_empty();
         if self.events.len() == self.rows || !self.take(event.json.len(), is_first) {

@@ -1,4 +1,4 @@
-//! The text search: whether an event says a text, however its sender escaped it.
+//! The text search: whether an event contains a text, however its sender escaped it.
 //!
 //! Text and event are compared in one form, in which letters have no case and equal characters
 //! equal code points (NFKC, folded, NFKC). The time is linear in the size of the event.

@@ -5,7 +5,7 @@ use auditstream_model::EpochMillis;
 use super::{SEGMENT_BYTES, SEGMENT_EVENTS};
 use crate::error::{Error, Result};
 
-/// Of zstd. Higher levels take longer and save little; see docs/decisions/0010-segments.md.
+/// The level of zstd. Higher ones take longer and save little; see docs/decisions/0010-segments.md.
 const LEVEL: i32 = 1;
 /// The most bytes of an encoded length.
 const LENGTH_BYTES: usize = 5;
@@ -14,7 +14,7 @@ const LENGTH_BYTES: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     pub(super) events: usize,
-    /// Of the payloads.
+    /// The bytes of the payloads.
     pub(super) bytes: usize,
     pub(super) times: Vec<u8>,
     pub(super) content: Vec<u8>,
@@ -31,7 +31,7 @@ impl Encoded {
 pub(super) struct Decoded {
     /// The payloads, one after another.
     pub(super) text: String,
-    /// Where each payload ends in the text.
+    /// The end of each payload in the text.
     pub(super) ends: Vec<usize>,
     pub(super) times: Vec<EpochMillis>,
 }
@@ -83,8 +83,7 @@ impl Encoder {
         self.events == 0
     }
 
-    /// Whether a segment with this event as well has a permitted size. The first event always has
-    /// room.
+    /// Whether the segment may have this event as well. The first event always has room.
     pub(super) fn has_room(&self, payload: &str) -> bool {
         self.is_empty() || self.events < SEGMENT_EVENTS && self.text.len() + payload.len() <= SEGMENT_BYTES
     }
@@ -166,7 +165,7 @@ fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
-/// Appends a number, seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Appends a number, seven bits a byte, the lowest first; the highest bit is set if more follow.
 fn push_varint(out: &mut Vec<u8>, mut number: u64) {
     loop {
         let [low, ..] = number.to_le_bytes();
@@ -227,7 +226,7 @@ mod tests {
             let was = decoded(&encoded);
             let at = at.index(encoded.content.len());
             encoded.content[at] ^= 1 << bit;
-            // A bit of the header that means nothing may change without a change of the content.
+            // A change of an unused bit of the header does not change the content.
             let is = decoded(&encoded);
             prop_assert!(is.is_none() || is == was);
         }

@@ -11,7 +11,7 @@ pub(crate) struct Events {
     first_sequence: Sequence,
     /// The payloads, one after another.
     text: String,
-    /// Where each payload ends in the text.
+    /// The end of each payload in the text.
     ends: Vec<usize>,
     times: Vec<EpochMillis>,
 }

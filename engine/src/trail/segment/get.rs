@@ -12,7 +12,7 @@ use super::{merge, missing};
 use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::Result;
 
-/// Payload bytes of the segments that a search keeps.
+/// Payload bytes of the segments that a search caches.
 const CACHE_BYTES: usize = 4 << 20;
 
 /// The segments that contain the sequences of a JSON array, or follow them. `CROSS JOIN` makes
@@ -102,7 +102,7 @@ impl Segment {
 /// The segments that a search has read last.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    /// The oldest is first.
+    /// The segments, the one that was read first at the front.
     segments: Vec<Arc<Segment>>,
 }
 
@@ -159,7 +159,7 @@ impl Picked {
 
 /// Reads the events with these sequences, from the first on, as long as their segments have at most
 /// `room` bytes together; at least those of one segment. Each segment is read once. Events that
-/// retention has removed, and those that there have never been, are left out.
+/// retention has removed or that never existed are left out.
 ///
 /// # Errors
 /// [`Error::Broken`](crate::Error::Broken) if an event is missing or a segment is damaged.

@@ -6,11 +6,11 @@
 //!                         └─ merge: small neighbours become one, in the background
 //! ```
 //!
-//! Each row is one segment of at most [`SEGMENT_EVENTS`] events and [`SEGMENT_BYTES`] of payloads; a
-//! larger event is alone. Rows are found by the sequence of their last event, so that the first
+//! Each row is one segment of at most [`SEGMENT_EVENTS`] events and [`SEGMENT_BYTES`] of payloads;
+//! a larger event is alone. Rows are found by the sequence of their last event, so that the first
 //! segment after a cursor is one step in the index: the one that contains the next event.
 //!
-//! A segment that is damaged or missing is refused by name. Nothing guesses around it.
+//! A damaged or missing segment is an error that names it; no other event is returned in its place.
 
 mod codec;
 mod events;

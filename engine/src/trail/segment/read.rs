@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Segments of which places and sizes are read at once.
 const HEADS: i64 = 1_000;
 
-/// The second bound of `last_sequence` is for the index: no segment spans more.
+/// The upper bound of `last_sequence` is for the index: no segment spans more.
 pub(super) const SELECT_HEADS: &str = "
     SELECT first_sequence, last_sequence, bytes
     FROM audit_segment
@@ -27,11 +27,11 @@ pub(super) const SELECT_ROWS: &str = "
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3
     ORDER BY last_sequence";
 
-/// How much one reading returns at most. One event is returned whatever its size.
+/// The most that one call reads. One event is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) events: usize,
-    /// Of payloads, with `closing` for each.
+    /// The bytes of the payloads, with `closing` for each.
     pub(crate) bytes: usize,
     /// Bytes that the caller adds to each payload.
     pub(crate) closing: usize,

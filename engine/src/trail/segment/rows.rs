@@ -9,7 +9,7 @@ use super::{SEGMENT_EVENTS, damaged};
 use crate::database::{Pool, SearchConnection, SearchRow, Value};
 use crate::error::{Error, Result};
 
-/// Payload bytes that are decompressed on the thread of the caller: some ten microseconds.
+/// Up to this size, payloads are decompressed on the caller's thread, in some ten microseconds.
 const SMALL: usize = 32 << 10;
 
 /// The connections by which segments are read.
@@ -45,7 +45,7 @@ impl Via<'_> {
 pub(super) struct Head {
     pub(super) first_sequence: Sequence,
     pub(super) last_sequence: Sequence,
-    /// Of its payloads.
+    /// The bytes of its payloads.
     bytes: i64,
 }
 
@@ -87,7 +87,7 @@ impl Row {
     }
 }
 
-/// Decompresses `bytes` of payloads by calling `work`: on a thread for that, if they are many.
+/// Decompresses `bytes` of payloads by calling `work`, on a separate thread if there are many.
 pub(super) async fn decompress<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce(&mut zstd::bulk::Decompressor<'_>) -> Result<T> + Send + 'static,

@@ -8,7 +8,7 @@ use super::codec::Encoded;
 use crate::database::WriteTx;
 use crate::error::Result;
 
-/// Where new events begin.
+/// The place of new events in the trail, and their time of receipt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) first_sequence: Sequence,

@@ -118,7 +118,7 @@ async fn without_conditions_an_object_of_another_program_is_not_overwritten() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "another writer's");
 }
 
-/// Rule 9: the look is not the first request of a PUT, so that a pause during it comes before the PUT.
+/// Rule 9: the look is a separate request before the PUT. A pause during it prevents the PUT.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_during_the_look_prevents_the_put() {
     let (released, gate) = std::sync::mpsc::channel::<()>();

@@ -43,7 +43,7 @@ pub(super) async fn run(engine: &Engine, options: Export) -> Result<(), Fatal> {
 enum End {
     /// With the number of events.
     Complete(usize),
-    /// The reader of standard output has left.
+    /// The reader of standard output has closed it.
     ReaderLeft,
 }
 
@@ -84,7 +84,7 @@ async fn interrupted() -> Result<End, Fatal> {
     Err(Fatal::new("the export was interrupted and is not complete").with_exit_code(128 + number))
 }
 
-/// A file that appears under its name when it is complete.
+/// A file that gets its name when it is complete.
 struct OutputFile {
     path: PathBuf,
     partial: PathBuf,
@@ -94,7 +94,7 @@ struct OutputFile {
 
 impl OutputFile {
     fn create(path: &Path) -> Result<Self, Fatal> {
-        // Through a link, to the file that is replaced.
+        // Follows a link to the file that is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {
             let shown = path.display();
@@ -119,7 +119,7 @@ impl OutputFile {
         written.map_err(|error| failed(&self.partial, &error))
     }
 
-    /// Gives the file its name and returns it.
+    /// Renames the file to its final name, and returns its path.
     fn complete(mut self) -> Result<PathBuf, Fatal> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let named = self

@@ -9,7 +9,7 @@ use super::table::{Table, shown_time};
 use crate::configuration::List;
 use crate::fatal::Fatal;
 
-/// Lists events page by page, until there are as many as requested or no more.
+/// Lists events page by page, up to the requested number.
 pub(super) async fn run(engine: &Engine, options: List) -> Result<(), Fatal> {
     let actor = Actor::command_line(engine, &options.filters.account).await?;
     let mut filter = options.filters.filter();

@@ -11,7 +11,7 @@ const TITLES: [&str; COLUMNS] = ["TIME", "SEQUENCE", "PRINCIPAL", "ACTION", "MOD
 /// A table whose columns are as wide as the first rows require.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// In characters. `None` before the first rows.
+    /// Widths in characters; `None` before the first rows.
     widths: Option<[usize; COLUMNS]>,
 }
 

@@ -10,8 +10,8 @@ use crate::choice::Choice;
 use crate::components::Field;
 use crate::components::format::{mebibytes, seconds};
 
-/// A number with its label. The wizard offers some numbers, and keeps any other that was set through
-/// the API.
+/// A number with its label. The wizard offers some numbers, and keeps any other that was set
+/// through the API.
 macro_rules! numbers {
     ($(#[$attribute:meta])* $name:ident, $format:ident, [$($value:literal: $label:literal,)*]) => {
         $(#[$attribute])*

@@ -1,10 +1,10 @@
-//! Merges small segments: what many commits have written becomes few segments of full size, which
-//! are smaller and are read faster.
+//! Merges small segments, which many commits have written, into a few of full size, which take less
+//! space and are read faster.
 //!
 //! A group of neighbours is read and compressed without any lock; one transaction then replaces
-//! their rows, if those are still the same. The events keep their sequences and every byte. The
-//! receipt of an event is known to the segment alone, so that only events received within a minute
-//! are merged, and within a day once they are older than that.
+//! their rows, if those are still the same. The events keep their sequences and every byte. Only
+//! the segment has a time of receipt. Therefore only events received within a minute are merged,
+//! and within a day once they are older than that.
 
 mod plan;
 mod replace;
@@ -25,17 +25,17 @@ pub(super) use self::plan::SELECT_HEADS;
 pub(super) use self::replace::SELECT_ROWS;
 pub(crate) use self::replace::lock;
 
-/// How long a server has an account to itself, ms.
+/// The time for which a server claims an account, ms.
 const CLAIM: i64 = 60_000;
 
-/// How often small segments are merged.
+/// The times that decide when small segments are merged.
 #[derive(Clone, Copy, Debug)]
 pub struct Merging {
     /// Time between two looks for recent segments.
     pub every: Duration,
     /// Time between two looks for segments older than a day.
     pub every_older: Duration,
-    /// How old a segment is before it is merged with others that came up to a minute later.
+    /// The age at which a segment is merged with others that were received up to a minute later.
     pub settle: Duration,
 }
 
@@ -82,13 +82,13 @@ struct Account {
     expired_sequence: Sequence,
     unconfirmed_sequence: Sequence,
     confirmed_sequence: Sequence,
-    /// The last sequences that each pass is done with.
+    /// The last sequences that each pass has completed.
     merged: Sequence,
     merged_older: Sequence,
 }
 
 impl Account {
-    /// The last sequence that a pass is done with.
+    /// The last sequence that a pass has completed.
     fn after(&self, pass: Pass) -> Sequence {
         let done = match pass {
             Pass::Recent => self.merged,
@@ -179,8 +179,8 @@ async fn merge_account(engine: &Engine, account: Account, pass: Pass, stop: &Sto
     Ok(())
 }
 
-/// Keeps other servers from the same work for a while: without that, only one of them would
-/// succeed. Returns `false` if another one has it.
+/// Claims the merges of an account, so that servers do not do the same work at once, of which only
+/// one would succeed. Returns `false` if another server has claimed them.
 async fn claim(database: &Database, account_id: i64, now: EpochMillis) -> Result<bool> {
     if database.dialect() == Dialect::Sqlite {
         return Ok(true);

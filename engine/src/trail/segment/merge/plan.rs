@@ -1,4 +1,4 @@
-//! Which segments are merged, and when.
+//! Selects the segments to merge.
 
 use auditstream_model::{EpochMillis, Sequence};
 use sqlx::FromRow;
@@ -9,15 +9,15 @@ use crate::trail::segment::{SEGMENT_BYTES, SEGMENT_EVENTS};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 86_400_000;
-/// Events of a full segment that were received within this time are merged at once, ms: it hides
-/// nothing of when they came.
+/// Events of a full segment that were received within this time, ms, are merged at once: their
+/// times of receipt stay exact enough.
 const AT_ONCE: i64 = 1_000;
 /// Segments of which places, sizes and receipts are read at once.
 const HEADS: i64 = 2_000;
 /// Payload bytes that one transaction replaces.
 const STEP_BYTES: usize = 4 << 20;
 
-/// Which segments are merged.
+/// A kind of merge, by the age of the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     /// Those received within a minute of each other.
@@ -70,10 +70,10 @@ pub(super) async fn read_heads(
     Ok(query.bind(HEADS).fetch_all(database.read()).await?)
 }
 
-/// What is merged next.
+/// The merges of the next step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The last sequence that is done with, if any.
+    /// The last sequence up to which segments need no other merge; `None` if all have to wait.
     pub(super) reached: Option<Sequence>,
     pub(super) groups: Vec<Vec<Head>>,
 }
@@ -93,7 +93,7 @@ pub(super) fn plan(heads: &[Head], pass: Pass, now: EpochMillis, settle: i64) ->
             Pass::Recent => settle,
             Pass::Older => DAY,
         };
-        // What comes now was received too late for a group that is older than its span.
+        // Events that are received now are too late for a group that is older than its span.
         let has_settled = last.last_received < now.saturating_sub(settle);
         let may_be_done = has_settled || is_closed && last.last_received - first.received <= AT_ONCE;
         let size: i64 = group.iter().map(|head| head.bytes).sum();
@@ -112,7 +112,7 @@ pub(super) fn plan(heads: &[Head], pass: Pass, now: EpochMillis, settle: i64) ->
     plan
 }
 
-/// Returns how many segments, from the first, become one: at least one.
+/// Returns the number of segments, from the first, that become one: at least 1.
 fn group_length(heads: &[Head], pass: Pass) -> usize {
     let Some(first) = heads.first() else { return 0 };
     let (mut events, mut bytes) = (first.events(), first.bytes);

@@ -68,7 +68,7 @@ pub(in super::super) const SELECT_ROWS: &str = "
     WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3
     ORDER BY last_sequence";
 
-/// Reads a group and encodes it as one segment. `None` if its rows are gone.
+/// Reads a group and encodes it as one segment. Returns `None` if its rows no longer exist.
 async fn merge_group(database: &Database, account_id: i64, group: Vec<Head>) -> Result<Option<Merged>> {
     let (Some(first), Some(last)) = (group.first().copied(), group.last().copied()) else {
         return Ok(None);

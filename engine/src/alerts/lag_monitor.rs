@@ -6,8 +6,8 @@ use sqlx::FromRow;
 
 use super::outbox::{EventKind, enqueue};
 use crate::Engine;
-use crate::continuity::gaps;
 use crate::error::Result;
+use crate::trail::gaps;
 
 #[derive(FromRow)]
 struct WatchedDestination {

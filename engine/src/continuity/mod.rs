@@ -17,7 +17,6 @@
 //! - `watch`: compares at the start, every other second, and when a transaction doubts
 //! - `declare`: declares a restore
 //! - `bucket`: looks for objects that the database does not know
-//! - `gaps`: declared gaps, and how streaming passes them
 //! - `confirm`: the operator's confirmation
 //! - `backup`: copies of a SQLite database
 //! - `moved`: a database that was moved to another server
@@ -27,7 +26,6 @@ pub(crate) mod bucket;
 mod confirm;
 mod declare;
 mod facts;
-pub(crate) mod gaps;
 mod moved;
 mod verdict;
 pub(crate) mod watch;

@@ -10,10 +10,10 @@ use super::authorize::authorize;
 use super::object_key::new_uid;
 use super::rows::{self, DestinationRow, KIND, request_run};
 use crate::connectors;
-use crate::continuity::gaps;
 use crate::database::{WriteTx, column, now};
 use crate::error::{Error, Result, on_duplicate};
 use crate::precondition::{Precondition, changed_after};
+use crate::trail::gaps;
 use crate::trail::self_audit::{Change, record};
 use crate::{Actor, Engine};
 

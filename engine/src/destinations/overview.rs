@@ -12,10 +12,10 @@ use super::authorize::authorize;
 use super::list;
 use super::rows::{self, DestinationRow, joined};
 use super::ticks::next_tick;
-use crate::continuity::gaps;
 use crate::database::{Json, column};
 use crate::error::{Error, Result};
 use crate::retention::{self, Retained};
+use crate::trail::gaps;
 use crate::{Actor, Engine};
 
 /// Returns a page of the destinations of the actor's account. The number of statements does not

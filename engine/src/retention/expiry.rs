@@ -7,9 +7,9 @@ use sqlx::FromRow;
 
 use super::account_setting::{Setting, setting};
 use crate::Engine;
-use crate::continuity::gaps::missing_between;
 use crate::database::Database;
 use crate::error::Result;
+use crate::trail::gaps::missing_between;
 
 /// By how much a removal may exceed the one that elapsed time explains, ms.
 const TOLERANCE: i64 = 60 * 60_000;

@@ -13,8 +13,8 @@ use super::limits::MemoryUse;
 use super::objects::{Object, Objects};
 use super::wanted::{Form, Wanted};
 use crate::Engine;
-use crate::continuity::gaps;
 use crate::error::{Error, Result};
+use crate::trail::gaps::next_gap;
 
 /// Objects in order. No more are built after this is dropped.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ async fn build(
 
 /// Returns the range of the next object; `None` after the last event and before a gap.
 async fn next(engine: &Engine, form: Form, after: Sequence, up_to: Sequence) -> Result<Option<Wanted>> {
-    let gap = gaps::next_gap(engine, form.account_id, after).await?;
+    let gap = next_gap(engine, form.account_id, after).await?;
     let up_to = gap.map_or(up_to, |gap| up_to.min(gap.first - 1));
     Ok((after < up_to).then(|| Wanted::next(form, after, up_to)))
 }

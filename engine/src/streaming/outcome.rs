@@ -5,7 +5,7 @@
 //! when the run ends without a delivery, or when its batch has failed for five minutes. So a
 //! failure that a retry cures is neither an event nor a message, and no event causes another one.
 
-use auditstream_model::{EpochMillis, Failure};
+use auditstream_model::{EpochMillis, Failure, Sequence, SequenceGap};
 use serde_json::json;
 
 use super::failure::DeliveryFailure;
@@ -169,6 +169,32 @@ pub(super) async fn caught_up(engine: &Engine, lease: Lease, row: &DestinationRo
             }
             recovered(tx, row).await?;
             Ok(true)
+        })
+        .await
+}
+
+/// Moves the cursor of a destination from the event before a gap to the end of the gap. Returns
+/// `false` if the destination was changed meanwhile.
+pub(super) async fn pass_gap(
+    engine: &Engine,
+    row: &DestinationRow,
+    cursor: Sequence,
+    gap: &SequenceGap,
+) -> Result<bool> {
+    engine
+        .database()
+        .transaction("pass_gap", async |tx| {
+            let moved = sqlx::query(
+                "UPDATE streaming_destination SET cursor = $4
+                 WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE'",
+            )
+            .bind(row.id)
+            .bind(row.epoch)
+            .bind(cursor)
+            .bind(gap.last)
+            .execute(&mut **tx)
+            .await?;
+            Ok(moved.rows_affected() == 1)
         })
         .await
 }

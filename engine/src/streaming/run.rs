@@ -20,9 +20,9 @@ use super::line::Line;
 use super::objects::Object;
 use super::outcome;
 use super::wanted::{Form, Wanted};
-use crate::continuity::gaps;
 use crate::destinations::rows::{self, DestinationRow};
 use crate::error::{Error, Result};
+use crate::trail::gaps::next_gap;
 use crate::{Engine, continuity};
 
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -186,9 +186,9 @@ impl Pass<'_> {
     /// Freezes and sends the batch after the cursor, which ends before a declared gap, or passes
     /// the gap.
     async fn advance(&mut self, row: &DestinationRow, cursor: Sequence) -> Result<Next> {
-        let up_to = match gaps::next_gap(self.engine, row.account_id, cursor).await? {
+        let up_to = match next_gap(self.engine, row.account_id, cursor).await? {
             Some(gap) if gap.first <= cursor + 1 => {
-                let passed = gaps::pass_gap(self.engine, row, cursor, &gap).await?;
+                let passed = outcome::pass_gap(self.engine, row, cursor, &gap).await?;
                 return Ok(if passed { Next::Batch } else { Next::Stop });
             }
             gap => gap.map_or(self.lease.up_to, |gap| self.lease.up_to.min(gap.first - 1)),

@@ -7,6 +7,7 @@ mod commit_group;
 mod export;
 pub(crate) mod fields;
 mod find;
+pub(crate) mod gaps;
 pub(crate) mod ids;
 pub(crate) mod index;
 mod ingest;

@@ -1,11 +1,10 @@
-//! Declared gaps, and how streaming passes them.
+//! Declared gaps: sequences that no event of an account has, since a restore passed over them.
 
 use auditstream_model::{EpochMillis, Sequence, SequenceGap};
 use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
 use crate::Engine;
-use crate::destinations::rows::DestinationRow;
 use crate::error::Result;
 
 #[derive(Clone, Debug, FromRow)]
@@ -89,30 +88,4 @@ pub(crate) async fn missing_between(
     );
     let query = query.bind(account_id).bind(after).bind(last);
     Ok(query.fetch_one(executor).await?)
-}
-
-/// Moves the cursor of a destination from the event before a gap to the end of the gap. Returns
-/// `false` if the destination was changed meanwhile.
-pub(crate) async fn pass_gap(
-    engine: &Engine,
-    row: &DestinationRow,
-    cursor: Sequence,
-    gap: &SequenceGap,
-) -> Result<bool> {
-    engine
-        .database()
-        .transaction("pass_gap", async |tx| {
-            let moved = sqlx::query(
-                "UPDATE streaming_destination SET cursor = $4
-                 WHERE id = $1 AND epoch = $2 AND cursor = $3 AND status = 'ACTIVE'",
-            )
-            .bind(row.id)
-            .bind(row.epoch)
-            .bind(cursor)
-            .bind(gap.last)
-            .execute(&mut **tx)
-            .await?;
-            Ok(moved.rows_affected() == 1)
-        })
-        .await
 }

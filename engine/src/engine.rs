@@ -65,7 +65,7 @@ pub struct Config {
 
 impl Config {
     fn marks(&self) -> Option<MarksFile> {
-        MarksFile::of(&self.database, self.data_dir.as_deref())
+        continuity::marks_file(&self.database, self.data_dir.as_deref())
     }
 }
 

@@ -35,9 +35,21 @@ pub use bucket::look_at_buckets;
 pub use confirm::{closed, confirm};
 pub(crate) use moved::{continue_marks, require_continuous, server};
 
-use crate::database::WriteTx;
+use std::path::Path;
+
+use crate::database::{DatabaseUrl, WriteTx};
 use crate::error::Result;
-use crate::marks::{BLOCK, Numbering};
+use crate::marks::{BLOCK, MarksFile, Numbering};
+
+/// Returns the place for the marks of a database: next to a SQLite file, else in this server's
+/// folder, if it has one.
+pub(crate) fn marks_file(database: &DatabaseUrl, folder: Option<&Path>) -> Option<MarksFile> {
+    let path = match database {
+        DatabaseUrl::Sqlite(file) => Some(file.with_extension("marks")),
+        DatabaseUrl::Postgres(_) => folder.map(|folder| folder.join("auditstream.marks")),
+    };
+    path.map(MarksFile::new)
+}
 
 /// Lets a new account start after the numbers of one with the same name that a restore lost.
 pub(crate) async fn skip_lost_numbers(tx: &mut WriteTx, account_id: i64, name: &str) -> Result<()> {

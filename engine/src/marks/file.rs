@@ -9,7 +9,6 @@ use auditstream_model::Sequence;
 use serde::{Deserialize, Serialize};
 
 use super::BLOCK;
-use crate::database::DatabaseUrl;
 
 const FORMAT: u32 = 1;
 
@@ -135,16 +134,6 @@ pub(crate) struct MarksFile(PathBuf);
 impl MarksFile {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
-    }
-
-    /// Returns the place for the marks of a database: next to a SQLite file, else in this server's
-    /// folder, if it has one.
-    pub(crate) fn of(database: &DatabaseUrl, folder: Option<&Path>) -> Option<Self> {
-        let path = match database {
-            DatabaseUrl::Sqlite(file) => Some(file.with_extension("marks")),
-            DatabaseUrl::Postgres(_) => folder.map(|folder| folder.join("auditstream.marks")),
-        };
-        path.map(Self::new)
     }
 
     pub(crate) fn path(&self) -> &Path {

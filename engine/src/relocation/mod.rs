@@ -41,6 +41,7 @@ mod verify;
 
 use std::path::PathBuf;
 
+use crate::continuity;
 use crate::database::{DatabaseUrl, Limits};
 use crate::error::Result;
 use crate::failpoint;
@@ -126,7 +127,7 @@ pub async fn relocate(relocation: &Relocation, report: &mut Report<'_>) -> Resul
 
 /// Returns the file of the high-water marks of a database.
 fn marks(database: &DatabaseUrl, data_dir: Option<&PathBuf>) -> Option<MarksFile> {
-    MarksFile::of(database, data_dir.map(PathBuf::as_path))
+    continuity::marks_file(database, data_dir.map(PathBuf::as_path))
 }
 
 /// Opens a connection with the deadlines of every other one.

@@ -30,6 +30,7 @@
 //! - [`relocation`]: moves an installation to another database
 //! - [`paginate`]: search, order and pages of lists
 //! - [`precondition`]: changes on condition that a resource has not changed meanwhile
+//! - `host_memory`: how much memory there is
 //! - [`shared_budget`]: memory of which one account gets at most a part
 //! - [`egress_policy`]: the addresses that the server may connect to for a user
 //! - [`clock`]: whether the server's clock can be trusted
@@ -166,6 +167,7 @@ mod egress_policy;
 mod engine;
 pub mod error;
 mod failpoint;
+mod host_memory;
 mod id_filters;
 pub mod key_rotation;
 mod marks;

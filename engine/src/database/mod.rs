@@ -42,7 +42,6 @@ pub use clock::{Clock, now};
 pub(crate) use clock::{SeenTime, is_future, time_after};
 pub(crate) use column::Json;
 pub use limits::Limits;
-pub(crate) use memory::available_bytes;
 pub use pool::Pool;
 pub(crate) use postgres::SETUP as POSTGRES_SETUP;
 use search_pool::SearchPool;

@@ -15,7 +15,7 @@ use auditstream_model::Sequence;
 
 pub(crate) use filter::{Checksum, IdDigest, IdFilter, key};
 
-use crate::database::available_bytes;
+use crate::host_memory::available_bytes;
 
 /// The settings of the look-up of event ids.
 #[derive(Clone, Copy, Debug)]

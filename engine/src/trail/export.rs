@@ -16,6 +16,9 @@ pub struct Export {
     actor: Actor,
     filter: EventFilter,
     events: u64,
+    /// Whether the last page was returned.
+    is_read: bool,
+    /// Whether the end was recorded.
     is_recorded: bool,
 }
 
@@ -36,23 +39,28 @@ impl Export {
             actor: actor.clone(),
             filter,
             events: 0,
+            is_read: false,
             is_recorded: false,
         })
     }
 
-    /// Returns the next events, newest first, none if the page has none, or `None` at the end.
+    /// Returns the next events, newest first, none if the page has none, or `None` at the end. The
+    /// export is recorded as complete by the call that returns `None`: its caller has written the
+    /// last page then.
     pub async fn next_page(&mut self) -> Result<Option<Vec<AuditEvent>>> {
         if self.is_recorded {
+            return Ok(None);
+        }
+        if self.is_read {
+            record_exported(&self.engine, &self.actor, &self.filter, self.events, true).await?;
+            self.is_recorded = true;
             return Ok(None);
         }
         let page = export_page(&self.engine, &self.actor, &self.filter).await?;
         self.events += page.events.len() as u64;
         match page.next {
             Some(next) => self.filter.cursor = Some(next),
-            None => {
-                record_exported(&self.engine, &self.actor, &self.filter, self.events, true).await?;
-                self.is_recorded = true;
-            }
+            None => self.is_read = true,
         }
         Ok(Some(page.events))
     }

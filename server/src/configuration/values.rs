@@ -66,7 +66,8 @@ pub(super) fn moment(text: &str) -> Result<EpochMillis, String> {
         let now = Timestamp::now().as_millisecond();
         return Ok(now.saturating_sub(age.saturating_mul(1_000)));
     }
-    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+    // A date parses from the beginning of a date and time, too.
+    let date = || (text.len() == 10).then(|| text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok())?;
     let time = text.parse::<Timestamp>().ok();
     let time = time.or_else(|| date().map(|date| date.timestamp()));
     time.map(Timestamp::as_millisecond)

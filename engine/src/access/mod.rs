@@ -11,6 +11,7 @@ mod last_uses;
 mod links;
 mod passwords;
 mod rows;
+mod scopes;
 mod sessions;
 mod throttle;
 mod token_owners;

@@ -9,7 +9,7 @@ use auditstream_model::{AccountName, EpochMillis};
 use sqlx::FromRow;
 use tokio::sync::oneshot;
 
-use super::tokens::Scopes;
+use super::scopes::Scopes;
 use crate::Engine;
 use crate::error::{Error, Result};
 

@@ -1,11 +1,12 @@
 //! API tokens.
 
 use auditstream_model::{
-    ApiToken, ApiTokenInput, Code, CreatedApiToken, EpochMillis, FieldErrors, Permission, Problem, Scope, TOKEN_PREFIX,
+    ApiToken, ApiTokenInput, Code, CreatedApiToken, EpochMillis, FieldErrors, Permission, Problem, TOKEN_PREFIX,
 };
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::scopes::{Scopes, join};
 use super::{DAY, MINUTE, digest, random_text, token_owners};
 use crate::error::{Error, Result, on_duplicate};
 use crate::trail::self_audit::{Change, record};
@@ -14,20 +15,6 @@ use crate::{Actor, Engine};
 const API_TOKEN: &str = "API_TOKEN";
 /// How stale `last_used` may become, ms: most requests write nothing.
 const LAST_USED_PRECISION: EpochMillis = MINUTE;
-
-#[derive(Debug)]
-pub(super) struct Scopes(pub(super) Vec<Scope>);
-
-impl From<String> for Scopes {
-    /// Drops unknown names, which grant nothing.
-    fn from(names: String) -> Self {
-        Self(names.split(',').filter_map(|name| name.parse().ok()).collect())
-    }
-}
-
-fn join(scopes: &[Scope]) -> String {
-    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
-}
 
 #[derive(FromRow)]
 struct TokenRow {

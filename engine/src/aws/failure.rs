@@ -7,7 +7,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::error_table::explain;
-use super::hint::{foreign_response, hint, unreachable};
+use super::hint::{hint, unreachable};
+use super::meaning::{NOT_S3, TLS_MISMATCH};
 use super::response::{Foreign, bucket_region, element, foreign, request_id};
 use super::transfer::TransferError;
 use crate::egress_policy::{AddressNotAllowed, address_not_allowed};
@@ -154,6 +155,58 @@ where
         region: None,
     }
 }
+
+/// Returns the failure of a call to which something else than S3 responded. `found` is `None` if
+/// the response says nothing about its sender.
+fn foreign_response(status: u16, found: Option<Foreign>) -> AwsFailure {
+    let (meaning, message, hint) = match found {
+        None => (NOT_S3, format!("HTTP {status}"), None),
+        Some(Foreign::Document { content_type, title }) => {
+            let kind = if content_type.is_empty() {
+                "a text"
+            } else {
+                &content_type
+            };
+            let title = if title.is_empty() {
+                String::new()
+            } else {
+                format!(", “{title}”")
+            };
+            (NOT_S3, format!("HTTP {status}, {kind}{title}"), None)
+        }
+        Some(Foreign::Redirect(to)) => (
+            NOT_S3,
+            format!("HTTP {status}, a redirect to {to}"),
+            Some(
+                "Set the connector's endpoint to the address of the store itself: requests with a signature are not \
+                 redirected. A redirect to a sign-in page comes from a proxy; let this server through it.",
+            ),
+        ),
+        Some(Foreign::Proxy) => (
+            NOT_S3,
+            format!("HTTP {status}, of a proxy that requires to sign in"),
+            Some("Add the proxy's user and password to HTTPS_PROXY and HTTP_PROXY, or list the store in NO_PROXY."),
+        ),
+        Some(Foreign::TlsExpected) => (
+            TLS_MISMATCH,
+            format!("HTTP {status}, of a port for HTTPS"),
+            Some(USE_HTTPS),
+        ),
+    };
+    let failure = AwsFailure::refused(
+        meaning.code,
+        format!("This is not an answer of S3: {message}."),
+        hint.unwrap_or(meaning.hint),
+        meaning.explanation,
+    );
+    AwsFailure {
+        responded: false,
+        transient: meaning.transient,
+        ..failure
+    }
+}
+
+const USE_HTTPS: &str = "The store expects TLS at this port: begin the connector's endpoint with https://.";
 
 fn endpoint_refused(refusal: AddressNotAllowed) -> AwsFailure {
     AwsFailure {

@@ -5,9 +5,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use jiff::SignedDuration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::failure::AwsFailure;
-use super::meaning::{Meaning, NOT_S3, TLS_MISMATCH, UNREACHABLE};
-use super::response::Foreign;
+use super::meaning::{Meaning, TLS_MISMATCH, UNREACHABLE};
 use super::transfer::TransferError;
 use crate::database::now;
 
@@ -54,58 +52,6 @@ fn unsupported(header: &str) -> String {
 pub(super) fn region_hint(region: &str) -> String {
     format!("Set the connector's region to {region}, where the bucket is.")
 }
-
-/// Returns the failure of a call to which something else than S3 responded. `found` is `None` if
-/// the response says nothing about its sender.
-pub(super) fn foreign_response(status: u16, found: Option<Foreign>) -> AwsFailure {
-    let (meaning, message, hint) = match found {
-        None => (NOT_S3, format!("HTTP {status}"), None),
-        Some(Foreign::Document { content_type, title }) => {
-            let kind = if content_type.is_empty() {
-                "a text"
-            } else {
-                &content_type
-            };
-            let title = if title.is_empty() {
-                String::new()
-            } else {
-                format!(", “{title}”")
-            };
-            (NOT_S3, format!("HTTP {status}, {kind}{title}"), None)
-        }
-        Some(Foreign::Redirect(to)) => (
-            NOT_S3,
-            format!("HTTP {status}, a redirect to {to}"),
-            Some(
-                "Set the connector's endpoint to the address of the store itself: requests with a signature are not \
-                 redirected. A redirect to a sign-in page comes from a proxy; let this server through it.",
-            ),
-        ),
-        Some(Foreign::Proxy) => (
-            NOT_S3,
-            format!("HTTP {status}, of a proxy that requires to sign in"),
-            Some("Add the proxy's user and password to HTTPS_PROXY and HTTP_PROXY, or list the store in NO_PROXY."),
-        ),
-        Some(Foreign::TlsExpected) => (
-            TLS_MISMATCH,
-            format!("HTTP {status}, of a port for HTTPS"),
-            Some(USE_HTTPS),
-        ),
-    };
-    let failure = AwsFailure::refused(
-        meaning.code,
-        format!("This is not an answer of S3: {message}."),
-        hint.unwrap_or(meaning.hint),
-        meaning.explanation,
-    );
-    AwsFailure {
-        responded: false,
-        transient: meaning.transient,
-        ..failure
-    }
-}
-
-const USE_HTTPS: &str = "The store expects TLS at this port: begin the connector's endpoint with https://.";
 
 /// Returns whether DNS does not know the name of the endpoint.
 pub(super) fn is_unresolved(message: &str) -> bool {

@@ -9,8 +9,7 @@ use sqlx_postgres::{PgConnectOptions, PgConnection, Postgres};
 use sqlx_sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
 use tokio::time::timeout;
 
-use super::catalog::{Kind, Table};
-use super::steps::insert_statement;
+use super::table::{Kind, Table};
 use super::value::{Value, Values, copy_format, decode};
 use crate::database::errors::overdue;
 use crate::database::{DatabaseUrl, Dialect, Limits, POSTGRES_SETUP, PostgresUrl, sqlite_url};
@@ -217,6 +216,21 @@ async fn insert_in_sqlite(connection: &mut SqliteConnection, table: &Table, rows
         query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// `INSERT INTO t (columns) VALUES (?, ?), (?, ?)`, for SQLite.
+fn insert_statement(table: &Table, rows: usize) -> String {
+    let row = ["(", &vec!["?"; table.columns.len()].join(", "), ")"].concat();
+    let rows = vec![row.as_str(); rows].join(", ");
+    [
+        "INSERT INTO ",
+        &table.quoted(),
+        " (",
+        &table.quoted_columns(),
+        ") VALUES ",
+        &rows,
+    ]
+    .concat()
 }
 
 async fn copy_to_postgres(connection: &mut PgConnection, table: &Table, rows: &[Values]) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::catalog::{Kind, Pair, Table};
 use super::connection::Connection;
 use super::steps::{Step, next};
+use super::table::{Kind, Pair, Table};
 use super::value::{Value, Values};
 use super::{Progress, Report};
 use crate::error::{Error, Result};

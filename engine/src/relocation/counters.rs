@@ -1,8 +1,8 @@
 //! Ids that the source has assigned, also those of deleted rows, and that the target must not
 //! assign again.
 
-use super::catalog::{Kind, Pair, Table, quote};
 use super::connection::Connection;
+use super::table::{Kind, Pair, Table, quote};
 use super::value::Value;
 use crate::database::Dialect;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! Triggers that refuse every change of the source, also by a process that has opened it before.
 
-use super::catalog::{Table, quote};
 use super::connection::Connection;
+use super::table::{Table, quote};
 use crate::database::Dialect;
 use crate::error::Result;
 

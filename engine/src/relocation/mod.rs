@@ -15,9 +15,10 @@
 //! was when it is run again. At every moment at most one of the two databases can be opened. Tables
 //! and columns are read from the catalogs, so that a new table needs no change here.
 //!
-//! - `catalog`: the tables of a database, in an order in which references exist
+//! - `table`: a table and its columns, as statements name them
 //! - `value`: values as both drivers read and write them
 //! - `connection`: a connection with a deadline for each call
+//! - `catalog`: the tables of a database, in an order in which references exist
 //! - `state`: the row that records whether a database may be used
 //! - `freeze`: the triggers that keep the source as it is
 //! - `steps`: reads a table in steps of bounded size
@@ -35,6 +36,7 @@ mod freeze;
 mod prepare;
 mod state;
 mod steps;
+mod table;
 mod undo;
 mod value;
 mod verify;

@@ -1,9 +1,10 @@
 //! Checks both databases, freezes the source and marks the target as unfinished.
 
-use super::catalog::{self, Kind, Pair, Table};
+use super::catalog;
 use super::connection::Connection;
 use super::freeze::freeze;
 use super::state::{self, ARRIVED, ARRIVING, LEAVING, LEFT, SETTLED, State};
+use super::table::{Kind, Pair, Table};
 use super::value::Value;
 use super::{Relocation, connect, marks};
 use crate::continuity;

@@ -1,8 +1,8 @@
 //! The row of a database that records whether it was moved; see
 //! [`usable`](crate::database::usable).
 
-use super::catalog::Kind;
 use super::connection::Connection;
+use super::table::Kind;
 use super::value::Value;
 use crate::database::now;
 use crate::error::Result;

@@ -3,8 +3,8 @@
 //! The first statement of a step reads only keys and sizes, the second one the rows up to the last
 //! key that fits. So a step is small whatever the rows contain.
 
-use super::catalog::{Kind, Table, quote};
 use super::connection::Connection;
+use super::table::{Kind, Table, quote};
 use super::value::{Value, Values};
 use crate::database::Dialect;
 use crate::error::{Error, Result};
@@ -143,19 +143,4 @@ fn sort_key(table: &Table, dialect: Dialect) -> Vec<String> {
 fn placeholders(first: usize, count: usize) -> String {
     let numbers: Vec<String> = (first..first + count).map(|number| format!("${number}")).collect();
     numbers.join(", ")
-}
-
-/// `INSERT INTO t (columns) VALUES (?, ?), (?, ?)`, for SQLite.
-pub(super) fn insert_statement(table: &Table, rows: usize) -> String {
-    let row = ["(", &vec!["?"; table.columns.len()].join(", "), ")"].concat();
-    let rows = vec![row.as_str(); rows].join(", ");
-    [
-        "INSERT INTO ",
-        &table.quoted(),
-        " (",
-        &table.quoted_columns(),
-        ") VALUES ",
-        &rows,
-    ]
-    .concat()
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::catalog::{Kind, Table};
+use super::table::{Kind, Table};
 use crate::error::{Error, Result};
 
 /// A value of a column.

@@ -2,10 +2,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::catalog::{Kind, Pair, Table};
 use super::connection::Connection;
 use super::copy::Reporter;
 use super::steps::next;
+use super::table::{Kind, Pair, Table};
 use super::value::Value;
 use super::{Moved, Progress, Report};
 use crate::error::{Error, Result};

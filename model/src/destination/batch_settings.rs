@@ -3,35 +3,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::Compression;
+use super::compression::Compression;
 use crate::FieldErrors;
 use crate::limits::{BATCH_BYTES, BATCH_EVENTS, INTERVAL_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MIN_BATCH_BYTES};
 
 /// A number as a client sends it: `None` if it is omitted, `Some(None)` for the default.
 pub(super) type Sent = Option<Option<i64>>;
-
-impl Compression {
-    /// Returns the levels, from the fastest to the one with the smallest objects; `None` without
-    /// compression.
-    #[must_use]
-    pub const fn levels(self) -> Option<RangeInclusive<u8>> {
-        match self {
-            Self::Gzip => Some(1..=9),
-            Self::Zstd => Some(1..=19),
-            Self::None => None,
-        }
-    }
-
-    /// Returns the default level; `None` without compression.
-    #[must_use]
-    pub const fn default_level(self) -> Option<u8> {
-        match self {
-            Self::Gzip => Some(6),
-            Self::Zstd => Some(3),
-            Self::None => None,
-        }
-    }
-}
 
 pub(super) const fn default_events() -> u32 {
     BATCH_EVENTS

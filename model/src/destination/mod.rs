@@ -1,6 +1,7 @@
 //! Streaming destinations.
 
 mod batch_settings;
+mod compression;
 mod overview;
 mod spec;
 
@@ -8,11 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::compression::Compression;
 pub use self::overview::{
     AggregateItem, Cards, ConnectorInfo, DestinationView, FailureInfoCard, HeldBack, LastStreamedCard, StatusCount,
     StreamingDetails,
 };
-pub use self::spec::{Compression, DestinationKind, DestinationSpec, Format, ServerSideEncryption, SpecInput, StartAt};
+pub use self::spec::{DestinationKind, DestinationSpec, Format, ServerSideEncryption, SpecInput, StartAt};
 use crate::metadata::Metadata;
 use crate::wire_names::wire_names;
 use crate::{Description, FieldErrors, Identifier, Name, Tags};

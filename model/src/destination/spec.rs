@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::batch_settings;
+use super::compression::Compression;
 use crate::limits::KMS_KEY_CHARS;
 use crate::wire_names::wire_names;
 use crate::{BucketName, FieldErrors, Prefix};
@@ -16,20 +17,6 @@ wire_names! {
         Ndjson = "ndjson",
         /// One JSON array.
         JsonArray = "json_array",
-    }
-}
-
-wire_names! {
-    /// How an object is compressed.
-    #[derive(Default)]
-    pub enum Compression {
-        /// gzip, RFC 1952.
-        #[default]
-        Gzip = "gzip",
-        /// Zstandard, RFC 8878.
-        Zstd = "zstd",
-        /// Not compressed.
-        None = "none",
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::memchr2;
 use sha2::{Digest as _, Sha256};
 
-use super::check::{EVENT_ERRORS, shorten};
+use super::error_limits::{EVENT_ERRORS, shorten};
 
 /// The first 16 bytes of the SHA-256 of a canonical form.
 pub type ContentDigest = [u8; 16];

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{Canonical, ContentDigest};
+use super::error_limits::{EVENT_ERRORS, shorten};
 use super::null_members;
 use super::outline::{Object, Outline};
 use super::stored_form::{Prepared, RESERVED, open_payload};
@@ -15,11 +16,6 @@ use super::stored_form::{Prepared, RESERVED, open_payload};
 const LATEST_MILLIS: EpochMillis = 253_402_300_799_999;
 const TIME_DIGITS: usize = 15;
 const ID_CHARS: usize = 512;
-
-/// Errors that are named of one event, including the last one, which says if there are more.
-pub(super) const EVENT_ERRORS: usize = 20;
-/// Characters of a path in an error; the end of a longer one is cut off.
-const PATH_CHARS: usize = 256;
 
 pub(super) fn prepare(json: &RawValue, account: &str) -> Result<Prepared, FieldErrors> {
     let read = |json| Outline::of(json).map_err(|why| FieldErrors::one("", why));
@@ -221,15 +217,6 @@ fn parse_time(text: &str) -> Result<EpochMillis, &'static str> {
         "The time is after the year 9999. Send milliseconds since 1970, such as \"1688989356000\", \
          not microseconds or nanoseconds.",
     )
-}
-
-/// The beginning of a path, which is as long as the keys that a client chose.
-pub(super) fn shorten(mut path: String) -> String {
-    if let Some((end, _)) = path.char_indices().nth(PATH_CHARS) {
-        path.truncate(end);
-        path.push('…');
-    }
-    path
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -4,6 +4,7 @@ pub(crate) mod append;
 mod canonical;
 mod check;
 mod commit_group;
+mod error_limits;
 mod export;
 pub(crate) mod fields;
 mod find;

@@ -23,9 +23,10 @@ const RENEWED_AFTER: i64 = 20_000;
 pub(crate) struct Watched(Arc<Mutex<Option<Judgement>>>);
 
 impl Watched {
-    /// The last judgement; `None` before the first.
-    pub(crate) fn judgement(&self) -> Option<Judgement> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the clock is in doubt by the last judgement; `false` before the first.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(Judgement::is_doubt)
     }
 
     fn replace(&self, judgement: Judgement) -> Option<Judgement> {

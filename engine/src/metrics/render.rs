@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::{Metrics, destinations};
 use crate::Engine;
-use crate::clock::Judgement;
 use crate::database::errors;
 use crate::error::Result;
 
@@ -51,13 +50,12 @@ pub async fn render(engine: &Engine) -> String {
         "",
         ids.without as u64,
     );
-    let clock = engine.watched_clock().judgement();
     add(
         "auditstream_clock_fault",
         "gauge",
         "Whether the clock of the server is in doubt, so that it removes no old events",
         "",
-        clock.is_some_and(Judgement::is_doubt).into(),
+        engine.watched_clock().is_in_doubt().into(),
     );
     add(
         "auditstream_build_info",

@@ -1,18 +1,20 @@
-//! The limits that the runs of this server share: bytes in memory, and run slots.
+//! The memory that the runs of this server share, and the semaphore that limits it and their slots.
 
 use std::sync::Arc;
 
-use auditstream_model::limits::{MAX_BATCH_BYTES, STREAMING_BYTES, STREAMING_RUNS};
+use auditstream_model::limits::{MAX_BATCH_BYTES, STREAMING_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::content::working_bytes;
-use super::ends::Ends;
-use super::objects::Objects;
-use super::wait::Observations;
 use crate::error::{Error, Result};
 
 /// The largest grant: all that failing destinations can have.
 const MAX_GRANT: usize = STREAMING_BYTES / 2;
+
+/// Returns the bytes that encoding a content of `bytes` keeps in memory: the content next to its
+/// events.
+pub(super) const fn working_bytes(bytes: usize) -> usize {
+    2 * bytes
+}
 
 // A batch of any size gets its memory, also while its destination fails.
 const _: () = assert!(working_bytes(MAX_BATCH_BYTES as usize) <= MAX_GRANT);
@@ -20,13 +22,13 @@ const _: () = assert!(working_bytes(MAX_BATCH_BYTES as usize) <= MAX_GRANT);
 /// A semaphore of which failing destinations can have at most half, so that they never keep the
 /// others waiting.
 #[derive(Clone, Debug)]
-struct FairSemaphore {
+pub(super) struct FairSemaphore {
     all: Arc<Semaphore>,
     failing: Arc<Semaphore>,
 }
 
 impl FairSemaphore {
-    fn new(permits: usize) -> Self {
+    pub(super) fn new(permits: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(permits)),
             failing: Arc::new(Semaphore::new(permits / 2)),
@@ -39,7 +41,7 @@ impl FairSemaphore {
         half.into_iter().chain([&self.all])
     }
 
-    async fn acquire(&self, count: u32, failing: bool) -> Result<Vec<OwnedSemaphorePermit>> {
+    pub(super) async fn acquire(&self, count: u32, failing: bool) -> Result<Vec<OwnedSemaphorePermit>> {
         let mut permits = Vec::with_capacity(2);
         for semaphore in self.required(failing) {
             let permit = Arc::clone(semaphore).acquire_many_owned(count).await;
@@ -48,7 +50,7 @@ impl FairSemaphore {
         Ok(permits)
     }
 
-    fn try_acquire(&self, failing: bool) -> Option<Vec<OwnedSemaphorePermit>> {
+    pub(super) fn try_acquire(&self, failing: bool) -> Option<Vec<OwnedSemaphorePermit>> {
         let permits = self
             .required(failing)
             .map(|semaphore| Arc::clone(semaphore).try_acquire_owned());
@@ -160,69 +162,6 @@ impl MemoryGrant {
             memory_use: self.memory_use,
             permits: permits.collect(),
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct RunSlots {
-    slots: FairSemaphore,
-    objects: Objects,
-    ends: Ends,
-    observations: Observations,
-}
-
-impl Default for RunSlots {
-    fn default() -> Self {
-        Self {
-            slots: FairSemaphore::new(STREAMING_RUNS),
-            objects: Objects::default(),
-            ends: Ends::default(),
-            observations: Observations::default(),
-        }
-    }
-}
-
-impl RunSlots {
-    /// Returns the news for the runs that wait without a slot.
-    pub(super) fn observations(&self) -> &Observations {
-        &self.observations
-    }
-
-    pub(super) fn try_acquire(&self, failing: bool) -> Option<RunSlot> {
-        let permits = self.slots.try_acquire(failing)?;
-        Some(RunSlot {
-            limits: self.clone(),
-            permits,
-        })
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct RunSlot {
-    limits: RunSlots,
-    permits: Vec<OwnedSemaphorePermit>,
-}
-
-impl RunSlot {
-    pub(super) fn objects(&self) -> &Objects {
-        &self.limits.objects
-    }
-
-    pub(super) fn ends(&self) -> &Ends {
-        &self.limits.ends
-    }
-
-    pub(super) fn observations(&self) -> Observations {
-        self.limits.observations.clone()
-    }
-
-    /// Frees the slot while `wait` lasts, and then waits for one of the slots that failing
-    /// destinations can have.
-    pub(super) async fn lend<T>(&mut self, wait: impl Future<Output = T>) -> Result<T> {
-        self.permits.clear();
-        let waited = wait.await;
-        self.permits = self.limits.slots.acquire(1, true).await?;
-        Ok(waited)
     }
 }
 

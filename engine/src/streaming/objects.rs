@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use auditstream_model::{Compression, Sequence};
 use bytes::Bytes;
 
-use super::content::{Content, on_blocking_thread};
+use super::content::{Content, on_blocking_thread, read_events};
 use super::encode;
-use super::limits::{MemoryBudget, MemoryGrant, MemoryUse};
+use super::limits::{MemoryBudget, MemoryGrant, MemoryUse, working_bytes};
 use super::single_flight::SingleFlight;
 use super::wanted::{Form, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
+
+/// Bytes of events for which a new batch reserves memory before it knows their size.
+const FIRST_GRANT: usize = 256 << 10;
 
 /// Bytes of objects that are kept for destinations that lag some batches.
 const KEPT_BYTES: usize = 16 << 20;
@@ -116,8 +119,36 @@ impl Objects {
         memory_use: MemoryUse,
     ) -> Result<Option<Arc<Content>>> {
         let content = wanted.content();
-        let build = Content::build(engine, self, content, memory_use);
+        let build = self.build_content(engine, content, memory_use);
         self.0.contents.get(key(content, memory_use), build).await
+    }
+
+    /// Encodes the wanted events. The same events result in the same bytes; a missing event is an
+    /// [`Error::Broken`]. Returns `None` if there is no memory to spare.
+    ///
+    /// Reserves memory for as many bytes as the events have. If it runs out on the way, starts
+    /// again with all that the content can need.
+    async fn build_content(&self, engine: &Engine, wanted: Wanted, memory_use: MemoryUse) -> Result<Option<Content>> {
+        let most = wanted.most_bytes();
+        let first = working_bytes(most.min(FIRST_GRANT));
+        let Some(mut grant) = self.acquire(first, memory_use).await? else {
+            return Ok(None);
+        };
+        let grow = |bytes| grant.try_grow(working_bytes(bytes), working_bytes(most));
+        let events = match read_events(engine, wanted, grow).await? {
+            Some(events) => events,
+            None if memory_use == MemoryUse::Spare => return Ok(None),
+            None => {
+                drop(grant);
+                let Some(all) = self.acquire(working_bytes(most), memory_use).await? else {
+                    return Ok(None);
+                };
+                grant = all;
+                let events = read_events(engine, wanted, |_| true).await?;
+                events.unwrap_or_default()
+            }
+        };
+        Content::encode(events, wanted, grant).await.map(Some)
     }
 
     /// Returns the object of a content that was built with memory to spare.

@@ -12,8 +12,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::lease::{Due, Look, Replica};
-use super::limits::RunSlots;
 use super::run::run;
+use super::run_slots::RunSlots;
 use crate::Engine;
 use crate::database::{Dialect, now};
 use crate::destinations::ticks::next_tick;

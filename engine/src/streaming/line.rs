@@ -6,7 +6,7 @@ use auditstream_model::FailureCode;
 
 use super::attempt::{sign_in, sign_in_at_once};
 use super::failure::DeliveryFailure;
-use super::run::Pass;
+use super::pass::Pass;
 use crate::aws::{AwsProfile, S3, UplinkPlace};
 use crate::connectors::ConnectorWithSecrets;
 use crate::destinations::rows::DestinationRow;

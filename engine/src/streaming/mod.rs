@@ -20,6 +20,7 @@ mod line;
 mod objects;
 mod observations;
 mod outcome;
+mod pass;
 mod reconcile;
 mod retry;
 mod run;

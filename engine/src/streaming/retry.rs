@@ -11,7 +11,7 @@ use super::lease::Lease;
 use super::line::Line;
 use super::objects::Object;
 use super::outcome;
-use super::run::Pass;
+use super::pass::Pass;
 use super::wait::Retry;
 use crate::Engine;
 use crate::aws::AwsProfile;

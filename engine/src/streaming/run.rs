@@ -10,7 +10,6 @@ use auditstream_model::{Code, FailureCode, Sequence};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
-use super::ahead::Ahead;
 use super::deliver::Ready;
 use super::failure::DeliveryFailure;
 use super::freeze;
@@ -18,22 +17,15 @@ use super::lease::{Due, Lease, Replica};
 use super::line::Line;
 use super::objects::Object;
 use super::outcome;
+use super::pass::{Next, Pass, still_ours};
 use super::run_slots::RunSlot;
 use super::wanted::{Form, Wanted};
-use crate::destinations::rows::{self, DestinationRow};
+use crate::destinations::rows::DestinationRow;
 use crate::error::{Error, Result};
 use crate::trail::gaps::next_gap;
 use crate::{Engine, continuity};
 
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    Batch,
-    Stop,
-    /// The run has ended, and its last transaction released the lease.
-    Ended,
-}
 
 /// Whether the lease is still to be released.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,22 +109,6 @@ async fn panicked(engine: &Engine, lease: Lease, message: &str) -> Result<()> {
         "The server's log has the details. It is retried at the next tick.",
     );
     outcome::failed(engine, &row, batch.as_ref(), &failure).await
-}
-
-/// Returns `None` once the destination has been paused, moved, or claimed by another server.
-pub(super) async fn still_ours(engine: &Engine, lease: Lease) -> Result<Option<DestinationRow>> {
-    let row = rows::by_id(engine, lease.destination_id).await?;
-    Ok(row.filter(|row| row.is_active() && row.epoch == lease.epoch))
-}
-
-/// A pass over a destination, with all that its batches need.
-pub(super) struct Pass<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) lease: Lease,
-    pub(super) slot: &'a mut RunSlot,
-    pub(super) stopping: watch::Receiver<bool>,
-    /// The objects after the current batch.
-    pub(super) ahead: Option<Ahead>,
 }
 
 impl Pass<'_> {

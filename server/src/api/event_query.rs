@@ -4,6 +4,7 @@ use auditstream_model::{Condition, EventFilter};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::http::extract::deserialize_query;
 use crate::http::problem::Refusal;
@@ -41,6 +42,23 @@ fn parse(query: &str) -> Result<EventFilter, Refusal> {
     Ok(filter)
 }
 
+/// An IPv4 or IPv6 address, or a network, as [`Condition::validate`] accepts them. An empty value
+/// counts as absent.
+const NETWORK: &str = concat!(
+    r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(/(3",
+    r"[0-2]|[12]?[0-9]))?|(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1",
+    r",4}:){1,6}(:[0-9A-Fa-f]{1,4}){1,1}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4",
+    r"}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:",
+    r"){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|([0-9A-Fa-f]{1,4}:){1,1}(:[0-9A-Fa-f]{1,4}){1,6}|:(:[0-9A-Fa-f]{1,4})",
+    r"{1,7}|::)(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)?$",
+);
+
+/// The schema of addresses and networks.
+fn networks() -> Array {
+    let network = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NETWORK));
+    ArrayBuilder::new().items(network).build()
+}
+
 /// The parameters with conditions that [`EventFilter`] does not name, for OpenAPI. All can be
 /// repeated.
 #[derive(IntoParams)]
@@ -50,6 +68,7 @@ pub struct EventConditions {
     /// The principal's type.
     principal_type: Option<Vec<String>>,
     /// The client's IP address, or a network such as 10.0.0.0/8.
+    #[param(schema_with = networks)]
     ip: Option<Vec<String>>,
     /// Beginnings of the principal's identifier.
     principal_prefix: Option<Vec<String>>,
@@ -84,6 +103,7 @@ pub struct EventConditions {
     /// Other projects than these, or none.
     not_project: Option<Vec<String>>,
     /// Other addresses than these, or none.
+    #[param(schema_with = networks)]
     not_ip: Option<Vec<String>>,
     /// Beginnings that the principal's identifier does not have.
     not_principal_prefix: Option<Vec<String>>,

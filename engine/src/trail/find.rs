@@ -22,7 +22,7 @@ impl EventRef {
     /// Parses a name. Without a key, digits are a sequence, and any other text is an id.
     ///
     /// # Errors
-    /// [`Code::InvalidParameter`] if the text is not a sequence and the key requires one.
+    /// [`Code::NotFound`] if the text is not a sequence and the key requires one.
     pub fn parse(text: &str, key: Option<EventKey>) -> Result<Self> {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let sequence = text.parse().ok().filter(|_| is_number);
@@ -30,7 +30,7 @@ impl EventRef {
             (Some(EventKey::Id), _) | (None, None) => Ok(Self::Id(text.to_owned())),
             (_, Some(sequence)) => Ok(Self::Sequence(sequence)),
             (Some(EventKey::Sequence), None) => Err(Error::refused(
-                Code::InvalidParameter,
+                Code::NotFound,
                 format!("“{text}” is not a sequence, which is a number such as 17."),
             )),
         }

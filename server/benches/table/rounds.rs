@@ -214,8 +214,8 @@ async fn remove(server: &Server, name: &str, format: &str) {
     server.call(Method::DELETE, &path, None).await;
 }
 
-/// Waits until every destination has received the backlog. Returns the processor time and the time since
-/// the call.
+/// Waits until every destination has received the backlog. Returns the processor time and the time
+/// since the call.
 async fn drain(server: &Server) -> (f64, f64) {
     let (before, start) = (server.cpu(), Instant::now());
     loop {

@@ -47,7 +47,7 @@ impl TokenOwners {
         false
     }
 
-    /// Takes those that wait. If there are none, the digest is not read any more.
+    /// Takes those that wait. Without any, the digest is no longer read.
     fn take(&self, digest: &[u8]) -> Vec<oneshot::Sender<Found>> {
         let mut all = self.all();
         let waiting = all.get_mut(digest).map(std::mem::take).unwrap_or_default();

@@ -83,7 +83,7 @@ impl MemoryBudget {
     pub(super) const RESERVE: usize = STREAMING_BYTES / 4;
 
     /// Waits until `bytes` are available, or the largest grant if they exceed it. Returns `None` if
-    /// there are none to spare.
+    /// they cannot be spared.
     pub(super) async fn acquire(&self, bytes: usize, memory_use: MemoryUse) -> Result<Option<MemoryGrant>> {
         let bytes = bytes.clamp(1, MAX_GRANT);
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);

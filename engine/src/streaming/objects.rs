@@ -158,7 +158,7 @@ impl Objects {
         Ok(object.inspect(|object| self.keep(object)))
     }
 
-    /// Reserves memory; `None` if there is none to spare.
+    /// Reserves memory; `None` if it cannot be spared.
     pub(super) async fn acquire(&self, bytes: usize, memory_use: MemoryUse) -> Result<Option<MemoryGrant>> {
         if memory_use != MemoryUse::Spare && self.0.memory.available() < bytes {
             let mut kept = self.kept();

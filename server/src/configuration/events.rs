@@ -12,7 +12,7 @@ use super::values::{account_name, condition, event_key, moment, show};
 pub enum EventsCommand {
     /// List events, newest first, as a table or as JSON.
     List(List),
-    /// Print one event as JSON. Exit code 3 if there is none.
+    /// Print one event as JSON. Exit code 3 if it does not exist.
     Get(Get),
     /// Write all matching events, newest first, one JSON object per line. The trail records the
     /// export.

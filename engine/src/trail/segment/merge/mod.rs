@@ -89,16 +89,20 @@ struct Account {
 
 impl Account {
     /// The last sequence that a pass has completed.
-    fn after(&self, pass: Pass) -> Sequence {
-        let done = match pass {
+    fn done(&self, pass: Pass) -> Sequence {
+        match pass {
             Pass::Recent => self.merged,
             Pass::Older => self.merged_older,
-        };
+        }
+    }
+
+    /// The sequence after which a pass continues.
+    fn after(&self, pass: Pass) -> Sequence {
         let removing = self
             .expired_sequence
             .max(self.unconfirmed_sequence)
             .max(self.confirmed_sequence);
-        done.max(removing)
+        self.done(pass).max(removing)
     }
 
     /// The last sequence that a pass may look at.
@@ -144,22 +148,39 @@ async fn merge_all(engine: &Engine, pass: Pass, stop: &Stop) {
 
 /// Merges everything that can be merged now.
 async fn merge_account(engine: &Engine, account: Account, pass: Pass, stop: &Stop) -> Result<()> {
+    let mut is_claimed = false;
+    let merged = merge_steps(engine, account, pass, stop, &mut is_claimed).await;
+    if is_claimed {
+        release(engine.database(), account.id).await?;
+    }
+    merged
+}
+
+/// Merges step by step, under a claim from the first step that has something to merge.
+async fn merge_steps(
+    engine: &Engine,
+    account: Account,
+    pass: Pass,
+    stop: &Stop,
+    is_claimed: &mut bool,
+) -> Result<()> {
     let database = engine.database();
     let settle = i64::try_from(engine.merging().settle.as_millis()).unwrap_or(i64::MAX);
     let mut after = account.after(pass);
-    let mut is_claimed = false;
+    let mut done = account.done(pass);
     while !*stop.borrow() {
         let heads = read_heads(database, account.id, after, account.up_to(pass)).await?;
         let now = database.clock().now();
         let plan = plan(&heads, pass, now, settle);
         let Some(reached) = plan.reached else { break };
-        if !is_claimed && !claim(database, account.id, now).await? {
-            return Ok(());
+        if !*is_claimed && !claim(database, account.id, now).await? {
+            break;
         }
-        is_claimed = true;
-        match merge_groups(database, account.id, pass, (after, reached), plan.groups).await {
+        *is_claimed = true;
+        match merge_groups(database, account.id, pass, (done, reached), plan.groups).await {
             Ok(true) => {}
-            // The rows have changed: another server was faster, or retention removed them.
+            // The rows or the progress have changed: another server was faster, or retention
+            // removed events.
             Ok(false) => break,
             Err(Error::Broken(why)) => {
                 tracing::error!(
@@ -167,14 +188,11 @@ async fn merge_account(engine: &Engine, account: Account, pass: Pass, stop: &Sto
                     why,
                     "segments are damaged; they are left as they are"
                 );
-                merge_groups(database, account.id, pass, (after, reached), Vec::new()).await?;
+                merge_groups(database, account.id, pass, (done, reached), Vec::new()).await?;
             }
             Err(error) => return Err(error),
         }
-        after = reached;
-    }
-    if is_claimed {
-        release(database, account.id).await?;
+        (after, done) = (reached, reached);
     }
     Ok(())
 }

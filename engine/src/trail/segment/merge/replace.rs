@@ -20,12 +20,12 @@ struct Merged {
 }
 
 /// Merges groups and notes that everything up to `reached` is done. Returns `false` if the segments
-/// have changed since they were read.
+/// or the progress, which was `done`, have changed since they were read.
 pub(super) async fn merge_groups(
     database: &Database,
     account_id: i64,
     pass: Pass,
-    (after, reached): (Sequence, Sequence),
+    (done, reached): (Sequence, Sequence),
     groups: Vec<Vec<Head>>,
 ) -> Result<bool> {
     let mut merged = Vec::with_capacity(groups.len());
@@ -46,12 +46,12 @@ pub(super) async fn merge_groups(
         }
         add_account(tx, account_id).await?;
         let noted = sqlx::query(match pass {
-            Pass::Recent => "UPDATE segment_merge SET merged = $2 WHERE account_id = $1 AND merged <= $3",
-            Pass::Older => "UPDATE segment_merge SET merged_older = $2 WHERE account_id = $1 AND merged_older <= $3",
+            Pass::Recent => "UPDATE segment_merge SET merged = $2 WHERE account_id = $1 AND merged = $3",
+            Pass::Older => "UPDATE segment_merge SET merged_older = $2 WHERE account_id = $1 AND merged_older = $3",
         })
         .bind(account_id)
         .bind(reached)
-        .bind(after)
+        .bind(done)
         .execute(&mut **tx)
         .await?;
         if noted.rows_affected() != 1 {

@@ -4,7 +4,6 @@
 use auditstream_model::{AccountName, Code, Permission, Role, Scope, SignedIn};
 use serde_json::{Value, json};
 
-use crate::Engine;
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug)]
@@ -133,11 +132,10 @@ impl Actor {
 
     /// The user as the console shows them; `None` for tokens and commands.
     #[must_use]
-    pub fn signed_in(&self, engine: &Engine) -> Option<SignedIn> {
+    pub fn signed_in(&self, streaming_enabled: bool) -> Option<SignedIn> {
         let Kind::Person { email, role } = &self.kind else {
             return None;
         };
-        let streaming_enabled = engine.streaming_enabled();
         Some(SignedIn {
             email: email.clone(),
             role: *role,

@@ -1,6 +1,7 @@
 //! The engine: the state that every part shares.
 
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,12 +20,12 @@ use crate::error::{Error, Result};
 use crate::id_filters::{IdFilters, IdSettings};
 use crate::marks::MarksFile;
 use crate::metrics::Metrics;
-use crate::readiness::SchedulerWatch;
 use crate::relocation;
 use crate::retention::Retention;
-use crate::task::OngoingWork;
+use crate::scheduler_watch::SchedulerWatch;
+use crate::task::{OngoingWork, supervise};
 use crate::trail::Merging;
-use crate::trail::readers::Readers;
+use crate::trail::known_readers::KnownReaders;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -88,7 +89,7 @@ struct Shared {
     metrics: Metrics,
     pacing: Pacing,
     webhook_client: OnceLock<Client>,
-    readers: Readers,
+    known_readers: KnownReaders,
     ongoing_work: OngoingWork,
 }
 
@@ -147,7 +148,7 @@ impl Engine {
             metrics,
             pacing: config.pacing,
             webhook_client: OnceLock::new(),
-            readers: Readers::default(),
+            known_readers: KnownReaders::default(),
             ongoing_work: OngoingWork::default(),
         })))
     }
@@ -172,6 +173,15 @@ impl Engine {
             Code::FeatureDisabled,
             "Not enabled. Contact your administrator.",
         ))
+    }
+
+    /// Runs `work`, and again after a second whenever it panics or ends. Restarts are logged, and
+    /// counted under the name `task`. Never completes.
+    pub async fn supervise<F>(&self, task: &'static str, work: impl FnMut() -> F)
+    where
+        F: Future<Output = ()>,
+    {
+        supervise(task, self.metrics(), || false, work).await;
     }
 
     /// Waits for the work that outlived its request, stores what is noted only in memory, in the
@@ -223,8 +233,8 @@ impl Engine {
             .get_or_init(|| Client::new(self.egress_policy(), self.pacing().timeout))
     }
 
-    pub(crate) fn readers(&self) -> &Readers {
-        &self.0.readers
+    pub(crate) fn known_readers(&self) -> &KnownReaders {
+        &self.0.known_readers
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

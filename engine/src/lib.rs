@@ -39,7 +39,7 @@
 //! - [`alerts`]: the webhook that is notified of failures and lag
 //! - [`streaming`]: the scheduler, and how a batch gets into a bucket
 //! - `background` and `task`: what runs while the server runs
-//! - `readiness`: whether the server can do its work
+//! - `scheduler_watch` and `readiness`: whether the server can do its work
 //! - [`failpoint`]: places at which a test can stop a process
 //!
 //! # The rules, and the tests that prove them
@@ -177,6 +177,7 @@ pub mod precondition;
 mod readiness;
 pub mod relocation;
 pub mod retention;
+mod scheduler_watch;
 pub mod shared_budget;
 pub mod streaming;
 mod task;

@@ -1,7 +1,6 @@
 //! Whether the server can do its work, for load balancers.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use auditstream_model::Code;
 use tokio::time::timeout;
@@ -16,28 +15,6 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 const UNREADY_AFTER_FAILURE: i64 = 5_000;
 /// How much later than the deadline's third the scheduler can be: it looks once a second.
 const SCHEDULER_PAUSE: Duration = Duration::from_secs(2);
-
-/// When the scheduler last looked for due destinations.
-#[derive(Debug, Default)]
-pub(crate) struct SchedulerWatch(Mutex<Option<Instant>>);
-
-impl SchedulerWatch {
-    /// Called when the scheduler starts, and each time it has looked.
-    pub(crate) fn looked(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Called when the scheduler stops because the server stops.
-    pub(crate) fn stopped(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// How long ago the scheduler last looked; `None` while it is not running.
-    fn age(&self) -> Option<Duration> {
-        let looked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.map(|looked| looked.elapsed())
-    }
-}
 
 impl Engine {
     /// Checks that the database responds, that commits of events end in time and the last one

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
-use crate::Engine;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
@@ -127,10 +126,10 @@ impl Drop for Ongoing {
 /// # Errors
 /// Those of `work`, and [`Error::Broken`] if it panics.
 pub(crate) fn outlive_request<T: Send + 'static>(
-    engine: &Engine,
+    ongoing_work: &OngoingWork,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> BoxFuture<'static, Result<T>> {
-    let ongoing = engine.ongoing_work().begin();
+    let ongoing = ongoing_work.begin();
     let work = async move {
         let _ongoing = ongoing;
         work.await
@@ -146,15 +145,4 @@ pub(crate) fn outlive_request<T: Send + 'static>(
         })
     };
     ended.boxed()
-}
-
-impl Engine {
-    /// Runs `work`, and again after a second whenever it panics or ends. Restarts are logged, and
-    /// counted under the name `task`. Never completes.
-    pub async fn supervise<F>(&self, task: &'static str, work: impl FnMut() -> F)
-    where
-        F: Future<Output = ()>,
-    {
-        supervise(task, self.metrics(), || false, work).await;
-    }
 }

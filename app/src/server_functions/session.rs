@@ -13,7 +13,7 @@ pub async fn session() -> Result<SignedIn, ConsoleError> {
     use auditstream_model::{Code, Problem};
     let (engine, actor) = super::caller()?;
     actor
-        .signed_in(&engine)
+        .signed_in(engine.streaming_enabled())
         .ok_or_else(|| crate::error::refuse(Problem::new(Code::Unauthenticated, "Sign in to use the console.")))
 }
 

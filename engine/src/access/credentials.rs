@@ -69,7 +69,7 @@ pub(super) async fn verify(
     client_ip: String,
 ) -> Result<Verified> {
     outlive_request(
-        engine,
+        engine.ongoing_work(),
         verify_and_record(engine.clone(), account, email, password, client_ip),
     )
     .await

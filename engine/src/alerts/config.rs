@@ -149,7 +149,11 @@ pub async fn test(engine: &Engine, actor: &Actor) -> Result<WebhookTest> {
     require_access(engine, actor)?;
     let stored = Stored::find(engine, actor.account_id()).await?;
     let receiver = stored.ok_or_else(not_found)?.receiver()?;
-    outlive_request(engine, send_test(engine.clone(), actor.clone(), receiver)).await
+    outlive_request(
+        engine.ongoing_work(),
+        send_test(engine.clone(), actor.clone(), receiver),
+    )
+    .await
 }
 
 async fn send_test(engine: Engine, actor: Actor, receiver: Receiver) -> Result<WebhookTest> {

@@ -29,7 +29,7 @@ const REACH: &str = "Reach the endpoint";
 pub async fn test(engine: &Engine, actor: &Actor, identifier: &str) -> Result<ConnectionTest> {
     let connector = unlock(engine, actor, identifier).await?;
     outlive_request(
-        engine,
+        engine.ongoing_work(),
         run_test(engine.clone(), actor.clone(), connector, Steps::default()),
     )
     .await
@@ -72,7 +72,7 @@ pub async fn watch_test(
     );
     let watched = async move {
         // Sending fails when the client has disconnected.
-        match outlive_request(&engine, test).await {
+        match outlive_request(engine.ongoing_work(), test).await {
             Ok(result) => drop(watcher.unbounded_send(TestProgress::Done(result))),
             Err(error) => tracing::error!(%error, "cannot record a connection test in the trail"),
         }

@@ -18,7 +18,7 @@ use crate::{Actor, Engine};
 pub async fn check_bucket(engine: &Engine, actor: &Actor, identifier: &str) -> Result<BucketCheck> {
     authorize(engine, actor, Permission::EditDestination)?;
     let row = rows::require(engine.database().read(), actor.account_id(), identifier).await?;
-    outlive_request(engine, check_saved(engine.clone(), actor.clone(), row)).await
+    outlive_request(engine.ongoing_work(), check_saved(engine.clone(), actor.clone(), row)).await
 }
 
 async fn check_saved(engine: Engine, actor: Actor, row: DestinationRow) -> Result<BucketCheck> {
@@ -70,7 +70,7 @@ pub async fn check_unsaved_bucket(engine: &Engine, actor: &Actor, input: BucketC
         return Err(FieldErrors::one("connector_ref", format!("There is no connector “{identifier}”.")).into());
     };
     let (work, actor, spec) = (engine.clone(), actor.clone(), destination.spec);
-    outlive_request(engine, check_unsaved(work, actor, connector, spec)).await
+    outlive_request(engine.ongoing_work(), check_unsaved(work, actor, connector, spec)).await
 }
 
 async fn check_unsaved(

@@ -4,8 +4,6 @@
 //! many pages and polls follow. Tokens are for programs, whose reading would flood the trail; it
 //! leaves no event. Each export leaves two: one before its first byte, and one at its end.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use auditstream_model::{EpochMillis, EventFilter};
@@ -22,30 +20,12 @@ const DAY: EpochMillis = 86_400_000;
 /// How long a search waits for the event of its reading.
 const RECORDING: Duration = Duration::from_secs(2);
 
-/// The people whose reading this server knows to be recorded, with the last day, so that a search
-/// does not ask the database again.
-#[derive(Debug, Default)]
-pub(crate) struct Readers(Mutex<HashMap<(i64, String), i64>>);
-
-impl Readers {
-    fn knows(&self, account_id: i64, person: &str, day: i64) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(account_id, person.to_owned())) == Some(&day)
-    }
-
-    fn add(&self, account_id: i64, person: &str, day: i64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, other| *other == day);
-        known.insert((account_id, person.to_owned()), day);
-    }
-}
-
 /// Records that a person reads the trail, if it is the first time today. A failure is logged only:
 /// a full disk must not keep anyone from reading.
 pub(super) async fn note_reading(engine: &Engine, actor: &Actor, filter: &EventFilter) {
     let Some(person) = actor.email() else { return };
     let today = now() / DAY;
-    if engine.readers().knows(actor.account_id(), person, today) {
+    if engine.known_readers().knows(actor.account_id(), person, today) {
         return;
     }
     // A task, so that it ends even if the reader leaves.
@@ -53,7 +33,7 @@ pub(super) async fn note_reading(engine: &Engine, actor: &Actor, filter: &EventF
         let (engine, actor, person, filter) = (engine.clone(), actor.clone(), person.to_owned(), filter.clone());
         async move {
             match record_reading(&engine, &actor, &person, today, &filter).await {
-                Ok(()) => engine.readers().add(actor.account_id(), &person, today),
+                Ok(()) => engine.known_readers().add(actor.account_id(), &person, today),
                 Err(error) => tracing::warn!(%error, "the audit event of reading the trail could not be recorded"),
             }
         }

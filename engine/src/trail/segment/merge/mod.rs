@@ -157,13 +157,7 @@ async fn merge_account(engine: &Engine, account: Account, pass: Pass, stop: &Sto
 }
 
 /// Merges step by step, under a claim from the first step that has something to merge.
-async fn merge_steps(
-    engine: &Engine,
-    account: Account,
-    pass: Pass,
-    stop: &Stop,
-    is_claimed: &mut bool,
-) -> Result<()> {
+async fn merge_steps(engine: &Engine, account: Account, pass: Pass, stop: &Stop, is_claimed: &mut bool) -> Result<()> {
     let database = engine.database();
     let settle = i64::try_from(engine.merging().settle.as_millis()).unwrap_or(i64::MAX);
     let mut after = account.after(pass);

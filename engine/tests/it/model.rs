@@ -382,8 +382,24 @@ impl Scene {
         self.check().await;
     }
 
+    /// The objects and the batches, for the message of a failure.
+    async fn found(&self) -> String {
+        let keys = self.store.objects(BUCKET).into_iter();
+        let keys: Vec<_> = keys.map(|(key, bytes)| format!("{key} {}", bytes.len())).collect();
+        let mut connection = self.house.connection().await;
+        let batches: Vec<(i64, String, i64, i64, String, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT number, status, first_sequence, last_sequence, key, request_id, note FROM streaming_batch \
+             ORDER BY number",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        format!("{keys:#?} {batches:#?} {:#?}", self.acknowledged)
+    }
+
     async fn check(&self) {
         let trail = self.number("SELECT last_sequence FROM account").await;
+        let found = self.found().await;
         let mut batches: BTreeMap<i64, Vec<serde_json::Value>> = BTreeMap::new();
         for (key, bytes) in self.store.objects(BUCKET) {
             if bytes == b"another writer's" {
@@ -407,7 +423,7 @@ impl Scene {
             let mut expected = life.start;
             for event in its.flat_map(|(_, events)| events) {
                 expected += 1;
-                assert_eq!(event["auditEventMetadata"]["sequence"], expected, "{life:?}");
+                assert_eq!(event["auditEventMetadata"]["sequence"], expected, "{life:?} {found}");
                 if let Some(id) = self.acknowledged.get(&expected) {
                     assert_eq!(event["auditEventId"], *id.as_str(), "{life:?}");
                 }

@@ -244,8 +244,10 @@ impl Upstream {
                 raw_http::answer(&mut socket, status, &[], "").await;
             }
             NetworkFault::OtherBytes => {
-                std::fs::create_dir_all(object.parent().unwrap()).unwrap();
-                if !object.exists() {
+                let bucket = object.strip_prefix(&self.folder).unwrap().components().next().unwrap();
+                // Creating the folder of a mistyped bucket would create the bucket.
+                if self.folder.join(bucket).is_dir() && !object.exists() {
+                    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
                     std::fs::write(object, "another writer's").unwrap();
                 }
                 self.pass_on(request, &mut socket).await?;

@@ -34,6 +34,7 @@
 //! - [`shared_budget`]: memory of which one account gets at most a part
 //! - [`egress_policy`]: the addresses that the server may connect to for a user
 //! - [`clock`]: whether the server's clock can be trusted
+//! - [`evidence`]: the log of statements that proves that nothing is missing
 //! - [`retention`]: how long the trail keeps events
 //! - [`metrics`]: what operators watch
 //! - [`alerts`]: the webhook that is notified of failures and lag
@@ -166,6 +167,7 @@ pub mod doctor;
 mod egress_policy;
 mod engine;
 pub mod error;
+pub mod evidence;
 mod failpoint;
 mod host_memory;
 mod id_filters;

@@ -2,13 +2,14 @@
 
 use futures::future::join_all;
 
+use crate::database::Dialect;
 use crate::streaming::{history, schedule};
 use crate::task::Task;
-use crate::trail::{ids, index, segment};
+use crate::trail::{ids, index, partitions, segment};
 use crate::{Engine, access, alerts, continuity, retention};
 
 /// The scheduler, the removal of old batches and events, the merging of segments, the search index,
-/// the upkeep of event ids, the notifications by webhook, the storing of last uses, and the
+/// the upkeep of event ids and of partitions, the notifications by webhook, the storing of last uses, and the
 /// comparison of the database with its high-water marks. Dropped, they are aborted.
 #[derive(Debug)]
 pub struct Background(Vec<Task>);
@@ -27,6 +28,9 @@ impl Engine {
             continuity::watch::start(self.clone()),
             ids::start(self.clone()),
         ];
+        if self.database().dialect() == Dialect::Postgres {
+            tasks.push(partitions::start(self.clone()));
+        }
         if self.streaming_enabled() {
             tasks.push(schedule::start(self.clone()));
             tasks.extend(alerts::start(self));

@@ -26,6 +26,7 @@ use crate::scheduler_watch::SchedulerWatch;
 use crate::task::{OngoingWork, supervise};
 use crate::trail::Merging;
 use crate::trail::known_readers::KnownReaders;
+use crate::trail::partitions;
 use crate::trail::writer::Writer;
 use crate::vault::{MasterKey, Vault};
 
@@ -114,6 +115,7 @@ impl Engine {
             .await?
             .with_clock(config.clock)
             .with_id_filters(IdFilters::new(config.ids));
+        partitions::prepare(&database).await;
         continuity::watch::open(&database, marks).await?;
         let vault = Vault::open(&database, &config.master_key).await?;
         access::ensure_default_account(&database).await?;

@@ -20,6 +20,7 @@
 //! - [`vault`]: the master key and secrets at rest; [`key_rotation`] replaces both keys
 //! - [`actor`]: the actor of a request, and its permissions
 //! - `id_filters`: filters that spare the look-up of new event ids
+//! - `months`: the months by which PostgreSQL partitions the trail
 //! - [`access`]: users, sessions, API tokens, accounts
 //! - [`trail`]: audit events in and out
 //! - `aws`: everything that speaks to AWS and knows no batch
@@ -174,6 +175,7 @@ mod id_filters;
 pub mod key_rotation;
 mod marks;
 pub mod metrics;
+mod months;
 mod paginate;
 pub mod precondition;
 mod readiness;

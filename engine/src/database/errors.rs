@@ -144,6 +144,31 @@ pub(crate) fn is_lost_race(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code == SERIALIZATION_FAILURE || code == DEADLOCK)
 }
 
+/// Whether another server changes the same table now, or has just done so.
+pub(crate) fn is_concurrent_change(error: &sqlx::Error) -> bool {
+    /// Undefined table, not in the required state, duplicate table, lock not available.
+    const CHANGED: [&str; 4] = ["42P01", "55000", "42P07", "55P03"];
+    let code = error.as_database_error().and_then(postgres_code);
+    code.is_some_and(|code| CHANGED.contains(&code.as_ref()))
+}
+
+/// Whether the server does not support a statement.
+pub(crate) fn is_unsupported(error: &sqlx::Error) -> bool {
+    const FEATURE_NOT_SUPPORTED: &str = "0A000";
+    let code = error.as_database_error().and_then(postgres_code);
+    code.is_some_and(|code| code == FEATURE_NOT_SUPPORTED)
+}
+
+/// Whether a row has no partition, since it was detached a moment ago.
+pub(crate) fn is_missing_partition(error: &sqlx::Error) -> bool {
+    const CHECK_VIOLATION: &str = "23514";
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // The violation of a constraint names it.
+    error.constraint().is_none() && postgres_code(error).is_some_and(|code| code == CHECK_VIOLATION)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

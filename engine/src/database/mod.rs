@@ -36,6 +36,7 @@ use sqlx::{AnyConnection, Connection as _};
 use crate::error::{Error, Result};
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
+use crate::months::KnownMonths;
 use background::BackgroundQueue;
 use checkpoints::Checkpoints;
 pub use clock::{Clock, now};
@@ -103,6 +104,7 @@ pub struct Database {
     numbering: Numbering,
     clock: Clock,
     id_filters: IdFilters,
+    months: KnownMonths,
 }
 
 impl Database {
@@ -144,6 +146,11 @@ impl Database {
     /// The filters of event ids that are in memory.
     pub(crate) fn id_filters(&self) -> &IdFilters {
         &self.id_filters
+    }
+
+    /// The partitions of the trail that this server knows.
+    pub(crate) fn months(&self) -> &KnownMonths {
+        &self.months
     }
 
     /// The clock by which times are recorded.

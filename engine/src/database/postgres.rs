@@ -11,6 +11,7 @@ use super::{Clock, Database, Dialect, Limits, Purpose, connect, usable};
 use crate::error::Error;
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
+use crate::months::KnownMonths;
 
 /// Each execution is planned anew: a generic plan from the time when a table was small would keep
 /// scanning an account where an index finds one row. Where it can, the server looks whether its
@@ -55,6 +56,7 @@ pub(super) async fn open(url: &PostgresUrl, limits: &Limits, purpose: Purpose) -
         numbering: Numbering::default(),
         clock: Clock::default(),
         id_filters: IdFilters::default(),
+        months: KnownMonths::default(),
     };
     check_commits(&database).await.map_err(|error| error.to_string())?;
     Ok(database)

@@ -10,6 +10,7 @@ use super::search_pool::SearchPool;
 use super::{Clock, Database, Dialect, Limits, Purpose, connect, memory, url, usable};
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
+use crate::months::KnownMonths;
 
 /// One connection writes. Checkpoints are made [elsewhere](super::checkpoints), not by a commit
 /// that happens to exceed a number of pages. A new file keeps track of its pages, so that those
@@ -52,6 +53,7 @@ pub(super) async fn open(file: &Path, limits: &Limits, purpose: Purpose) -> Resu
         numbering: Numbering::default(),
         clock: Clock::default(),
         id_filters: IdFilters::default(),
+        months: KnownMonths::default(),
     })
 }
 

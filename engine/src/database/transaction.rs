@@ -8,16 +8,17 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use auditstream_model::{EpochMillis, Sequence};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use tokio::time::timeout_at;
 
-use super::errors::{breaks_connection, is_lost_race, is_overdue, overdue};
+use super::errors::{breaks_connection, is_lost_race, is_missing_partition, is_overdue, overdue};
 use super::pool::{Lent, Pool};
 use super::{Clock, Database, Dialect, time_after};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::id_filters::IdFilters;
 use crate::marks::Numbering;
+use crate::months::KnownMonths;
 
 const ATTEMPTS: u32 = 5;
 
@@ -34,6 +35,7 @@ pub struct WriteTx {
     numbered: Vec<(String, Sequence)>,
     clock: Clock,
     id_filters: IdFilters,
+    months: KnownMonths,
 }
 
 impl WriteTx {
@@ -44,6 +46,11 @@ impl WriteTx {
     /// The filters of event ids that are in memory.
     pub(crate) fn id_filters(&self) -> &IdFilters {
         &self.id_filters
+    }
+
+    /// The partitions of the trail that this server knows.
+    pub(crate) fn months(&self) -> &KnownMonths {
+        &self.months
     }
 
     /// The best time known, epoch ms.
@@ -171,6 +178,9 @@ impl Database {
             let result = self.attempt(name, &body).await;
             match result {
                 Err(Error::Database(error)) if can_retry(&error, attempt) => {
+                    if is_missing_partition(&error) {
+                        self.months().forget();
+                    }
                     tracing::warn!(%error, name, attempt, "a transaction was interrupted and is retried");
                     tokio::time::sleep(Duration::from_millis(rand::random_range(0..20 << attempt))).await;
                     attempt += 1;
@@ -243,6 +253,7 @@ impl Database {
                 numbered: Vec::new(),
                 clock: self.clock().clone(),
                 id_filters: self.id_filters().clone(),
+                months: self.months().clone(),
             }),
             Err(error) => {
                 // On PostgreSQL a later statement of the several may have failed.
@@ -254,6 +265,31 @@ impl Database {
         }
     }
 
+    /// Executes a statement outside of a transaction, which PostgreSQL requires of some.
+    pub(crate) async fn execute_alone(&self, statement: String) -> Result<()> {
+        let mut lent = self.writers.acquire().await?;
+        let deadline = lent.deadline;
+        let executing = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *lent);
+        match timeout_at(deadline, executing).await {
+            Ok(Ok(_)) => {
+                lent.settle().await;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                if breaks_connection(&error) {
+                    lent.discard();
+                } else {
+                    lent.settle().await;
+                }
+                Err(error.into())
+            }
+            Err(_) => {
+                lent.discard();
+                Err(overdue().into())
+            }
+        }
+    }
+
     /// Runs calls to the database, which together have the deadline of one transaction.
     pub(crate) async fn within<T>(&self, calls: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let ended = tokio::time::timeout(self.writers.deadline(), calls).await;
@@ -261,9 +297,10 @@ impl Database {
     }
 }
 
-/// Whether a transaction that failed before its commit can run again: when it lost a race, or once,
-/// when its connection was cut off.
+/// Whether a transaction that failed before its commit can run again: when it lost a race, also
+/// against the removal of a partition, or once, when its connection was cut off.
 fn can_retry(error: &sqlx::Error, attempt: u32) -> bool {
     let was_cut_off = breaks_connection(error) && !is_overdue(error);
-    (was_cut_off && attempt == 1) || (is_lost_race(error) && attempt < ATTEMPTS)
+    let lost_race = is_lost_race(error) || is_missing_partition(error);
+    (was_cut_off && attempt == 1) || (lost_race && attempt < ATTEMPTS)
 }

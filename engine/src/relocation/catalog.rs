@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::OWN_TABLES;
 use super::connection::Connection;
+use super::months::without_months;
 use super::table::{Column, Kind, Pair, Table};
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -130,13 +131,14 @@ async fn references(connection: &mut Connection, name: &str) -> Result<Vec<Strin
 
 /// Pairs the tables of two databases, in the order of the source.
 pub(super) async fn pairs(source: &mut Connection, target: &mut Connection) -> Result<Vec<Pair>> {
-    let mut others: BTreeMap<String, Table> = tables(target)
-        .await?
-        .into_iter()
-        .map(|table| (table.name.clone(), table))
-        .collect();
+    let (mut of_source, mut of_target) = (tables(source).await?, tables(target).await?);
+    if source.dialect() != target.dialect() {
+        of_source = without_months(of_source);
+        of_target = without_months(of_target);
+    }
+    let mut others: BTreeMap<String, Table> = of_target.into_iter().map(|table| (table.name.clone(), table)).collect();
     let mut pairs = Vec::new();
-    for table in tables(source).await? {
+    for table in of_source {
         let other = others
             .remove(&table.name)
             .ok_or_else(|| differ(&table.name, "is missing in the target"))?;

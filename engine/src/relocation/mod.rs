@@ -23,6 +23,7 @@
 //! - `freeze`: the triggers that keep the source as it is
 //! - `steps`: reads a table in steps of bounded size
 //! - `copy`, `verify`: the two passes
+//! - `months`: the partitions of PostgreSQL
 //! - `counters`: the ids that were assigned and must not be assigned again
 //! - `arrive`: makes the target the installation's database
 //! - `undo`: returns to the source
@@ -33,6 +34,7 @@ mod connection;
 mod copy;
 mod counters;
 mod freeze;
+mod months;
 mod prepare;
 mod state;
 mod steps;

@@ -3,6 +3,7 @@
 use super::catalog;
 use super::connection::Connection;
 use super::freeze::freeze;
+use super::months::create_partitions;
 use super::state::{self, ARRIVED, ARRIVING, LEAVING, LEFT, SETTLED, State};
 use super::table::{Kind, Pair, Table};
 use super::value::Value;
@@ -46,6 +47,7 @@ pub(super) async fn prepare(relocation: &Relocation) -> Result<Prepared> {
     };
     failpoint::reached("migrate.frozen").await;
     begin(&mut source, &mut target, &pairs, &moving).await?;
+    create_partitions(&mut source, &mut target).await?;
     failpoint::reached("migrate.begun").await;
     Ok(Prepared { source, target, pairs })
 }

@@ -15,6 +15,7 @@
 mod account_setting;
 mod confirm;
 mod expiry;
+mod months;
 mod receipts;
 mod remove;
 mod retained;

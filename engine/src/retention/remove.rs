@@ -30,11 +30,20 @@ struct Segment {
     last_sequence: Sequence,
     last_received: EpochMillis,
     times: Vec<u8>,
+    /// The month of its partition; 0 on SQLite.
+    #[sqlx(default)]
+    month: i64,
 }
 
 /// Removes whole segments with up to `rows` events, or one with more, and returns the number of
-/// their events: 0 if none is left, or another server is removing.
-pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows: u32) -> Result<u64> {
+/// their events: 0 if none is left, or another server is removing. Those of the month `spared` stay.
+pub(super) async fn step(
+    engine: &Engine,
+    account_id: i64,
+    expiry: Expiry,
+    rows: u32,
+    spared: Option<i64>,
+) -> Result<u64> {
     // Most sweeps find nothing: check without a lock first.
     let progress = read_progress(engine.database().read(), account_id).await?;
     let first: Sequence = sqlx::query_scalar("SELECT first_sequence FROM account WHERE id = $1")
@@ -55,7 +64,12 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
                 return tx.roll_back(0);
             };
             let up_to = removable(&progress, expiry);
-            let segments = read_segments(tx, account_id, up_to, expiry, rows).await?;
+            let mut segments = read_segments(tx, account_id, up_to, expiry, rows).await?;
+            let deleted = segments
+                .iter()
+                .take_while(|it| spared.is_none_or(|spared| it.month != spared));
+            let deleted = deleted.count();
+            segments.truncate(deleted);
             let Some(last) = segments.last().map(|segment| segment.last_sequence) else {
                 return tx.roll_back(0);
             };
@@ -66,8 +80,74 @@ pub(super) async fn step(engine: &Engine, account_id: i64, expiry: Expiry, rows:
         .await
 }
 
+/// Removes the events of a month from a trail, up to `last`, as far as no destination needs them:
+/// their rows are deleted with the partitions of the month. Returns the event before the first that
+/// is left. `None` if events of another month are before them, or another server is removing.
+pub(super) async fn release_month(
+    engine: &Engine,
+    account_id: i64,
+    expiry: Expiry,
+    month: i64,
+    last: Sequence,
+) -> Result<Option<Sequence>> {
+    engine
+        .database()
+        .background()
+        .transaction("release_month", async |tx| {
+            if !segment::lock(tx).await? {
+                return tx.roll_back(None);
+            }
+            let Some(progress) = lock_progress(tx, account_id).await? else {
+                return tx.roll_back(None);
+            };
+            let up_to = removable(&progress, expiry).min(last);
+            let found: Released = sqlx::query_as(
+                "SELECT a.first_sequence,
+                        (SELECT max(last_sequence) FROM audit_segment
+                         WHERE account_id = $1 AND month = $2
+                           AND last_sequence >= a.first_sequence AND last_sequence <= $3) AS released,
+                        (SELECT count(*) FROM (
+                             SELECT 1 FROM audit_segment
+                             WHERE account_id = $1 AND month <> $2
+                               AND last_sequence >= a.first_sequence AND last_sequence <= $4
+                             LIMIT 1) AS other) AS others
+                 FROM account a
+                 WHERE a.id = $1",
+            )
+            .bind(account_id)
+            .bind(month)
+            .bind(up_to)
+            .bind(last)
+            .fetch_one(&mut **tx)
+            .await?;
+            if found.others > 0 {
+                return tx.roll_back(None);
+            }
+            let Some(released) = found.released else {
+                return tx.roll_back(Some(found.first_sequence - 1));
+            };
+            sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1")
+                .bind(account_id)
+                .bind(released + 1)
+                .execute(&mut **tx)
+                .await?;
+            Ok(Some(released))
+        })
+        .await
+}
+
+/// The beginning of a trail, before a month is removed from it.
+#[derive(FromRow)]
+struct Released {
+    first_sequence: Sequence,
+    /// The last event of the month that can be removed; `None` without one.
+    released: Option<Sequence>,
+    /// Whether there are events of other months.
+    others: i64,
+}
+
 /// Returns the statement that removes rows of events, for tests that let the database explain it.
-/// It binds an account, a sequence and times joined with commas.
+/// It binds an account, a sequence, times joined with commas, and on PostgreSQL a month.
 #[must_use]
 pub fn explained(dialect: Dialect) -> &'static str {
     dialect.pick(DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES)
@@ -80,19 +160,23 @@ async fn remove(tx: &mut WriteTx, account_id: i64, segments: &[Segment], last: S
         let events = usize::try_from(segment.last_sequence - segment.first_sequence + 1).unwrap_or(0);
         let times = segment::decode_times(&segment.times, events)
             .ok_or_else(|| segment::damaged(segment.first_sequence, segment.last_sequence))?;
-        sqlx::query(explained(tx.dialect()))
+        let query = sqlx::query(explained(tx.dialect()))
             .bind(account_id)
             .bind(segment.first_sequence)
-            .bind(segment::joined(times.into_iter()))
-            .execute(&mut **tx)
-            .await?;
+            .bind(segment::joined(times.into_iter()));
+        let query = match tx.dialect() {
+            Dialect::Sqlite => query,
+            Dialect::Postgres => query.bind(segment.month),
+        };
+        query.execute(&mut **tx).await?;
     }
     sqlx::query("DELETE FROM audit_segment WHERE account_id = $1 AND last_sequence <= $2")
         .bind(account_id)
         .bind(last)
         .execute(&mut **tx)
         .await?;
-    sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1")
+    // Rows that were left in the partition of a month may be older than the first event.
+    sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1 AND first_sequence < $2")
         .bind(account_id)
         .bind(last + 1)
         .execute(&mut **tx)
@@ -108,7 +192,8 @@ const DELETE_EVENTS_SQLITE: &str = "
 const DELETE_EVENTS_POSTGRES: &str = "
     DELETE FROM audit_event AS event
     USING unnest(string_to_array($3, ',')::bigint[]) WITH ORDINALITY AS gone (time, number)
-    WHERE event.account_id = $1 AND event.time = gone.time AND event.sequence = $2 + gone.number - 1";
+    WHERE event.account_id = $1 AND event.time = gone.time AND event.sequence = $2 + gone.number - 1
+      AND event.month = $4";
 
 /// The last event that neither a destination nor an admin has to release.
 fn removable(progress: &[Progress], expiry: Expiry) -> Sequence {
@@ -125,14 +210,20 @@ async fn read_segments(
     expiry: Expiry,
     rows: u32,
 ) -> Result<Vec<Segment>> {
-    let query = sqlx::query_as(
+    let query = sqlx::query_as(tx.dialect().pick(
         "SELECT first_sequence, last_sequence, last_received, times
          FROM audit_segment
          WHERE account_id = $1
            AND last_sequence <= $2
          ORDER BY last_sequence
          LIMIT $3",
-    );
+        "SELECT first_sequence, last_sequence, last_received, times, CAST(month AS BIGINT) AS month
+         FROM audit_segment
+         WHERE account_id = $1
+           AND last_sequence <= $2
+         ORDER BY last_sequence
+         LIMIT $3",
+    ));
     let query = query.bind(account_id).bind(up_to).bind(i64::from(rows.min(SEGMENTS)));
     let mut segments: Vec<Segment> = query.fetch_all(&mut **tx).await?;
     let mut events = 0;

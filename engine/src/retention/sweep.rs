@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use auditstream_model::EpochMillis;
 
 use super::expiry::{Expiry, find_expired, still_applies};
-use super::{receipts, remove, shrink};
+use super::{months, receipts, remove, shrink};
 use crate::Engine;
 use crate::clock::{self, Judgement};
 use crate::database::SeenTime;
@@ -60,6 +60,8 @@ struct Sweep<'a> {
     turns: VecDeque<Turn>,
     /// Whether the file may have free pages that are worth giving back.
     may_shrink: bool,
+    /// The month whose events go together with its partitions.
+    spared: Option<i64>,
 }
 
 impl<'a> Sweep<'a> {
@@ -71,6 +73,7 @@ impl<'a> Sweep<'a> {
             began: None,
             turns: VecDeque::new(),
             may_shrink: true,
+            spared: None,
         }
     }
 
@@ -97,12 +100,13 @@ impl<'a> Sweep<'a> {
             }
             self.may_shrink = true;
             self.began = Some(Instant::now());
+            self.remove_months(now).await;
             self.begin().await;
         }
         let Some(mut turn) = self.turns.pop_front() else {
             return look_every;
         };
-        match step(self.engine, &mut turn, now).await {
+        match step(self.engine, &mut turn, now, self.spared).await {
             Ok(true) => self.turns.push_back(turn),
             Ok(false) => finished(&turn),
             Err(error) => {
@@ -122,6 +126,17 @@ impl<'a> Sweep<'a> {
             self.engine.retention().pause
         } else {
             Duration::ZERO
+        }
+    }
+
+    async fn remove_months(&mut self, now: EpochMillis) {
+        match months::remove_months(self.engine, now).await {
+            Ok(spared) => self.spared = spared,
+            Err(error) => {
+                tracing::error!(%error, "the partitions of a month cannot be removed; the next sweep retries");
+                self.spared = None;
+                self.engine.metrics().retention_failed();
+            }
         }
     }
 
@@ -181,7 +196,7 @@ impl<'a> Sweep<'a> {
 }
 
 /// Removes some of an account's old events. Returns whether more may be left.
-async fn step(engine: &Engine, turn: &mut Turn, now: EpochMillis) -> Result<bool> {
+async fn step(engine: &Engine, turn: &mut Turn, now: EpochMillis, spared: Option<i64>) -> Result<bool> {
     let expiry = match turn.expiry {
         Some(expiry) if still_applies(engine, turn.account_id, now, expiry).await? => expiry,
         _ => match find_expired(engine, turn.account_id, now).await? {
@@ -190,7 +205,7 @@ async fn step(engine: &Engine, turn: &mut Turn, now: EpochMillis) -> Result<bool
         },
     };
     let began = Instant::now();
-    let removed = remove::step(engine, turn.account_id, expiry, turn.rows).await?;
+    let removed = remove::step(engine, turn.account_id, expiry, turn.rows, spared).await?;
     turn.rows = next_rows(turn.rows, began.elapsed(), engine.retention().step);
     turn.removed += removed;
     engine.metrics().removed(removed);

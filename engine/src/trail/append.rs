@@ -8,9 +8,9 @@ use auditstream_model::{EpochMillis, FieldError, IngestOutcome, Sequence};
 use sqlx::FromRow;
 
 use super::canonical::ContentDigest;
-use super::ids;
 use super::segment::{self, Encoded, Place};
 use super::stored_form::Prepared;
+use super::{ids, partitions};
 use crate::database::{Dialect, WriteTx, is_future, time_after};
 use crate::error::{Error, Result};
 
@@ -50,7 +50,14 @@ pub(crate) async fn append_requests(
         .flatten()
         .map(|event| event.id_digest)
         .collect();
-    let mut known = ids::look_up(tx, account_id, end.last_sequence, end.first_sequence, &ids).await?;
+    let ranges = partitions::ranges(tx, account_id, end.month_changes, end.last_sequence).await?;
+    let trail = ids::Trail {
+        account_id,
+        first_sequence: end.first_sequence,
+        last_sequence: end.last_sequence,
+        ranges: ranges.as_deref(),
+    };
+    let mut known = ids::look_up(tx, trail, &ids).await?;
     let mut fresh: Vec<&Prepared> = Vec::new();
     let mut appended = Vec::with_capacity(requests.len());
     for events in requests {
@@ -122,6 +129,10 @@ async fn insert(
         first_sequence: last + 1,
         received,
         bytes_before: end.trail_bytes,
+        month: match tx.dialect() {
+            Dialect::Sqlite => 0,
+            Dialect::Postgres => tx.months().label(received),
+        },
     };
     let times = fresh.iter().map(|event| event.time);
     let trail_bytes = match encoded {
@@ -131,7 +142,10 @@ async fn insert(
             segment::write(tx, account_id, place, &encoded, times).await?
         }
     };
-    ids::insert(tx, account_id, last + 1, fresh).await?;
+    ids::insert(tx, account_id, place, fresh).await?;
+    if tx.dialect() == Dialect::Postgres && (place.month != end.month || end.month_changes == 0) {
+        partitions::begin_range(tx, account_id, place.first_sequence, place.month).await?;
+    }
     // Retention corrects the receipt of the events up to here.
     let is_misdated = is_future(end.last_received, received);
     sqlx::query(
@@ -166,6 +180,11 @@ struct AccountRow {
     first_sequence: Sequence,
     last_sequence: Sequence,
     last_received: EpochMillis,
+    /// The month of the newest events, and how often the months have changed; 0 on SQLite.
+    #[sqlx(default)]
+    month: i64,
+    #[sqlx(default)]
+    month_changes: i64,
     /// The payload bytes of all events.
     trail_bytes: i64,
     /// The latest time known to have come.
@@ -180,13 +199,15 @@ const LOCK_SQLITE: &str = "
     FROM account
     WHERE id = $1";
 const LOCK_POSTGRES: &str = "
-    SELECT name, first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+    SELECT name, CAST(month AS BIGINT) AS month, month_changes,
+           first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
            CAST(NULL AS TEXT) AS timeline
     FROM account
     WHERE id = $1
     FOR NO KEY UPDATE";
 const LOCK_POSTGRES_WITH_TIMELINE: &str = "
-    SELECT name, first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
+    SELECT name, CAST(month AS BIGINT) AS month, month_changes,
+           first_sequence, last_sequence, last_received, trail_bytes, (SELECT trusted FROM clock) AS trusted,
            substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline
     FROM account
     WHERE id = $1

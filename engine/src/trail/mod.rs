@@ -15,6 +15,7 @@ mod ingest;
 pub(crate) mod known_readers;
 mod null_members;
 mod outline;
+pub(crate) mod partitions;
 mod readers;
 mod search;
 pub(crate) mod segment;

@@ -125,6 +125,14 @@ const SINGLE_CHANGES: &[&str] = &[
     "retire_keys",
     "delete_unused_data_keys",
     "remove_events",
+    "release_month",
+    "create_partitions",
+    "complete_partitions",
+    "detach_partition",
+    "move_to_month",
+    "move_ids",
+    "set_aside",
+    "set_ids_aside",
     "shrink_file",
     "claim_merging",
     "release_merging",
@@ -167,6 +175,7 @@ const TASKS: &[&str] = &[
     "index.look",
     "last_uses.flush",
     "event_ids.look",
+    "partitions.look",
     "continuity.compare",
     "webhooks.send",
     "lag_monitor.check",
@@ -222,8 +231,8 @@ fn every_failpoint_in_the_sources_is_in_the_table() {
     let single = SINGLE_CHANGES
         .iter()
         .flat_map(|name| [format!("{name}.committing"), format!("{name}.committed")]);
-    // It reads only; `it::search` stops searches there.
-    let reading = std::iter::once("search.connected".to_owned());
+    // The first reads only; `it::search` stops searches there, and `it::partitions` at the second.
+    let reading = ["search.connected", "partitions.detached"].map(str::to_owned);
     let moving = crate::relocation::POINTS.iter().map(|point| (*point).to_owned());
     let tasks = TASKS.iter().map(|point| (*point).to_owned());
     assert_eq!(

@@ -27,6 +27,7 @@ mod kills;
 mod model;
 mod numbering;
 mod panics;
+mod partitions;
 mod plans;
 mod preconditions;
 mod properties;

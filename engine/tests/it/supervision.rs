@@ -30,7 +30,12 @@ on_both![
     after_a_panic_of_the_lag_monitor_lag_is_reported,
     after_a_panic_of_the_upkeep_of_event_ids_it_starts_again,
 ];
-on!(heartbeat, Postgres, after_a_panic_of_the_heartbeat_it_is_renewed,);
+on!(
+    postgres_servers,
+    Postgres,
+    after_a_panic_of_the_heartbeat_it_is_renewed,
+    after_a_panic_of_the_upkeep_of_partitions_it_starts_again,
+);
 
 async fn after_a_panic_of_the_scheduler_destinations_are_streamed(house: House) {
     survives(house, "scheduler.look!2").await;
@@ -78,6 +83,10 @@ async fn after_a_panic_of_the_lag_monitor_lag_is_reported(house: House) {
 
 async fn after_a_panic_of_the_upkeep_of_event_ids_it_starts_again(house: House) {
     survives(house, "event_ids.look!1").await;
+}
+
+async fn after_a_panic_of_the_upkeep_of_partitions_it_starts_again(house: House) {
+    survives(house, "partitions.look!1").await;
 }
 
 async fn after_a_panic_of_the_heartbeat_it_is_renewed(house: House) {
@@ -144,6 +153,7 @@ async fn the_process() {
         "index" => restarted(&inside, "index").await,
         "last_uses" => restarted(&inside, "last_uses").await,
         "continuity" => restarted(&inside, "continuity").await,
+        "partitions" => restarted(&inside, "partitions").await,
         "event_ids" => restarted(&inside, "event_ids").await,
         "webhooks" => {
             restarted(&inside, "webhooks").await;

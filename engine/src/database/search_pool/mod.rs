@@ -21,6 +21,7 @@ use sqlx_postgres::{PgConnectOptions, PgRow};
 use sqlx_sqlite::{SqliteConnectOptions, SqliteRow};
 use tokio::sync::watch;
 
+use super::Dialect;
 use crate::error::{Error, Result};
 pub(crate) use places::Caller;
 use places::{Place, Places};
@@ -54,6 +55,15 @@ impl fmt::Debug for SearchPool {
 enum Source {
     Sqlite(Box<SqliteConnectOptions>),
     Postgres(Box<PgConnectOptions>),
+}
+
+impl Source {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
 }
 
 enum Connection {
@@ -197,6 +207,11 @@ pub(crate) struct SearchConnection {
 }
 
 impl SearchConnection {
+    /// Returns to which of the two databases it leads.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.pool.0.source.dialect()
+    }
+
     /// Returns the rows of a statement.
     ///
     /// # Errors

@@ -18,5 +18,5 @@ mod table;
 mod upkeep;
 
 pub use table::explained;
-pub(crate) use table::{insert, look_up, sequence_of};
+pub(crate) use table::{Trail, insert, look_up, sequence_of};
 pub(crate) use upkeep::start;

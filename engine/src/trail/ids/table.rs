@@ -5,7 +5,7 @@
 //! PostgreSQL the lateral joins with `OFFSET 0` guarantee the latter: without statistics it would
 //! read the whole generation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use auditstream_model::Sequence;
 use sqlx::FromRow;
@@ -14,7 +14,10 @@ use sqlx::any::AnyExecutor;
 use crate::database::{Database, Dialect, WriteTx};
 use crate::error::{Error, Result};
 use crate::id_filters::IdDigest;
+use crate::months::{Months, Range, months_between};
 use crate::trail::canonical::ContentDigest;
+use crate::trail::partitions;
+use crate::trail::segment::Place;
 use crate::trail::stored_form::Prepared;
 
 /// The most look-ups of one statement, so that none takes long.
@@ -40,14 +43,16 @@ const LOOK_UP_SQLITE: &str = "
       AND e.generation = CAST(substr(?2, place.at + 16, 8) AS INTEGER)
       AND e.digest = substr(?2, place.at, 16)";
 const LOOK_UP_POSTGRES: &str = "
-    SELECT e.generation, e.digest, e.content_digest, e.sequence
+    SELECT e.generation, e.digest, e.content_digest, e.sequence, e.month
     FROM generate_series(1, length($2), 24) AS place (at)
     CROSS JOIN LATERAL (
-        SELECT CAST(generation AS BIGINT) AS generation, digest, content_digest, sequence
+        SELECT CAST(generation AS BIGINT) AS generation, digest, content_digest, sequence,
+               CAST(month AS BIGINT) AS month
         FROM event_id
         WHERE account_id = $1
           AND generation = CAST(encode(substring($2 FROM place.at + 16 FOR 8), 'escape') AS INTEGER)
           AND digest = substring($2 FROM place.at FOR 16)
+          AND (month = 0 OR month BETWEEN $3 AND $4)
         OFFSET 0
     ) AS e";
 
@@ -62,8 +67,8 @@ const INSERT_SQLITE: &str = "
     SELECT ?1, ?3 + at / 32, (?3 + at / 32) >> ?4, substr(?2, at, 16), substr(?2, at + 16, 16)
     FROM place";
 const INSERT_POSTGRES: &str = "
-    INSERT INTO event_id (account_id, sequence, generation, digest, content_digest)
-    SELECT $1, $3 + at / 32, ($3 + at / 32) >> CAST($4 AS INTEGER),
+    INSERT INTO event_id (account_id, sequence, generation, month, digest, content_digest)
+    SELECT $1, $3 + at / 32, ($3 + at / 32) >> CAST($4 AS INTEGER), $5,
            substring($2 FROM at FOR 16), substring($2 FROM at + 16 FOR 16)
     FROM generate_series(1, length($2), 32) AS place (at)";
 
@@ -80,9 +85,10 @@ const DELETE_SQLITE: &str = "
           )
           SELECT substr(?2, at, 16) FROM place
       )";
+/// The month makes it one partition, in which a row has its own place.
 const DELETE_POSTGRES: &str = "
     DELETE FROM event_id
-    WHERE ctid = ANY (ARRAY(
+    WHERE account_id = $1 AND month = $4 AND ctid = ANY (ARRAY(
         SELECT e.place
         FROM generate_series(1, length($2), 16) AS place (at)
         CROSS JOIN LATERAL (
@@ -91,6 +97,7 @@ const DELETE_POSTGRES: &str = "
             WHERE account_id = $1
               AND generation = $3
               AND digest = substring($2 FROM place.at FOR 16)
+              AND month = $4
             OFFSET 0
         ) AS e
     ))";
@@ -123,12 +130,20 @@ const REMOVE_STEP: &str = "DELETE FROM event_id WHERE account_id = $1 AND genera
 const REMOVE_REST: &str = "DELETE FROM event_id WHERE account_id = $1 AND generation = $2";
 
 /// Returns the statements over the ids, for tests of their plans: the name, the text, and the types
-/// of the parameters, `i` for integers and `b` for bytes.
+/// of the parameters, `i` for integers, `m` for months and `b` for bytes.
 #[must_use]
 pub fn explained(dialect: Dialect) -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
-        ("look_up", dialect.pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES), "ib"),
-        ("delete", dialect.pick(DELETE_SQLITE, DELETE_POSTGRES), "ibi"),
+        (
+            "look_up",
+            dialect.pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES),
+            dialect.pick("ib", "ibmm"),
+        ),
+        (
+            "delete",
+            dialect.pick(DELETE_SQLITE, DELETE_POSTGRES),
+            dialect.pick("ibi", "ibim"),
+        ),
         ("existing", EXISTING, "iii"),
         ("step", STEP, "iii"),
         ("remove_step", REMOVE_STEP, "iib"),
@@ -142,18 +157,40 @@ struct Row {
     digest: Vec<u8>,
     content_digest: Vec<u8>,
     sequence: Sequence,
+    /// The month of its partition; 0 on SQLite.
+    #[sqlx(default)]
+    month: i64,
 }
 
-/// Returns the content digests of those of the ids that an account's events have. The caller has
-/// locked the account, whose trail reaches from `first_sequence` to `last_sequence`. Afterwards
-/// every other id can be inserted.
+/// A trail whose account is locked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trail<'r> {
+    pub(crate) account_id: i64,
+    pub(crate) first_sequence: Sequence,
+    pub(crate) last_sequence: Sequence,
+    /// The months of its events; `None` on SQLite.
+    pub(crate) ranges: Option<&'r [Range]>,
+}
+
+/// Returns the months in which the ids of a generation are looked up; `None` on SQLite.
+fn months_of(ranges: Option<&[Range]>, bits: u32, generation: i64) -> Option<Months> {
+    let first = generation << bits;
+    ranges.map(|ranges| months_between(ranges, first, first + (1 << bits) - 1))
+}
+
+/// Returns the content digests of those of the ids that a trail's events have. Afterwards every
+/// other id can be inserted.
 pub(crate) async fn look_up(
     tx: &mut WriteTx,
-    account_id: i64,
-    last_sequence: Sequence,
-    first_sequence: Sequence,
+    trail: Trail<'_>,
     ids: &[IdDigest],
 ) -> Result<HashMap<IdDigest, ContentDigest>> {
+    let Trail {
+        account_id,
+        first_sequence,
+        last_sequence,
+        ranges,
+    } = trail;
     let filters = tx.id_filters().clone();
     let mut places = filters.places(account_id, first_sequence, last_sequence);
     let unknown = places.unknown.clone();
@@ -165,14 +202,19 @@ pub(crate) async fn look_up(
     }
     let mut entries = Vec::with_capacity((ids.len() * places.generations.len()).min(LOOK_UPS_PER_STATEMENT));
     let mut found = Found::new(first_sequence, filters.settings().generation(last_sequence + 1));
+    let bits = filters.settings().generation_bits;
     // One filter for all ids, then the next, so that each stays in the processor's cache.
     for (generation, filter) in &places.filtered {
+        let months = months_of(ranges, bits, *generation);
+        found.visit(tx, account_id, months, &mut entries).await?;
         for id in ids.iter().filter(|id| filter.may_contain(id)) {
             entries.push((*generation, *id));
             found.read_some(tx, account_id, &mut entries).await?;
         }
     }
     for generation in &places.generations {
+        let months = months_of(ranges, bits, *generation);
+        found.visit(tx, account_id, months, &mut entries).await?;
         for id in ids {
             entries.push((*generation, *id));
             found.read_some(tx, account_id, &mut entries).await?;
@@ -184,22 +226,40 @@ pub(crate) async fn look_up(
 }
 
 struct Found {
+    /// The months of the entries that wait to be read; `None` on SQLite.
+    months: Option<Months>,
     first_sequence: Sequence,
     /// The generation to which the next event belongs.
     newest: i64,
     contents: HashMap<IdDigest, ContentDigest>,
-    /// The rows of the newest generation whose events have been removed.
-    stale: Vec<u8>,
+    /// The rows of the newest generation whose events have been removed, by month.
+    stale: BTreeMap<i64, Vec<u8>>,
 }
 
 impl Found {
     fn new(first_sequence: Sequence, newest: i64) -> Self {
         Self {
+            months: None,
             first_sequence,
             newest,
             contents: HashMap::new(),
-            stale: Vec::new(),
+            stale: BTreeMap::new(),
         }
+    }
+
+    /// Reads the entries if the next ones are looked up in other months.
+    async fn visit(
+        &mut self,
+        tx: &mut WriteTx,
+        account_id: i64,
+        months: Option<Months>,
+        entries: &mut Vec<(i64, IdDigest)>,
+    ) -> Result<()> {
+        if self.months != months {
+            self.read(tx, account_id, entries).await?;
+            self.months = months;
+        }
+        Ok(())
     }
 
     /// Reads the entries if they are enough for a statement.
@@ -214,16 +274,17 @@ impl Found {
         if entries.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Row> = sqlx::query_as(tx.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES))
-            .bind(account_id)
-            .bind(packed(entries.drain(..)))
-            .fetch_all(&mut **tx)
-            .await?;
+        let query = sqlx::query_as(tx.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES));
+        let query = query.bind(account_id).bind(packed(entries.drain(..)));
+        let rows: Vec<Row> = match self.months {
+            None => query.fetch_all(&mut **tx).await?,
+            Some(Months { first, last }) => query.bind(first).bind(last).fetch_all(&mut **tx).await?,
+        };
         for row in rows {
             if row.sequence >= self.first_sequence {
                 self.contents.insert(digest(&row.digest)?, digest(&row.content_digest)?);
             } else if row.generation == self.newest {
-                self.stale.extend_from_slice(&row.digest);
+                self.stale.entry(row.month).or_default().extend_from_slice(&row.digest);
             }
         }
         Ok(())
@@ -231,15 +292,15 @@ impl Found {
 
     /// Makes room for new events with the ids of removed ones.
     async fn remove_stale(&mut self, tx: &mut WriteTx, account_id: i64) -> Result<()> {
-        if self.stale.is_empty() {
-            return Ok(());
+        for (month, digests) in std::mem::take(&mut self.stale) {
+            let query = sqlx::query(tx.dialect().pick(DELETE_SQLITE, DELETE_POSTGRES));
+            let query = query.bind(account_id).bind(digests).bind(self.newest);
+            let query = match tx.dialect() {
+                Dialect::Sqlite => query,
+                Dialect::Postgres => query.bind(month),
+            };
+            query.execute(&mut **tx).await?;
         }
-        sqlx::query(tx.dialect().pick(DELETE_SQLITE, DELETE_POSTGRES))
-            .bind(account_id)
-            .bind(std::mem::take(&mut self.stale))
-            .bind(self.newest)
-            .execute(&mut **tx)
-            .await?;
         Ok(())
     }
 }
@@ -267,17 +328,40 @@ pub(crate) async fn sequence_of(database: &Database, account_id: i64, id: &IdDig
     } else {
         generations.extend(unknown);
     }
+    let ranges = ranges(database, account_id, trail.first_sequence).await?;
+    let mut by_months: BTreeMap<Option<Months>, Vec<i64>> = BTreeMap::new();
+    for generation in generations {
+        let months = months_of(ranges.as_deref(), filters.settings().generation_bits, generation);
+        by_months.entry(months).or_default().push(generation);
+    }
     let mut newest = None;
-    for generations in generations.chunks(LOOK_UPS_PER_STATEMENT) {
-        let entries = generations.iter().map(|generation| (*generation, *id));
-        let rows: Vec<Row> = sqlx::query_as(database.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES))
-            .bind(account_id)
-            .bind(packed(entries))
-            .fetch_all(database.read())
-            .await?;
-        newest = newest.max(rows.iter().map(|row| row.sequence).max());
+    for (months, generations) in by_months {
+        for generations in generations.chunks(LOOK_UPS_PER_STATEMENT) {
+            let entries = generations.iter().map(|generation| (*generation, *id));
+            let query = sqlx::query_as(database.dialect().pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES));
+            let query = query.bind(account_id).bind(packed(entries));
+            let rows: Vec<Row> = match months {
+                None => query.fetch_all(database.read()).await?,
+                Some(Months { first, last }) => query.bind(first).bind(last).fetch_all(database.read()).await?,
+            };
+            newest = newest.max(rows.iter().map(|row| row.sequence).max());
+        }
     }
     Ok(newest.filter(|sequence| *sequence >= trail.first_sequence))
+}
+
+/// Returns the ranges of an account as they are now. A range of month 0 may be in the middle of a
+/// move to its month, and counts as one of every month.
+async fn ranges(database: &Database, account_id: i64, first_sequence: Sequence) -> Result<Option<Vec<Range>>> {
+    if database.dialect() == Dialect::Sqlite {
+        return Ok(None);
+    }
+    let ranges = partitions::read_ranges(database.read(), account_id).await?;
+    let begins_late = ranges
+        .first()
+        .is_some_and(|range| range.first_sequence > first_sequence);
+    let is_moving = begins_late || ranges.iter().any(|range| range.month == 0);
+    Ok(Some(if is_moving { Vec::new() } else { ranges }))
 }
 
 fn packed(entries: impl ExactSizeIterator<Item = (i64, IdDigest)>) -> Vec<u8> {
@@ -304,14 +388,9 @@ fn digest(bytes: &[u8]) -> Result<[u8; DIGEST_BYTES]> {
         .map_err(|_| Error::Broken("a stored event has a digest that is not 16 bytes".to_owned()))
 }
 
-/// Inserts the ids of new events, of which the first has the sequence `first_new_sequence` and each
+/// Inserts the ids of new events, of which the first has the first sequence of `place` and each
 /// other one the next.
-pub(crate) async fn insert(
-    tx: &mut WriteTx,
-    account_id: i64,
-    first_new_sequence: Sequence,
-    events: &[&Prepared],
-) -> Result<()> {
+pub(crate) async fn insert(tx: &mut WriteTx, account_id: i64, place: Place, events: &[&Prepared]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -321,13 +400,17 @@ pub(crate) async fn insert(
         packed.extend_from_slice(&event.content_digest);
     }
     let bits = i64::from(tx.id_filters().settings().generation_bits);
-    sqlx::query(tx.dialect().pick(INSERT_SQLITE, INSERT_POSTGRES))
+    let query = sqlx::query(tx.dialect().pick(INSERT_SQLITE, INSERT_POSTGRES));
+    let query = query
         .bind(account_id)
         .bind(packed)
-        .bind(first_new_sequence)
-        .bind(bits)
-        .execute(&mut **tx)
-        .await?;
+        .bind(place.first_sequence)
+        .bind(bits);
+    let query = match tx.dialect() {
+        Dialect::Sqlite => query,
+        Dialect::Postgres => query.bind(place.month),
+    };
+    query.execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -6,11 +6,13 @@ use auditstream_model::{EpochMillis, Sequence};
 
 use super::codec::Decoded;
 use super::events::payload;
-use super::read::{SELECT_HEADS, SELECT_ROWS};
+use super::months::{months_of, with_months};
+use super::read::{select_heads, select_rows};
 use super::rows::{Head, Row, Via, decompress};
 use super::{merge, missing};
 use crate::database::{Dialect, SearchConnection, Value};
 use crate::error::Result;
+use crate::months::Months;
 
 /// Payload bytes of the segments that a search caches.
 const CACHE_BYTES: usize = 4 << 20;
@@ -37,13 +39,15 @@ const HEADS_POSTGRES: &str = "
         SELECT DISTINCT (
             SELECT last_sequence FROM audit_segment
             WHERE account_id = $1 AND last_sequence >= wanted.value::bigint
+              AND (month = 0 OR month BETWEEN $3 AND $4)
             ORDER BY last_sequence LIMIT 1
         ) AS last_sequence
         FROM json_array_elements_text($2::json) AS wanted (value)
     ) AS found
     CROSS JOIN LATERAL (
         SELECT first_sequence, last_sequence, bytes FROM audit_segment
-        WHERE account_id = $1 AND last_sequence = found.last_sequence OFFSET 0
+        WHERE account_id = $1 AND last_sequence = found.last_sequence AND (month = 0 OR month BETWEEN $3 AND $4)
+        OFFSET 0
     ) AS segment";
 const ROWS_SQLITE: &str = "
     SELECT segment.first_sequence, segment.last_sequence, segment.bytes, segment.times, segment.content
@@ -63,25 +67,43 @@ const ROWS_POSTGRES: &str = "
         SELECT DISTINCT (
             SELECT last_sequence FROM audit_segment
             WHERE account_id = $1 AND last_sequence >= wanted.value::bigint
+              AND (month = 0 OR month BETWEEN $3 AND $4)
             ORDER BY last_sequence LIMIT 1
         ) AS last_sequence
         FROM json_array_elements_text($2::json) AS wanted (value)
     ) AS found
     CROSS JOIN LATERAL (
         SELECT first_sequence, last_sequence, bytes, times, content FROM audit_segment
-        WHERE account_id = $1 AND last_sequence = found.last_sequence OFFSET 0
+        WHERE account_id = $1 AND last_sequence = found.last_sequence AND (month = 0 OR month BETWEEN $3 AND $4)
+        OFFSET 0
     ) AS segment";
 
 /// Returns the statements that read segments with their names and the types of their parameters,
-/// for tests that let the database explain them.
+/// `m` for months, for tests that let the database explain them.
 pub(crate) fn explained(dialect: Dialect) -> [(&'static str, &'static str, &'static str); 6] {
     [
-        ("heads", SELECT_HEADS, "iiiii"),
-        ("rows", SELECT_ROWS, "iii"),
-        ("heads to merge", merge::SELECT_HEADS, "iiii"),
-        ("rows to merge", merge::SELECT_ROWS, "iii"),
-        ("heads of some", dialect.pick(HEADS_SQLITE, HEADS_POSTGRES), "it"),
-        ("rows of some", dialect.pick(ROWS_SQLITE, ROWS_POSTGRES), "it"),
+        ("heads", select_heads(dialect), dialect.pick("iiiii", "iiiiimm")),
+        ("rows", select_rows(dialect), dialect.pick("iii", "iiimm")),
+        (
+            "heads to merge",
+            merge::select_heads(dialect),
+            dialect.pick("iiii", "iiiimm"),
+        ),
+        (
+            "rows to merge",
+            merge::select_rows(dialect),
+            dialect.pick("iii", "iiim"),
+        ),
+        (
+            "heads of some",
+            dialect.pick(HEADS_SQLITE, HEADS_POSTGRES),
+            dialect.pick("it", "itmm"),
+        ),
+        (
+            "rows of some",
+            dialect.pick(ROWS_SQLITE, ROWS_POSTGRES),
+            dialect.pick("it", "itmm"),
+        ),
     ]
 }
 
@@ -177,15 +199,18 @@ pub(crate) async fn get(
         .filter(|it| cache.find(*it).is_none())
         .collect();
     let mut via = Via::Search(connection);
-    let heads: Vec<Head> = if uncached.is_empty() {
-        Vec::new()
-    } else {
-        let sql = dialect.pick(HEADS_SQLITE, HEADS_POSTGRES);
-        via.fetch(sql, wanted(account_id, &uncached)?).await?
+    let (heads, months) = match (uncached.iter().min(), uncached.iter().max()) {
+        (Some(first), Some(last)) => {
+            let months = months_of(&mut via, dialect, account_id, *first, *last).await?;
+            let values = with_months(wanted(account_id, &uncached)?, months);
+            let sql = dialect.pick(HEADS_SQLITE, HEADS_POSTGRES);
+            (via.fetch::<Head>(sql, values).await?, months)
+        }
+        _ => (Vec::new(), None),
     };
     let (looked_at, taken) = take(sequences, &heads, cache, room);
     let read_bytes = taken.iter().map(|head| head.size()).sum();
-    let read = read(&mut via, dialect, account_id, &taken).await?;
+    let read = read(&mut via, dialect, account_id, &taken, months).await?;
     let mut picked = Picked {
         events: Vec::with_capacity(looked_at),
         looked_at,
@@ -235,13 +260,20 @@ fn take(sequences: &[Sequence], heads: &[Head], cache: &Cache, room: usize) -> (
 }
 
 /// Reads segments. One that was merged with its neighbours meanwhile is found by its last event.
-async fn read(via: &mut Via<'_>, dialect: Dialect, account_id: i64, heads: &[Head]) -> Result<Vec<Arc<Segment>>> {
+async fn read(
+    via: &mut Via<'_>,
+    dialect: Dialect,
+    account_id: i64,
+    heads: &[Head],
+    months: Option<Months>,
+) -> Result<Vec<Arc<Segment>>> {
     if heads.is_empty() {
         return Ok(Vec::new());
     }
     let last: Vec<Sequence> = heads.iter().map(|head| head.last_sequence).collect();
     let sql = dialect.pick(ROWS_SQLITE, ROWS_POSTGRES);
-    let rows: Vec<Row> = via.fetch(sql, wanted(account_id, &last)?).await?;
+    let values = with_months(wanted(account_id, &last)?, months);
+    let rows: Vec<Row> = via.fetch(sql, values).await?;
     let bytes = rows.iter().map(Row::size).fold(0, usize::saturating_add);
     decompress(bytes, move |zstd| {
         let segments = rows.into_iter().map(|row| {

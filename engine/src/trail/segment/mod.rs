@@ -16,6 +16,7 @@ mod codec;
 mod events;
 mod get;
 mod merge;
+mod months;
 mod read;
 mod rows;
 mod write;

@@ -4,10 +4,12 @@ use auditstream_model::Sequence;
 
 use super::codec::Decoded;
 use super::events::{Events, payload};
+use super::months::{months_of, with_months};
 use super::rows::{Head, Row, Via, decompress};
 use super::{SPAN, missing};
-use crate::database::{Database, SearchConnection, Value};
+use crate::database::{Database, Dialect, SearchConnection, Value};
 use crate::error::{Error, Result};
+use crate::months::Months;
 
 /// Payload bytes that are read at once.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -15,17 +17,38 @@ const CHUNK_BYTES: usize = 4 << 20;
 const HEADS: i64 = 1_000;
 
 /// The upper bound of `last_sequence` is for the index: no segment spans more.
-pub(super) const SELECT_HEADS: &str = "
+const SELECT_HEADS_SQLITE: &str = "
     SELECT first_sequence, last_sequence, bytes
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence < $3 AND first_sequence <= $4
     ORDER BY last_sequence
     LIMIT $5";
-pub(super) const SELECT_ROWS: &str = "
+const SELECT_HEADS_POSTGRES: &str = "
+    SELECT first_sequence, last_sequence, bytes
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence > $2 AND last_sequence < $3 AND first_sequence <= $4
+      AND (month = 0 OR month BETWEEN $6 AND $7)
+    ORDER BY last_sequence
+    LIMIT $5";
+const SELECT_ROWS_SQLITE: &str = "
     SELECT first_sequence, last_sequence, bytes, times, content
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3
     ORDER BY last_sequence";
+const SELECT_ROWS_POSTGRES: &str = "
+    SELECT first_sequence, last_sequence, bytes, times, content
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3
+      AND (month = 0 OR month BETWEEN $4 AND $5)
+    ORDER BY last_sequence";
+
+pub(super) fn select_heads(dialect: Dialect) -> &'static str {
+    dialect.pick(SELECT_HEADS_SQLITE, SELECT_HEADS_POSTGRES)
+}
+
+pub(super) fn select_rows(dialect: Dialect) -> &'static str {
+    dialect.pick(SELECT_ROWS_SQLITE, SELECT_ROWS_POSTGRES)
+}
 
 /// The most that one call reads. One event is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +76,8 @@ pub(crate) async fn read(
 ) -> Result<Option<Events>> {
     let mut reading = Reading {
         via: Via::Pool(database.read()),
+        dialect: database.dialect(),
+        months: None,
         account_id,
         up_to,
         bounds,
@@ -83,7 +108,9 @@ pub(crate) async fn read_for_search(
     bounds: Bounds,
 ) -> Result<Events> {
     let mut reading = Reading {
+        dialect: connection.dialect(),
         via: Via::Search(connection),
+        months: None,
         account_id,
         up_to,
         bounds,
@@ -106,6 +133,9 @@ pub(crate) async fn read_for_search(
 
 struct Reading<'a> {
     via: Via<'a>,
+    dialect: Dialect,
+    /// The partitions of the range; `None` before the first reading, and on SQLite.
+    months: Option<Months>,
     account_id: i64,
     up_to: Sequence,
     bounds: Bounds,
@@ -134,6 +164,9 @@ impl Reading<'_> {
         if after >= self.up_to || self.events.len() >= self.bounds.events {
             return Ok(None);
         }
+        if self.months.is_none() {
+            self.months = months_of(&mut self.via, self.dialect, self.account_id, after + 1, self.up_to).await?;
+        }
         let values = [
             self.account_id,
             after,
@@ -141,8 +174,8 @@ impl Reading<'_> {
             self.up_to,
             HEADS,
         ];
-        let values = values.into_iter().map(Value::Integer).collect();
-        let heads: Vec<Head> = self.via.fetch(SELECT_HEADS, values).await?;
+        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
+        let heads: Vec<Head> = self.via.fetch(select_heads(self.dialect), values).await?;
         if self.events.is_empty() {
             let bytes = heads.iter().map(|head| head.size()).fold(0, usize::saturating_add);
             self.expected = bytes.min(self.bounds.bytes);
@@ -194,8 +227,8 @@ impl Reading<'_> {
     async fn add(&mut self, chunk: Chunk) -> Result<bool> {
         let after = self.events.last_sequence();
         let values = [self.account_id, after, chunk.last_sequence];
-        let values = values.into_iter().map(Value::Integer).collect();
-        let rows: Vec<Row> = self.via.fetch(SELECT_ROWS, values).await?;
+        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
+        let rows: Vec<Row> = self.via.fetch(select_rows(self.dialect), values).await?;
         let mut events = std::mem::replace(&mut self.events, Events::after(after));
         if events.is_empty() {
             events.reserve(self.expected);

@@ -1,5 +1,5 @@
 //! Merges small segments, which many commits have written, into a few of full size, which take less
-//! space and are read faster.
+//! space and are read faster. Segments of different partitions are never merged.
 //!
 //! A group of neighbours is read and compressed without any lock; one transaction then replaces
 //! their rows, if those are still the same. The events keep their sequences and every byte. Only
@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 use crate::task::{Stop, Task};
 use crate::{Engine, failpoint};
 
-pub(super) use self::plan::SELECT_HEADS;
-pub(super) use self::replace::SELECT_ROWS;
+pub(super) use self::plan::select_heads;
 pub(crate) use self::replace::lock;
+pub(super) use self::replace::select_rows;
 
 /// The time for which a server claims an account, ms.
 const CLAIM: i64 = 60_000;

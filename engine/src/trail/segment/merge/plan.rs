@@ -1,10 +1,12 @@
 //! Selects the segments to merge.
 
 use auditstream_model::{EpochMillis, Sequence};
-use sqlx::FromRow;
 
-use crate::database::Database;
+use crate::database::{Database, Dialect, Value};
 use crate::error::Result;
+use crate::trail::segment::months::{months_of, with_months};
+use crate::trail::segment::rows::Via;
+use crate::trail::segment::write::Head;
 use crate::trail::segment::{SEGMENT_BYTES, SEGMENT_EVENTS};
 
 const MINUTE: i64 = 60_000;
@@ -36,29 +38,27 @@ impl Pass {
     }
 }
 
-/// The place, the size and the receipts of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
-pub(super) struct Head {
-    pub(super) first_sequence: Sequence,
-    pub(super) last_sequence: Sequence,
-    pub(super) received: EpochMillis,
-    pub(super) last_received: EpochMillis,
-    pub(super) bytes_before: i64,
-    pub(super) bytes: i64,
-}
-
-impl Head {
-    fn events(&self) -> i64 {
-        self.last_sequence - self.first_sequence + 1
-    }
-}
-
-pub(in super::super) const SELECT_HEADS: &str = "
+const SELECT_HEADS_SQLITE: &str = "
     SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3 AND first_sequence > $2
     ORDER BY last_sequence
     LIMIT $4";
+const SELECT_HEADS_POSTGRES: &str = "
+    SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes, CAST(month AS BIGINT) AS month
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence > $2 AND last_sequence <= $3 AND first_sequence > $2
+      AND (month = 0 OR month BETWEEN $5 AND $6)
+    ORDER BY last_sequence
+    LIMIT $4";
+
+pub(in super::super) fn select_heads(dialect: Dialect) -> &'static str {
+    dialect.pick(SELECT_HEADS_SQLITE, SELECT_HEADS_POSTGRES)
+}
+
+fn events(head: &Head) -> i64 {
+    head.last_sequence - head.first_sequence + 1
+}
 
 pub(super) async fn read_heads(
     database: &Database,
@@ -66,8 +66,12 @@ pub(super) async fn read_heads(
     after: Sequence,
     up_to: Sequence,
 ) -> Result<Vec<Head>> {
-    let query = sqlx::query_as(SELECT_HEADS).bind(account_id).bind(after).bind(up_to);
-    Ok(query.bind(HEADS).fetch_all(database.read()).await?)
+    let dialect = database.dialect();
+    let mut via = Via::Pool(database.read());
+    let months = months_of(&mut via, dialect, account_id, after + 1, up_to).await?;
+    let values = [account_id, after, up_to, HEADS].map(Value::Integer);
+    via.fetch(select_heads(dialect), with_months(values.to_vec(), months))
+        .await
 }
 
 /// The merges of the next step.
@@ -115,15 +119,16 @@ pub(super) fn plan(heads: &[Head], pass: Pass, now: EpochMillis, settle: i64) ->
 /// Returns the number of segments, from the first, that become one: at least 1.
 fn group_length(heads: &[Head], pass: Pass) -> usize {
     let Some(first) = heads.first() else { return 0 };
-    let (mut events, mut bytes) = (first.events(), first.bytes);
+    let (mut count, mut bytes) = (events(first), first.bytes);
     let mut last = first;
     let fitting = heads.iter().skip(1).take_while(|head| {
-        events += head.events();
+        count += events(head);
         bytes += head.bytes;
         let fits = head.first_sequence == last.last_sequence + 1
             && head.received >= last.last_received
             && head.last_received - first.received <= pass.span()
-            && usize::try_from(events).is_ok_and(|events| events <= SEGMENT_EVENTS)
+            && head.month == first.month
+            && usize::try_from(count).is_ok_and(|count| count <= SEGMENT_EVENTS)
             && usize::try_from(bytes).is_ok_and(|bytes| bytes <= SEGMENT_BYTES);
         last = head;
         fits
@@ -151,6 +156,7 @@ mod tests {
                 last_received: NOW - age,
                 bytes_before: 0,
                 bytes: events * 900,
+                month: 0,
             }
         };
         segments.iter().map(&mut head).collect()

@@ -2,14 +2,14 @@
 
 use auditstream_model::Sequence;
 
-use super::plan::{Head, Pass};
+use super::plan::Pass;
 use crate::database::{Database, Dialect, Value, WriteTx};
 use crate::error::{Error, Result};
 use crate::trail::segment::codec::{Decoded, Encoded, Encoder};
 use crate::trail::segment::damaged;
 use crate::trail::segment::events::payload;
 use crate::trail::segment::rows::{Row, Via, decompress};
-use crate::trail::segment::write::INSERT_SEGMENT;
+use crate::trail::segment::write::{Head, insert};
 
 /// A segment that replaces a group.
 struct Merged {
@@ -62,19 +62,35 @@ pub(super) async fn merge_groups(
     database.background().transaction("merge_segments", replace).await
 }
 
-pub(in super::super) const SELECT_ROWS: &str = "
+const SELECT_ROWS_SQLITE: &str = "
     SELECT first_sequence, last_sequence, bytes, times, content
     FROM audit_segment
     WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3
     ORDER BY last_sequence";
+const SELECT_ROWS_POSTGRES: &str = "
+    SELECT first_sequence, last_sequence, bytes, times, content
+    FROM audit_segment
+    WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3 AND month = $4
+    ORDER BY last_sequence";
+
+pub(in super::super) fn select_rows(dialect: Dialect) -> &'static str {
+    dialect.pick(SELECT_ROWS_SQLITE, SELECT_ROWS_POSTGRES)
+}
 
 /// Reads a group and encodes it as one segment. Returns `None` if its rows no longer exist.
 async fn merge_group(database: &Database, account_id: i64, group: Vec<Head>) -> Result<Option<Merged>> {
     let (Some(first), Some(last)) = (group.first().copied(), group.last().copied()) else {
         return Ok(None);
     };
-    let values = [account_id, first.first_sequence, last.last_sequence].map(Value::Integer);
-    let rows: Vec<Row> = Via::Pool(database.read()).fetch(SELECT_ROWS, values.to_vec()).await?;
+    let mut values = [account_id, first.first_sequence, last.last_sequence]
+        .map(Value::Integer)
+        .to_vec();
+    if database.dialect() == Dialect::Postgres {
+        values.push(Value::Integer(first.month));
+    }
+    let rows: Vec<Row> = Via::Pool(database.read())
+        .fetch(select_rows(database.dialect()), values)
+        .await?;
     let is_same = rows.len() == group.len()
         && rows
             .iter()
@@ -131,37 +147,38 @@ async fn replace(tx: &mut WriteTx, account_id: i64, merged: &Merged) -> Result<b
     let lock = tx.dialect().pick(
         "SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes FROM audit_segment \
          WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3 ORDER BY last_sequence",
-        "SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes FROM audit_segment \
-         WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3 ORDER BY last_sequence FOR UPDATE",
+        "SELECT first_sequence, last_sequence, received, last_received, bytes_before, bytes, \
+         CAST(month AS BIGINT) AS month FROM audit_segment \
+         WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3 AND month = $4 \
+         ORDER BY last_sequence FOR UPDATE",
     );
-    let range = (merged.first.first_sequence, merged.last.last_sequence);
-    let found: Vec<Head> = sqlx::query_as(lock)
-        .bind(account_id)
-        .bind(range.0)
-        .bind(range.1)
-        .fetch_all(&mut **tx)
-        .await?;
+    let delete = tx.dialect().pick(
+        "DELETE FROM audit_segment WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3",
+        "DELETE FROM audit_segment WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3 \
+         AND month = $4",
+    );
+    let (first, last) = (merged.first, merged.last);
+    let (from, to) = (first.first_sequence, last.last_sequence);
+    let mut query = sqlx::query_as(lock).bind(account_id).bind(from).bind(to);
+    if tx.dialect() == Dialect::Postgres {
+        query = query.bind(first.month);
+    }
+    let found: Vec<Head> = query.fetch_all(&mut **tx).await?;
     if found != merged.group {
         return Ok(false);
     }
-    sqlx::query("DELETE FROM audit_segment WHERE account_id = $1 AND last_sequence >= $2 AND last_sequence <= $3")
-        .bind(account_id)
-        .bind(range.0)
-        .bind(range.1)
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query(INSERT_SEGMENT)
-        .bind(account_id)
-        .bind(range.0)
-        .bind(range.1)
-        .bind(merged.first.received)
-        .bind(merged.last.last_received)
-        .bind(merged.first.bytes_before)
-        .bind(i64::try_from(merged.encoded.bytes).unwrap_or(i64::MAX))
-        .bind(merged.encoded.times.as_slice())
-        .bind(merged.encoded.content.as_slice())
-        .execute(&mut **tx)
-        .await?;
+    let mut query = sqlx::query(delete).bind(account_id).bind(from).bind(to);
+    if tx.dialect() == Dialect::Postgres {
+        query = query.bind(first.month);
+    }
+    query.execute(&mut **tx).await?;
+    let head = Head {
+        last_sequence: last.last_sequence,
+        last_received: last.last_received,
+        bytes: i64::try_from(merged.encoded.bytes).unwrap_or(i64::MAX),
+        ..first
+    };
+    insert(tx, account_id, head, &merged.encoded).await?;
     Ok(true)
 }
 

@@ -77,7 +77,8 @@ impl Session {
             .map_err(|_| AwsFailure::refused(FailureCode::Credentials, "Not signed in.", "", ""))
     }
 
-    /// Returns fresh credentials; `None` if there are none, or another caller is signing in.
+    /// Returns fresh credentials; `None` if no credentials are fresh, or another caller is signing
+    /// in.
     pub(super) fn signed_in(&self) -> Option<MappedMutexGuard<'_, SignedIn>> {
         let gate = self.gate.try_lock().ok()?;
         let fresh = MutexGuard::try_map(gate, |gate| gate.signed_in.as_mut()).ok()?;

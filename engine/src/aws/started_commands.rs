@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::process::{Command, Stdio};
 
 /// Kills, when dropped, the child processes that this process has started since, with their
-/// descendants. Without `/proc` there are none.
+/// descendants. Without `/proc` it kills no process.
 #[derive(Debug)]
 pub(super) struct StartedCommands {
     /// The child processes of before; `None` if the lookup has ended.

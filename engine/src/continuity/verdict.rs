@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     /// newer than the database.
     Older(String),
     /// The database is older than an object in a bucket; with the reason. The marks are as old as
-    /// the database, or there are none: the numbers given out since are not known.
+    /// the database, or missing: the numbers given out since are not known.
     OlderThanMarks(String),
     /// There is nothing to compare with; with the reason.
     Unknown(String),

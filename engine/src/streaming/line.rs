@@ -30,7 +30,7 @@ impl Line {
 /// The result of looking for a line.
 pub(super) enum Found {
     Line(Box<Line>),
-    /// There is none until an admin changes something.
+    /// The destination has no line until an admin changes something.
     Failed(DeliveryFailure),
     /// The server stops.
     Stopping,
@@ -55,7 +55,7 @@ impl Pass<'_> {
         })))
     }
 
-    /// Returns a line over which a batch can be sent immediately; `None` if there is none, which
+    /// Returns a line over which a batch can be sent immediately; `None` without such a line, which
     /// [`Self::line`] then explains.
     pub(super) async fn free_line(&self, row: &DestinationRow) -> Result<Option<Box<Line>>> {
         let Ok(connector) = unlock(self.engine, row).await? else {

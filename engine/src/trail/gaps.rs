@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use sqlx::any::AnyExecutor;
 
 use crate::Engine;
+use crate::database::Database;
 use crate::error::Result;
 
 #[derive(Clone, Debug, FromRow)]
@@ -56,6 +57,14 @@ pub(crate) async fn newest_gaps(engine: &Engine, account_id: i64) -> Result<Vec<
     .fetch_all(engine.database().read())
     .await?;
     Ok(rows.into_iter().map(SequenceGap::from).collect())
+}
+
+/// Returns the first and the last sequence of every gap of an account, in their order.
+pub(crate) async fn all_gaps(database: &Database, account_id: i64) -> Result<Vec<(Sequence, Sequence)>> {
+    let query = sqlx::query_as(
+        "SELECT first_sequence, last_sequence FROM sequence_gap WHERE account_id = $1 ORDER BY first_sequence",
+    );
+    Ok(query.bind(account_id).fetch_all(database.read()).await?)
 }
 
 /// Counts the sequences after `cursor` that no event has.

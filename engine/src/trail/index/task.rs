@@ -19,6 +19,7 @@ use crate::database::now;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::task::{Stop, Task};
+use crate::trail::gaps::all_gaps;
 use crate::trail::segment::{self, Bounds, Events};
 
 /// Time between two looks at all accounts.
@@ -218,7 +219,7 @@ impl Indexer {
         (first, last): (Sequence, Sequence),
         is_end: bool,
     ) -> Result<Option<Step>> {
-        let declared = self.declared_gaps(claim.account_id).await?;
+        let declared = all_gaps(self.engine.database(), claim.account_id).await?;
         let mut builder = Builder::default();
         let (mut until, mut bytes) = (first - 1, 0);
         while until < last && builder.len() < SLICE_EVENTS && bytes < SLICE_BYTES {
@@ -250,14 +251,6 @@ impl Indexer {
         }
         let built = on_own_thread(move || builder.finish()).await??;
         self.store(claim, (first, until), &built).await.map(Some)
-    }
-
-    /// The sequences that no event has, since a restore has passed over them.
-    async fn declared_gaps(&self, account_id: i64) -> Result<Vec<(Sequence, Sequence)>> {
-        let query = sqlx::query_as(
-            "SELECT first_sequence, last_sequence FROM sequence_gap WHERE account_id = $1 ORDER BY first_sequence",
-        );
-        Ok(query.bind(account_id).fetch_all(self.engine.database().read()).await?)
     }
 
     async fn store(&self, claim: Claim, (first, last): (Sequence, Sequence), built: &Built) -> Result<Step> {

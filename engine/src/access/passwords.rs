@@ -60,3 +60,35 @@ pub(super) async fn verify(hash: Option<String>, password: &str) -> Result<bool>
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Callers leave; the threads continue to use processors and memory.
+    #[tokio::test]
+    async fn a_hash_counts_until_it_is_computed_even_if_its_caller_has_left() {
+        let mut gates = Vec::new();
+        for _ in 0..4 {
+            let (gate, opened) = channel::<()>();
+            let (begin, begun) = tokio::sync::oneshot::channel();
+            let caller = tokio::spawn(on_blocking_thread(move || {
+                let _ = begin.send(());
+                // Ends when the gate is dropped.
+                let _ = opened.recv();
+            }));
+            begun.await.unwrap();
+            caller.abort();
+            assert!(caller.await.unwrap_err().is_cancelled());
+            gates.push(gate);
+        }
+        assert_eq!(CONCURRENT_HASHES.available_permits(), 0);
+        let mut next = std::pin::pin!(hash("correct horse battery staple".to_owned()));
+        assert!(futures::poll!(&mut next).is_pending(), "a fifth waits");
+        drop(gates);
+        let hash = next.await.unwrap();
+        assert!(verify(Some(hash), "correct horse battery staple").await.unwrap());
+    }
+}

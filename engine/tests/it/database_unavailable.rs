@@ -35,6 +35,7 @@ on!(
     postgres_server,
     Postgres,
     lost_connections_are_opened_again,
+    the_server_sets_no_limit_to_a_commit,
     a_server_that_became_a_standby_is_unavailable,
     text_that_postgresql_cannot_store_is_refused_by_name,
 );
@@ -260,6 +261,27 @@ async fn a_rotation_that_fails_leaves_no_data_key_in_memory(house: House) {
     replaced.await.unwrap();
     let test = connectors::test(&other, &house.admin, "aws").await.unwrap();
     assert_eq!(test.status, Outcome::Success, "{test:?}");
+}
+
+/// PostgreSQL reports a commit that it stopped waiting for as successful.
+async fn the_server_sets_no_limit_to_a_commit(house: House) {
+    house
+        .sql(
+            "CREATE TABLE seen (statement_timeout TEXT); \
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN INSERT INTO seen VALUES (current_setting('statement_timeout')); RETURN NULL; END $$; \
+             CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .await;
+    send(&house, "committed", 3).await.unwrap();
+    streaming(&house).await;
+    let mut connection = house.connection().await;
+    let seen: Vec<(String,)> = sqlx::query_as("SELECT DISTINCT statement_timeout FROM seen")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(seen, [("0".to_owned(),)], "while they commit");
 }
 
 async fn a_server_that_became_a_standby_is_unavailable(house: House) {

@@ -213,12 +213,19 @@ async fn a_filter_that_is_damaged_or_missing_is_built_again(house: House) {
     house
         .sql("UPDATE event_id_filter SET filter = checksum WHERE generation = 1")
         .await;
+    // A filter that is intact, of other ids.
+    house
+        .sql(
+            "UPDATE event_id_filter SET filter = (SELECT filter FROM event_id_filter WHERE generation = 4) \
+             WHERE generation = 3",
+        )
+        .await;
     // As after a kill between the last event of the generation and its filter.
     house.sql("DELETE FROM event_id_filter WHERE generation = 2").await;
     let house = house.reopen().await;
     recognises(&house, &sent).await;
     loaded(&house).await;
-    assert_eq!(number(&house, stored).await, all, "both are stored again");
+    assert_eq!(number(&house, stored).await, all, "all are stored again");
     recognises(&house, &sent).await;
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auditstream_engine::trail::{BodyFormat, Export, ingest, search};
+use auditstream_engine::trail::{BodyFormat, EventRef, Export, find, ingest, search};
 use auditstream_engine::{Precondition, destinations};
 use auditstream_model::limits::EVENT_BYTES;
 use auditstream_model::{EventFilter, Status};
@@ -18,6 +18,7 @@ on_both![
     small_commits_are_merged_and_no_event_changes,
     streaming_searching_and_retention_continue_while_segments_are_merged,
     a_damaged_segment_is_refused_by_name_and_others_are_read,
+    nothing_is_streamed_past_a_segment_that_is_missing,
     the_lag_that_a_merged_segment_shows_is_never_too_short,
     a_page_of_events_is_read_by_its_segments,
 ];
@@ -68,7 +69,7 @@ async fn merged(house: House) -> House {
 const SEGMENTS: &str = "SELECT count(*) FROM audit_segment";
 
 /// Events as texts that a lenient parser would change.
-fn odd() -> Vec<String> {
+pub(crate) fn odd() -> Vec<String> {
     let start = r#""auditEventAuthor":{"principal":{"type":"USER","identifier":"ann"}},"auditModule":"CD","#;
     let end = r#""auditResource":{"type":"P","identifier":"p"},"auditResourceScope":{"accountIdentifier":"default"},"#;
     let rest =
@@ -117,12 +118,19 @@ fn streamed(store: &Store) -> Vec<(i64, String)> {
 }
 
 async fn what_is_streamed_is_what_was_sent_digit_for_digit(house: House) {
-    let mut sent: Vec<String> = auditstream_testkit::events::NDJSON.lines().map(str::to_owned).collect();
+    const TOGETHER: usize = 2_240;
+    let trail = auditstream_testkit::events::trail();
+    let mut sent: Vec<String> = trail.lines().map(str::to_owned).collect();
+    assert_eq!(sent.len(), 2_261, "all recorded events");
     sent.extend(odd());
     let mut first = None;
     // Of the last ones, each request has one.
-    let (together, alone) = sent.split_at(190);
-    for body in std::iter::once(together.join(",")).chain(alone.iter().cloned()) {
+    let (together, alone) = sent.split_at(TOGETHER);
+    for body in together
+        .chunks(320)
+        .map(|some| some.join(","))
+        .chain(alone.iter().cloned())
+    {
         let body = format!("[{body}]");
         let stored = ingest(&house.engine, &house.ingester, BodyFormat::Json, body.into())
             .await
@@ -133,7 +141,7 @@ async fn what_is_streamed_is_what_was_sent_digit_for_digit(house: House) {
     let expected: Vec<(i64, String)> = (first..).zip(sent.iter().map(|event| open(event))).collect();
     let store = Store::start().await;
     house.connect(&store).await;
-    house.destination(BUCKET, json!({})).await;
+    house.destination(BUCKET, json!({"batch_events": 1_000})).await;
     house.toggle(Status::Active).await;
     house.streamed().await;
     let of_senders = |found: Vec<(i64, String)>| {
@@ -302,6 +310,53 @@ async fn a_damaged_segment_is_refused_by_name_and_others_are_read(house: House) 
         .unwrap();
     assert_eq!(kept, 1);
     assert_eq!(house.send(&[single("after", 1)]).await.accepted, 1);
+}
+
+async fn nothing_is_streamed_past_a_segment_that_is_missing(house: House) {
+    let store = Store::start().await;
+    house.connect(&store).await;
+    house.send(&[single("before", 1)]).await;
+    let missing = house.send(&[single("missing", 1), single("missing", 2)]).await;
+    let missing = missing.first_sequence.unwrap();
+    house.send(&[single("next", 1)]).await;
+    let mut connection = house.connection().await;
+    let segment = format!("FROM audit_segment WHERE first_sequence = {missing}");
+    for statement in [
+        format!("CREATE TABLE aside AS SELECT * {segment}"),
+        format!("DELETE {segment}"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    drop(connection);
+    let name = format!("event {missing} is missing from the trail");
+    let by_id = |id: &str| EventRef::Id(id.to_owned());
+    let refused = find(&house.engine, &house.admin, &by_id("missing-1"))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains(&name), "{refused}");
+    let next = find(&house.engine, &house.admin, &by_id("next-1")).await.unwrap();
+    assert_eq!(next.sequence, missing + 2);
+    house.destination(BUCKET, json!({})).await;
+    house.toggle(Status::Active).await;
+    let item = house.settled(|item| item.streaming_details.failure.is_some()).await;
+    let failure = item.streaming_details.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.blocked), ("cannot_build", true));
+    assert!(failure.message.contains(&name), "{}", failure.message);
+    assert!(store.sequences(BUCKET).iter().all(|sequence| *sequence < missing));
+    assert_eq!(house.send(&[single("later", 1)]).await.accepted, 1);
+    assert_eq!(
+        house.send(&[single("missing", 1)]).await.duplicates,
+        1,
+        "its id is known"
+    );
+    // As when it is copied from a backup.
+    let house = merged(house).await;
+    house.sql("INSERT INTO audit_segment SELECT * FROM aside").await;
+    house.streamed().await;
+    assert!(dense(&store.sequences(BUCKET)));
 }
 
 async fn the_lag_that_a_merged_segment_shows_is_never_too_short(house: House) {

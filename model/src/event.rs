@@ -116,7 +116,8 @@ pub struct EventFilter {
     pub project: Option<String>,
     /// A text that the event contains: in its JSON as sent, or in its JSON with all escapes
     /// resolved. Letters of any alphabet match in either case, and composed and decomposed
-    /// characters match each other.
+    /// characters match each other. Several words are one text: they are found where they follow
+    /// each other. No character is a wildcard.
     #[cfg_attr(feature = "openapi", param(pattern = r"^[^\x00]*$", max_length = 1_000))]
     pub q: Option<String>,
     /// Whether `q` is also searched inside of words at any depth, which reads every event: a page

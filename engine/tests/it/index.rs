@@ -26,7 +26,7 @@ const ACTIONS: [&str; 4] = ["CREATE", "UPDATE", "LOGIN", "DELETE"];
 const DAY: i64 = 1_600_000_000_000;
 
 /// Numbers that are the same in every run.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     fn below(&mut self, end: u64) -> u64 {
@@ -69,7 +69,7 @@ fn event(number: usize, account: &str, numbers: &mut Numbers) -> Value {
     })
 }
 
-fn events(count: usize, account: &str, numbers: &mut Numbers) -> Vec<Value> {
+pub(crate) fn events(count: usize, account: &str, numbers: &mut Numbers) -> Vec<Value> {
     (0..count).map(|number| event(number, account, numbers)).collect()
 }
 
@@ -179,7 +179,7 @@ async fn found(house: &House, actor: &Actor, filter: &EventFilter) -> Vec<String
     }
 }
 
-async fn compare(house: &House, actor: &Actor, events: &[Value], numbers: &mut Numbers, searches: usize) {
+pub(crate) async fn compare(house: &House, actor: &Actor, events: &[Value], numbers: &mut Numbers, searches: usize) {
     for _ in 0..searches {
         let filter = filter(numbers);
         let expected: BTreeSet<&str> = events
@@ -198,7 +198,7 @@ async fn compare(house: &House, actor: &Actor, events: &[Value], numbers: &mut N
 }
 
 /// Waits until the index has all events but those that wait for others.
-async fn indexed(house: &House, actor: &Actor) -> SearchIndex {
+pub(crate) async fn indexed(house: &House, actor: &Actor) -> SearchIndex {
     for _ in 0..2_400 {
         let index = trail::search_index(&house.engine, actor).await.unwrap();
         if index.waiting_events < 256 {
@@ -266,7 +266,7 @@ async fn compare_counts(house: &House, events: &[Value], numbers: &mut Numbers, 
     }
 }
 
-async fn execute(house: &House, statement: &'static str) {
+pub(crate) async fn execute(house: &House, statement: &'static str) {
     let mut connection = house.connection().await;
     sqlx::query(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

@@ -79,6 +79,7 @@
 //!    - `streaming::encode::tests::the_same_batch_gives_the_same_bytes`
 //!    - `it::properties::any_batch_has_the_same_bytes_each_time`
 //!    - `it::properties::another_process_at_another_time_produces_the_same_bytes`
+//!    - `it::fixtures`: the open batches of earlier versions
 //! 7. Every PUT is conditional and checksummed.
 //!    - `it::streaming::an_existing_object_*`
 //!    - `it::bucket::an_object_of_another_compressor_version_with_the_same_content_is_delivered`

@@ -21,6 +21,7 @@ mod egress_policy;
 mod event_ids;
 mod fairness;
 mod faults;
+mod fixtures;
 mod index;
 mod index_faults;
 mod keys;

@@ -145,7 +145,8 @@ impl House {
         Self::open_config(On::Postgres, folder, config, url).await
     }
 
-    async fn open_config(on: On, folder: TempDir, config: Config, url: String) -> Self {
+    /// Opens an engine with this configuration, on the database `url`.
+    pub async fn open_config(on: On, folder: TempDir, config: Config, url: String) -> Self {
         let engine = Engine::open(config.clone()).await.unwrap();
         let admin = Actor::command_line(&engine, &AccountName::default_account())
             .await

@@ -138,7 +138,11 @@
 //!     - `it::search`, `it::plans::searches_enter_the_trail_by_an_index_bounded_at_both_ends`
 //!     - `it::batch_history`, `it::begins_to_fail::idle_destinations_are_served_without_runs`
 //!
-//! Rule 18, evidence, has no tests yet. Further promises:
+//! 18. Evidence is complete (in parts).
+//!     - `it::forger`: every change of a copy is found and named; programs of Python and Go agree
+//!     - of the server: `it::verify`
+//!
+//! Further promises:
 //!
 //! - Roles, scopes and sign-in: `it::access`
 //! - An address in two accounts: `it::access::an_address_in_two_accounts_*`, `…::a_namesake_*`

@@ -10,6 +10,7 @@ mod error_table;
 mod failure;
 mod hashed_payload;
 mod hint;
+mod host_client;
 mod http_client;
 pub(crate) mod identity;
 mod meaning;
@@ -25,6 +26,7 @@ mod uplink;
 
 pub(crate) use clients::{Aws, S3};
 pub(crate) use failure::AwsFailure;
+pub(crate) use host_client::host_client;
 pub(crate) use http_client::restricted_connector;
 pub(crate) use profile::AwsProfile;
 pub use settings::{AwsSettings, Timeouts, WebIdentity};

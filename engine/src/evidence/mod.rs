@@ -21,6 +21,7 @@ pub mod note;
 pub mod statement;
 pub mod tile;
 pub mod tree;
+pub mod verify;
 
 /// Why something that was read is not evidence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

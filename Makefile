@@ -90,16 +90,17 @@ bench-large: setup-test ## Measure a trail of LARGE events; it can be interrupte
 
 # About half an hour. Set AUDITSTREAM_SEED to repeat a run.
 SOAK_SEED := $(or $(AUDITSTREAM_SEED),$(shell date +%s))
-soak_numbers := AUDITSTREAM_SEED=$(SOAK_SEED) AUDITSTREAM_MODEL_PROGRAMS=4000 AUDITSTREAM_KILLS=200 AUDITSTREAM_CASES_TIMES=10
+soak_numbers := AUDITSTREAM_SEED=$(SOAK_SEED) AUDITSTREAM_MODEL_PROGRAMS=4000 AUDITSTREAM_KILLS=200 AUDITSTREAM_CASES_TIMES=10 \
+	AUDITSTREAM_FORGERIES=5000
 
 .PHONY: soak
 soak: setup-test ## Run random programs, crashes, kills and fuzzing for half an hour
 	@mkdir -p $(RESULTS)
 	@echo "seed $(SOAK_SEED)"
 	$(tools) $(soak_numbers) cargo test --locked --package auditstream-engine --test it -- --nocapture \
-		crash:: kills:: model:: properties:: 2>&1 | tee $(RESULTS)/soak.log
+		crash:: forger::changes:: kills:: model:: properties:: 2>&1 | tee $(RESULTS)/soak.log
 	$(tools) fuzz/run 120 2>&1 | tee $(RESULTS)/fuzz.log
-	@grep -E '^[0-9]+ (kills|programs)|^Done|^test result' $(RESULTS)/soak.log $(RESULTS)/fuzz.log
+	@grep -E '^[0-9]+ (forgeries|kills|programs)|^Done|^test result' $(RESULTS)/soak.log $(RESULTS)/fuzz.log
 
 .PHONY: test-browser
 test-browser: setup-test build ## Run the browser tests against the built binary

@@ -22,6 +22,7 @@ mod event_ids;
 mod fairness;
 mod faults;
 mod fixtures;
+mod forger;
 mod index;
 mod index_faults;
 mod keys;

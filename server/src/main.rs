@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use auditstream_server::cli::{
-    account, backup, doctor, events, key, migrate, restore, search_index, serve, token, user,
+    account, backup, doctor, events, key, migrate, restore, search_index, serve, token, user, verify,
 };
 use auditstream_server::configuration::environment::drop_blank_variables;
 use auditstream_server::configuration::{Command, CommandLine};
@@ -60,5 +60,6 @@ async fn run_command(line: CommandLine) -> Result<(), Fatal> {
         Command::Backup(options) => backup::run(&line.settings, options).await,
         Command::Migrate(options) => migrate::run(&line.settings, options).await,
         Command::Restore(options) => restore::run(&line.settings, options).await,
+        Command::Verify(options) => verify::run(options).await,
     }
 }

@@ -13,3 +13,4 @@ pub mod serve;
 mod signals;
 pub mod token;
 pub mod user;
+pub mod verify;

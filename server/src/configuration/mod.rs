@@ -4,11 +4,13 @@
 //! - [`events`]: options of `events`
 //! - [`settings`]: settings of all commands
 //! - [`values`]: parsing the values of flags and variables
+//! - [`verify`]: options of `verify`
 
 pub mod environment;
 mod events;
 mod settings;
 mod values;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use crate::http::client_address::{ForwardingHeader, Proxies};
 pub use events::{EventsCommand, Export, Filters, Get, List};
 pub use settings::{Settings, database_url};
 use values::{account_name, drain, public_url, role, scope};
+pub use verify::Verify;
 
 /// Keeps an organisation's audit trail and streams it to Amazon S3.
 #[derive(Parser)]
@@ -67,6 +70,10 @@ pub enum Command {
     /// Move the installation to another database, such as from SQLite to PostgreSQL. Servers must
     /// be stopped. Run it again after an interruption: it continues.
     Migrate(Migrate),
+    /// Prove from a copy of a bucket that no event is missing, altered, inserted or reordered.
+    /// Needs no database and no settings, and works offline. Exit code 0: everything is proven; 1:
+    /// something is wrong; 2: something could not be verified.
+    Verify(Verify),
 }
 
 /// Options of `backup`.

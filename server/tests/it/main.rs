@@ -10,7 +10,7 @@
 //! - [`routes`], [`openapi`]: every route and its description
 //! - [`docs`]: the documentation that is rendered from the command line
 //! - [`pages`]: rendering while other servers start
-//! - [`process`], [`doctor`], [`events`], [`migrate`]: the binary as a process
+//! - [`process`], [`doctor`], [`events`], [`migrate`], [`verify`]: the binary as a process
 //! - [`stop`], [`request_ids`]: stopping, and the ids of requests
 //! - [`replicas`]: several servers with one PostgreSQL
 //! - [`reports`]: troubles that people reported about similar systems
@@ -47,4 +47,5 @@ mod sign_in;
 mod slow_readers;
 mod stop;
 mod tls;
+mod verify;
 mod versions;

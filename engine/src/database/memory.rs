@@ -10,13 +10,13 @@ pub(super) struct Caches {
     pub(super) reader: u64,
 }
 
-/// Returns a sixteenth of the memory for the writer, and a small part for each reader, within
-/// bounds: the operating system caches the same pages, and streaming reads each of them once.
+/// Returns a part of the memory for the writer, and a small one for each reader, within bounds: the
+/// operating system caches the same pages, and streaming reads each of them once.
 pub(super) fn caches() -> Caches {
     let kib = available_bytes().unwrap_or_default() >> 10;
     Caches {
-        writer: (kib / 16).clamp(16 << 10, 256 << 10),
-        reader: (kib / 256).clamp(8 << 10, 16 << 10),
+        writer: (kib / 64).clamp(16 << 10, 64 << 10),
+        reader: (kib / 1024).clamp(2 << 10, 4 << 10),
     }
 }
 
@@ -27,6 +27,6 @@ mod tests {
     #[test]
     fn the_caches_are_within_bounds() {
         let caches = caches();
-        assert!(caches.writer >= 16 << 10 && caches.reader <= 16 << 10);
+        assert!(caches.writer >= 16 << 10 && caches.reader <= 4 << 10);
     }
 }

@@ -20,7 +20,7 @@ pub const MAX_BATCH_BYTES: u32 = 64 << 20;
 pub const INTERVAL_SECONDS: std::ops::RangeInclusive<u32> = 10..=86_400;
 /// Bytes of batches in memory, over all runs of one server: two batches of the largest size, each
 /// with its compressed form. Failing destinations get half of it.
-pub const STREAMING_BYTES: usize = 256 << 20;
+pub const STREAMING_BYTES: usize = 192 << 20;
 /// Destinations that one server streams to at once.
 pub const STREAMING_RUNS: usize = 256;
 /// Nesting depth of an event's objects and arrays. JSON parsers commonly stop at 100 or 128.

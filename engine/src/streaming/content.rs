@@ -5,12 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use auditstream_model::Sequence;
 use bytes::Bytes;
 
-use super::encode;
-use super::limits::MemoryGrant;
+use super::encode::{Encoder, content_bytes};
+use super::limits::{MemoryGrant, working_bytes};
 use super::wanted::{CLOSING_BYTES, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
-use crate::trail::segment::{self, Bounds, Events};
+use crate::trail::segment::Bounds;
+use crate::trail::segment::range::{self, Range};
 
 #[derive(Debug)]
 pub(super) struct Content {
@@ -23,24 +24,24 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) async fn encode(events: Events, wanted: Wanted, mut grant: MemoryGrant) -> Result<Self> {
-        if events.is_empty() {
-            return Err(segment::missing(wanted.after + 1));
-        }
-        on_blocking_thread(move || {
-            let (first_sequence, last_sequence) = (events.first_sequence(), events.last_sequence());
-            let encoded = encode::content(events.iter(), events.bytes(), wanted.form.format);
-            drop(events);
-            grant.shrink(encoded_bytes(encoded.text.len()));
-            Ok(Self {
-                first_sequence,
-                last_sequence,
-                sha256: encoded.sha256,
-                text: encoded.text.into(),
-                grant: Mutex::new(grant),
-            })
+    /// Reads and encodes the events of a range. The same events result in the same bytes.
+    pub(super) async fn read(engine: &Engine, wanted: Wanted, range: Range, mut grant: MemoryGrant) -> Result<Self> {
+        let Range {
+            first_sequence,
+            last_sequence,
+            ..
+        } = range;
+        let encoder = Encoder::new(first_sequence, last_sequence, range.bytes, wanted.form.format);
+        let encoder = range::fold(engine.database(), range, encoder, Encoder::push).await?;
+        let encoded = encoder.finish();
+        grant.shrink(working_bytes(encoded.text.len()));
+        Ok(Self {
+            first_sequence,
+            last_sequence,
+            sha256: encoded.sha256,
+            text: encoded.text.into(),
+            grant: Mutex::new(grant),
         })
-        .await
     }
 
     /// Takes memory for the compressed form out of that of the content. If there are several forms,
@@ -50,10 +51,20 @@ impl Content {
     }
 }
 
-/// Returns the bytes that a content of `bytes` keeps in memory while it is compressed, which leaves
-/// less than half of most events.
-fn encoded_bytes(bytes: usize) -> usize {
-    bytes + bytes / 2
+/// Finds the events that are wanted.
+pub(super) async fn find(engine: &Engine, wanted: Wanted) -> Result<Range> {
+    let Wanted { form, after, up_to } = wanted;
+    let bounds = Bounds {
+        events: form.cut.events,
+        bytes: form.cut.bytes,
+        closing: CLOSING_BYTES,
+    };
+    range::find(engine.database(), form.account_id, after, up_to, bounds).await
+}
+
+/// Returns the memory, in bytes, for the content of a range and its compressed form.
+pub(super) fn memory_for(range: Range) -> usize {
+    working_bytes(content_bytes(range.first_sequence, range.last_sequence, range.bytes))
 }
 
 pub(super) async fn on_blocking_thread<T: Send + 'static>(
@@ -61,19 +72,4 @@ pub(super) async fn on_blocking_thread<T: Send + 'static>(
 ) -> Result<T> {
     let finished = tokio::task::spawn_blocking(work).await;
     finished.map_err(|error| Error::Broken(error.to_string()))?
-}
-
-/// Returns `None` once `has_room` refuses the bytes that have been read so far.
-pub(super) async fn read_events(
-    engine: &Engine,
-    wanted: Wanted,
-    has_room: impl FnMut(usize) -> bool + Send,
-) -> Result<Option<Events>> {
-    let Wanted { form, after, up_to } = wanted;
-    let bounds = Bounds {
-        events: form.cut.events,
-        bytes: form.cut.bytes,
-        closing: CLOSING_BYTES,
-    };
-    segment::read(engine.database(), form.account_id, after, up_to, bounds, has_room).await
 }

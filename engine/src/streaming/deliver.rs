@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use auditstream_model::Sequence;
+
 use super::ahead::Ahead;
 use super::attempt::{Attempt, AttemptOutcome};
 use super::freeze::OpenBatch;
@@ -146,11 +148,14 @@ impl Pass<'_> {
         if is_last || self.ahead.is_some() || row.failure.is_some() {
             return Ok(());
         }
-        let form = Form::of(row.account_id, row.spec.get()?);
-        let objects = self.slot.objects();
-        let ahead = Ahead::start(self.engine, objects, form, batch.last_sequence, self.lease.up_to);
-        self.ahead = Some(ahead);
+        self.start_ahead(Form::of(row.account_id, row.spec.get()?), batch.last_sequence);
         Ok(())
+    }
+
+    /// Begins to build the objects after an event.
+    pub(super) fn start_ahead(&mut self, form: Form, after: Sequence) {
+        let objects = self.slot.objects();
+        self.ahead = Some(Ahead::start(self.engine, objects, form, after, self.lease.up_to));
     }
 
     /// Confirms a batch that is in the bucket. If the next one is ready, freezes it and records its

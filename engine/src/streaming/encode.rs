@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use auditstream_model::limits::MAX_BATCH_BYTES;
 use auditstream_model::{Compression, Format, Sequence};
-use libdeflater::CompressionLvl;
+use libdeflater::{CompressionError, CompressionLvl};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -22,6 +22,9 @@ use crate::trail::close;
 const CLOSING: usize = 27;
 /// The bytes of a content that are hashed at a time, while they are in the processor's cache.
 const HASHED_BYTES: usize = 64 << 10;
+/// The ratio of compression from which on a content is compressed at the first attempt. Events are
+/// usually compressed to an eighth.
+const EXPECTED_RATIO: usize = 4;
 /// The number of compressors of each kind that are kept for the next batches.
 const KEPT_COMPRESSORS: usize = 2;
 
@@ -34,42 +37,81 @@ pub struct Encoded {
     pub sha256: [u8; 32],
 }
 
-/// Encodes consecutive events, whose payloads have `payload_bytes` together.
-#[must_use]
-pub fn content<'e>(
-    events: impl ExactSizeIterator<Item = (Sequence, &'e str)>,
-    payload_bytes: usize,
+/// Encodes the events of a batch, one after another.
+#[derive(Debug)]
+pub struct Encoder {
     format: Format,
-) -> Encoded {
-    let mut events = events.peekable();
-    let first = events.peek().map_or(0, |event| event.0);
-    let last = i64::try_from(events.len()).map_or(i64::MAX, |count| first + count - 1);
-    let batch_id = format!("{first}-{last}");
+    batch_id: String,
+    first_sequence: Sequence,
+    next_sequence: Sequence,
+    text: String,
+    hasher: Sha256,
+    /// The bytes of the text that are hashed.
+    hashed: usize,
+}
+
+impl Encoder {
+    /// Creates an encoder for the events from `first` to `last`, whose payloads have
+    /// `payload_bytes` together.
+    #[must_use]
+    pub fn new(first: Sequence, last: Sequence, payload_bytes: usize, format: Format) -> Self {
+        Self {
+            format,
+            batch_id: batch_id(first, last),
+            first_sequence: first,
+            next_sequence: first,
+            text: String::with_capacity(content_bytes(first, last, payload_bytes)),
+            hasher: Sha256::new(),
+            hashed: 0,
+        }
+    }
+
+    /// Adds the next event.
+    pub fn push(&mut self, payload: &str) {
+        let sequence = self.next_sequence;
+        if self.format == Format::JsonArray {
+            self.text.push(if sequence == self.first_sequence { '[' } else { ',' });
+        }
+        close(&mut self.text, payload, sequence, Some(&self.batch_id));
+        if self.format == Format::Ndjson {
+            self.text.push('\n');
+        }
+        self.next_sequence += 1;
+        if self.text.len() - self.hashed >= HASHED_BYTES {
+            self.hash();
+        }
+    }
+
+    /// Returns the content after the last event.
+    #[must_use]
+    pub fn finish(mut self) -> Encoded {
+        if self.format == Format::JsonArray && !self.text.is_empty() {
+            self.text.push(']');
+        }
+        self.hash();
+        Encoded {
+            text: self.text,
+            sha256: self.hasher.finalize().into(),
+        }
+    }
+
+    fn hash(&mut self) {
+        self.hasher.update(&self.text.as_bytes()[self.hashed..]);
+        self.hashed = self.text.len();
+    }
+}
+
+fn batch_id(first: Sequence, last: Sequence) -> String {
+    format!("{first}-{last}")
+}
+
+/// Returns the most bytes that a content can have whose payloads have `payload_bytes` together.
+pub(super) fn content_bytes(first: Sequence, last: Sequence, payload_bytes: usize) -> usize {
+    let events = usize::try_from(last - first + 1).unwrap_or(0);
+    let batch_id = batch_id(first, last);
     let digits = batch_id.len() - batch_id.find('-').unwrap_or(0);
-    let closing = events.len() * (CLOSING + batch_id.len() + digits);
-    let mut text = String::with_capacity(payload_bytes + closing + 1);
-    let (mut hasher, mut hashed) = (Sha256::new(), 0);
-    for (sequence, payload) in events {
-        if format == Format::JsonArray {
-            text.push(if sequence == first { '[' } else { ',' });
-        }
-        close(&mut text, payload, sequence, Some(&batch_id));
-        if format == Format::Ndjson {
-            text.push('\n');
-        }
-        if text.len() - hashed >= HASHED_BYTES {
-            hasher.update(&text.as_bytes()[hashed..]);
-            hashed = text.len();
-        }
-    }
-    if format == Format::JsonArray && !text.is_empty() {
-        text.push(']');
-    }
-    hasher.update(&text.as_bytes()[hashed..]);
-    Encoded {
-        text,
-        sha256: hasher.finalize().into(),
-    }
+    let closing = events.saturating_mul(CLOSING + batch_id.len() + digits);
+    payload_bytes.saturating_add(closing).saturating_add(1)
 }
 
 /// Returns the SHA-256 of a content, or of an object.
@@ -105,8 +147,17 @@ fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
         Ok(libdeflater::Compressor::new(level))
     };
     IDLE.with(level, new, |compressor| {
-        let mut out = vec![0; compressor.gzip_compress_bound(content.len())];
-        let length = compressor.gzip_compress(content, &mut out).map_err(broken)?;
+        let most = compressor.gzip_compress_bound(content.len());
+        let mut out = vec![0; (content.len() / EXPECTED_RATIO).min(most)];
+        let length = match compressor.gzip_compress(content, &mut out) {
+            Ok(length) => length,
+            Err(CompressionError::InsufficientSpace) => {
+                // Freed first.
+                out = Vec::new();
+                out.resize(most, 0);
+                compressor.gzip_compress(content, &mut out).map_err(broken)?
+            }
+        };
         out.truncate(length);
         Ok(out)
     })
@@ -215,8 +266,9 @@ mod tests {
             .map(|n| format!(r#"{{"auditEventId":"{n}","auditEventMetadata":{{"#))
             .collect();
         let bytes = payloads.iter().map(String::len).sum();
-        let events: Vec<_> = (9..).zip(payloads.iter().map(String::as_str)).collect();
-        content(events.into_iter(), bytes, format)
+        let mut encoder = Encoder::new(9, 11, bytes, format);
+        payloads.iter().for_each(|payload| encoder.push(payload));
+        encoder.finish()
     }
 
     fn compressed(compression: Compression) -> Vec<u8> {
@@ -254,10 +306,11 @@ mod tests {
     #[test]
     fn a_content_is_hashed_while_it_is_encoded() {
         let payload = r#"{"a":1,"auditEventMetadata":{"#.repeat(500);
-        let events: Vec<_> = (1..=20).map(|n| (n, payload.as_str())).collect();
         for format in [Format::Ndjson, Format::JsonArray] {
             let bytes = 20 * payload.len();
-            let encoded = content(events.iter().copied(), bytes, format);
+            let mut encoder = Encoder::new(1, 20, bytes, format);
+            (0..20).for_each(|_| encoder.push(&payload));
+            let encoded = encoder.finish();
             assert_eq!(encoded.sha256, sha256(encoded.text.as_bytes()));
             assert!(encoded.text.len() > 2 * HASHED_BYTES);
             assert!(encoded.text.capacity() < bytes + 20 * 50, "it never grew");
@@ -282,6 +335,27 @@ mod tests {
         let zstd = compressed(Compression::Zstd);
         assert_eq!(zstd::stream::decode_all(zstd.as_slice()).unwrap(), content.as_bytes());
         assert!(compress(b"x", Compression::Gzip, Some(99)).is_err());
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_the_room_for_them() {
+        let incompressible = noise();
+        for content in [encoded(Format::Ndjson).text.repeat(50).as_bytes(), &incompressible] {
+            let level = CompressionLvl::new(6).unwrap();
+            let mut compressor = libdeflater::Compressor::new(level);
+            let mut out = vec![0; compressor.gzip_compress_bound(content.len())];
+            let length = compressor.gzip_compress(content, &mut out).unwrap();
+            assert_eq!(compress(content, Compression::Gzip, Some(6)).unwrap(), out[..length]);
+        }
+    }
+
+    fn noise() -> Vec<u8> {
+        let mut state = 1_u32;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(100_000).collect()
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 /// The largest grant: all that failing destinations can have.
 const MAX_GRANT: usize = STREAMING_BYTES / 2;
 
-/// Returns the bytes that encoding a content of `bytes` keeps in memory: the content next to its
-/// events.
+/// Returns the bytes that a content of `bytes` keeps in memory while it is compressed, which leaves
+/// less than half of most events.
 pub(super) const fn working_bytes(bytes: usize) -> usize {
-    2 * bytes
+    bytes + bytes / 2
 }
 
 // A batch of any size gets its memory, also while its destination fails.
@@ -96,11 +96,7 @@ impl MemoryBudget {
                 Err(_) => return Ok(None),
             },
         };
-        Ok(Some(MemoryGrant {
-            bytes,
-            memory_use,
-            permits,
-        }))
+        Ok(Some(MemoryGrant { bytes, permits }))
     }
 
     /// Returns the bytes that are not in use.
@@ -112,41 +108,10 @@ impl MemoryBudget {
 #[derive(Debug)]
 pub(super) struct MemoryGrant {
     bytes: usize,
-    memory_use: MemoryUse,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl MemoryGrant {
-    /// Grows to at least `bytes`, in few steps, without waiting. Returns `false` if less is
-    /// available. It never needs more than `most`.
-    pub(super) fn try_grow(&mut self, bytes: usize, most: usize) -> bool {
-        if bytes <= self.bytes {
-            return true;
-        }
-        let wanted = bytes.max(2 * self.bytes).min(most).clamp(1, MAX_GRANT);
-        let missing = wanted.saturating_sub(self.bytes);
-        let reserve = match self.memory_use {
-            MemoryUse::Spare => MemoryBudget::RESERVE,
-            MemoryUse::Healthy | MemoryUse::Failing => 0,
-        };
-        let count = u32::try_from(missing).unwrap_or(u32::MAX);
-        let more = self.permits.iter().map(|permit| {
-            let semaphore = permit.semaphore();
-            if semaphore.available_permits() < missing.saturating_add(reserve) {
-                return None;
-            }
-            Arc::clone(semaphore).try_acquire_many_owned(count).ok()
-        });
-        let Some(more) = more.collect::<Option<Vec<_>>>() else {
-            return false;
-        };
-        for (permit, more) in self.permits.iter_mut().zip(more) {
-            permit.merge(more);
-        }
-        self.bytes = self.bytes.max(wanted);
-        self.bytes >= bytes.min(most).min(MAX_GRANT)
-    }
-
     /// Returns everything but `bytes` to the budget.
     pub(super) fn shrink(&mut self, bytes: usize) {
         drop(self.split(self.bytes.saturating_sub(bytes)));
@@ -159,7 +124,6 @@ impl MemoryGrant {
         let permits = self.permits.iter_mut().filter_map(|permit| permit.split(bytes));
         Self {
             bytes,
-            memory_use: self.memory_use,
             permits: permits.collect(),
         }
     }
@@ -190,14 +154,9 @@ mod tests {
         assert!(!waits(&budget, 10, Healthy), "returned memory is available again");
         assert!(waits(&budget, 11, Healthy));
         drop((failing, healthy));
-        let mut small = acquire(&budget, 1_000, Failing).await;
-        assert!(small.try_grow(1_500, MAX_GRANT), "it doubles");
-        assert_eq!(budget.0.failing.available_permits(), STREAMING_BYTES / 2 - 2_000);
-        let other = acquire(&budget, MAX_GRANT - 2_500, Failing).await;
-        assert!(!small.try_grow(3_000, MAX_GRANT), "it does not wait");
-        assert!(small.try_grow(2_500, 2_500));
-        let part = small.split(500);
-        drop((small, other));
+        let mut whole = acquire(&budget, 2_500, Failing).await;
+        let part = whole.split(500);
+        drop(whole);
         assert_eq!(budget.available(), STREAMING_BYTES - 500);
         drop(part);
         assert_eq!(budget.available(), STREAMING_BYTES);
@@ -208,14 +167,10 @@ mod tests {
     async fn a_later_batch_gets_only_memory_that_others_are_unlikely_to_need() {
         let budget = MemoryBudget::default();
         let first = acquire(&budget, MAX_GRANT, Healthy).await;
-        let mut spare = acquire(&budget, MAX_GRANT - MemoryBudget::RESERVE, Spare).await;
+        let spare = acquire(&budget, MAX_GRANT - MemoryBudget::RESERVE, Spare).await;
         assert!(budget.acquire(1, Spare).await.unwrap().is_none());
-        assert!(
-            !spare.try_grow(MAX_GRANT, MAX_GRANT),
-            "it does not grow into the reserve"
-        );
         assert!(!waits(&budget, MemoryBudget::RESERVE, Healthy));
-        drop(first);
-        assert!(spare.try_grow(MAX_GRANT, MAX_GRANT));
+        drop((first, spare));
+        assert!(budget.acquire(MAX_GRANT, Spare).await.unwrap().is_some());
     }
 }

@@ -8,16 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use auditstream_model::{Compression, Sequence};
 use bytes::Bytes;
 
-use super::content::{Content, on_blocking_thread, read_events};
+use super::content::{Content, find, memory_for, on_blocking_thread};
 use super::encode;
-use super::limits::{MemoryBudget, MemoryGrant, MemoryUse, working_bytes};
+use super::limits::{MemoryBudget, MemoryGrant, MemoryUse};
 use super::single_flight::SingleFlight;
 use super::wanted::{Form, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
-
-/// Bytes of events for which a new batch reserves memory before it knows their size.
-const FIRST_GRANT: usize = 256 << 10;
 
 /// Bytes of objects that are kept for destinations that lag some batches.
 const KEPT_BYTES: usize = 16 << 20;
@@ -123,32 +120,14 @@ impl Objects {
         self.0.contents.get(key(content, memory_use), build).await
     }
 
-    /// Encodes the wanted events. The same events result in the same bytes; a missing event is an
-    /// [`Error::Broken`]. Returns `None` if there is no memory to spare.
-    ///
-    /// Reserves memory for as many bytes as the events have. If it runs out on the way, starts
-    /// again with all that the content can need.
+    /// Reads and encodes the wanted events; a missing event is an [`Error::Broken`]. Returns `None`
+    /// if there is no memory to spare.
     async fn build_content(&self, engine: &Engine, wanted: Wanted, memory_use: MemoryUse) -> Result<Option<Content>> {
-        let most = wanted.most_bytes();
-        let first = working_bytes(most.min(FIRST_GRANT));
-        let Some(mut grant) = self.acquire(first, memory_use).await? else {
+        let range = find(engine, wanted).await?;
+        let Some(grant) = self.acquire(memory_for(range), memory_use).await? else {
             return Ok(None);
         };
-        let grow = |bytes| grant.try_grow(working_bytes(bytes), working_bytes(most));
-        let events = match read_events(engine, wanted, grow).await? {
-            Some(events) => events,
-            None if memory_use == MemoryUse::Spare => return Ok(None),
-            None => {
-                drop(grant);
-                let Some(all) = self.acquire(working_bytes(most), memory_use).await? else {
-                    return Ok(None);
-                };
-                grant = all;
-                let events = read_events(engine, wanted, |_| true).await?;
-                events.unwrap_or_default()
-            }
-        };
-        Content::encode(events, wanted, grant).await.map(Some)
+        Content::read(engine, wanted, range, grant).await.map(Some)
     }
 
     /// Returns the object of a content that was built with memory to spare.
@@ -159,7 +138,7 @@ impl Objects {
     }
 
     /// Reserves memory; `None` if it cannot be spared.
-    pub(super) async fn acquire(&self, bytes: usize, memory_use: MemoryUse) -> Result<Option<MemoryGrant>> {
+    async fn acquire(&self, bytes: usize, memory_use: MemoryUse) -> Result<Option<MemoryGrant>> {
         if memory_use != MemoryUse::Spare && self.0.memory.available() < bytes {
             let mut kept = self.kept();
             kept.objects.clear();

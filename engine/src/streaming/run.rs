@@ -10,6 +10,7 @@ use auditstream_model::{Code, FailureCode, Sequence};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
+use super::content;
 use super::deliver::Ready;
 use super::failure::DeliveryFailure;
 use super::freeze;
@@ -191,6 +192,11 @@ impl Pass<'_> {
         }
         let wanted = Wanted::next(form, cursor, up_to);
         let failing = row.failure.is_some();
+        // Of a backlog the first two objects are built at the same time.
+        if wanted.up_to < up_to && !failing {
+            let range = content::find(self.engine, wanted).await?;
+            self.start_ahead(form, range.last_sequence);
+        }
         self.slot.objects().get(self.engine, wanted, failing).await
     }
 }

@@ -1,7 +1,6 @@
 //! The bytes that a destination wants: a range of events in one form. Destinations of an account
 //! that want equal bytes share them.
 
-use auditstream_model::limits::EVENT_BYTES;
 use auditstream_model::{Compression, DestinationSpec, Format, Sequence};
 
 /// The most bytes that encoding adds to a payload: batch id, sequence and their members' names.
@@ -91,13 +90,6 @@ impl Wanted {
     pub(super) fn content(mut self) -> Self {
         (self.form.compression, self.form.level) = (Compression::None, None);
         self
-    }
-
-    /// The most bytes that the content can have.
-    pub(super) fn most_bytes(&self) -> usize {
-        const LARGEST: usize = EVENT_BYTES + CLOSING_BYTES;
-        let events = usize::try_from(self.up_to - self.after).unwrap_or(0);
-        events.saturating_mul(LARGEST).min(self.form.cut.bytes.max(LARGEST))
     }
 }
 

@@ -116,12 +116,14 @@ fn events_of_any_size_are_cut_into_batches_within_the_limits() {
 
 /// Returns the hash and bytes of a batch in every format and compression.
 fn bytes_of(payloads: &[String], first: i64) -> Vec<([u8; 32], Vec<u8>)> {
-    let events: Vec<_> = (first..).zip(payloads.iter().map(String::as_str)).collect();
+    let last = first + i64::try_from(payloads.len()).unwrap() - 1;
     let bytes = payloads.iter().map(String::len).sum();
     let mut all = Vec::new();
     for format in [Format::Ndjson, Format::JsonArray] {
         for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-            let content = encode::content(events.iter().copied(), bytes, format);
+            let mut encoder = encode::Encoder::new(first, last, bytes, format);
+            payloads.iter().for_each(|payload| encoder.push(payload));
+            let content = encoder.finish();
             let body = encode::compress(content.text.as_bytes(), compression, None).unwrap();
             assert_eq!(encode::decompress(&body, compression).unwrap(), content.text.as_bytes());
             all.push((content.sha256, body));

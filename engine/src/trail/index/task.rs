@@ -235,15 +235,14 @@ impl Indexer {
             let next = declared.iter().map(|(from, _)| *from).find(|from| *from > until);
             let up_to = next.map_or(last, |from| last.min(from - 1));
             let database = self.engine.database();
-            let read = segment::read(database, claim.account_id, until, up_to, bounds, |_| true);
-            match read.await?.filter(|events| !events.is_empty()) {
-                Some(events) => {
-                    bytes += events.bytes();
-                    until = events.last_sequence();
-                    builder = on_own_thread(move || add(builder, &events)).await?;
-                }
+            let events = segment::read(database, claim.account_id, until, up_to, bounds).await?;
+            if events.is_empty() {
                 // Retention has removed the events.
-                None => until = up_to,
+                until = up_to;
+            } else {
+                bytes += events.bytes();
+                until = events.last_sequence();
+                builder = on_own_thread(move || add(builder, &events)).await?;
             }
         }
         if is_end && builder.len() == 0 {

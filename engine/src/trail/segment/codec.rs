@@ -22,12 +22,13 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     pub(super) fn decode(&self, zstd: &mut zstd::bulk::Decompressor<'_>) -> Option<Decoded> {
-        decode(zstd, &self.content, &self.times, self.events, self.bytes)
+        let size = (self.events, self.bytes);
+        decode(zstd, &self.content, &self.times, size, Decoded::default())
     }
 }
 
 /// The decoded content of a segment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     /// The payloads, one after another.
     pub(super) text: String,
@@ -118,18 +119,23 @@ fn failed(error: &std::io::Error) -> Error {
     Error::Broken(format!("events cannot be compressed: {error}"))
 }
 
-/// Decodes a segment of `events` events with `bytes` of payloads. `None` if it is damaged.
+/// Decodes a segment of `events` events with `bytes` of payloads, in the memory of one that is no
+/// longer needed. `None` if it is damaged.
 pub(super) fn decode(
     zstd: &mut zstd::bulk::Decompressor<'_>,
     content: &[u8],
     times: &[u8],
-    events: usize,
-    bytes: usize,
+    (events, bytes): (usize, usize),
+    reused: Decoded,
 ) -> Option<Decoded> {
     let most = bytes.checked_add(events.checked_mul(LENGTH_BYTES)?)?;
-    let mut text = zstd.decompress(content, most).ok()?;
+    let (mut text, mut ends) = (reused.text.into_bytes(), reused.ends);
+    text.clear();
+    text.reserve(most);
+    zstd.decompress_to_buffer(content, &mut text).ok()?;
     let mut lengths = text.get(bytes..)?;
-    let mut ends = Vec::with_capacity(events);
+    ends.clear();
+    ends.reserve(events);
     let mut end = 0_usize;
     for _ in 0..events {
         end = end.checked_add(usize::try_from(take_varint(&mut lengths)?).ok()?)?;
@@ -240,6 +246,19 @@ mod tests {
         events.extend([(2, large.as_str()), (3, small.as_str())]);
         let lengths: Vec<_> = encode(events).unwrap().iter().map(|segment| segment.events).collect();
         assert_eq!(lengths, [SEGMENT_EVENTS, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_segment_is_decoded_in_the_memory_of_a_larger_one() {
+        let large = encode([(1, "x".repeat(1_000).as_str()), (2, "y")]).unwrap().remove(0);
+        let small = encode([(3, "z")]).unwrap().remove(0);
+        let mut zstd = zstd::bulk::Decompressor::new().unwrap();
+        let reused = large.decode(&mut zstd).unwrap();
+        let memory = reused.text.as_ptr();
+        let size = (small.events, small.bytes);
+        let again = super::decode(&mut zstd, &small.content, &small.times, size, reused).unwrap();
+        assert_eq!(Some(&again), decoded(&small).as_ref());
+        assert_eq!(again.text.as_ptr(), memory);
     }
 
     #[test]

@@ -42,11 +42,6 @@ impl Events {
         self.text.len()
     }
 
-    /// The sequence of the first event.
-    pub(crate) fn first_sequence(&self) -> Sequence {
-        self.first_sequence
-    }
-
     /// The sequence of the last event; without events the one before the first.
     pub(crate) fn last_sequence(&self) -> Sequence {
         self.first_sequence + i64::try_from(self.len()).unwrap_or(0) - 1
@@ -116,7 +111,7 @@ mod tests {
         let all: Vec<_> = events.iter().collect();
         assert_eq!(all, [(5, "bb"), (6, "ccc"), (7, "dddd"), (8, "")]);
         assert_eq!(
-            (events.first_sequence(), events.last_sequence(), events.bytes()),
+            (events.first_sequence, events.last_sequence(), events.bytes()),
             (5, 8, 9)
         );
         assert_eq!([1, 2].map(|index| events.time(index)), [7, 8]);

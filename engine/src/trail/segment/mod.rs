@@ -1,8 +1,9 @@
 //! Segments: the payloads of consecutive events, compressed together.
 //!
 //! ```text
-//! append ─▶ write ─▶ audit_segment ─▶ read: consecutive events, for streaming and indexing
-//!             codec       │      └──▶ get: single events, for searches
+//! append ─▶ write ─▶ audit_segment ─▶ range: consecutive events, for streaming
+//!             codec       │      ├──▶ read: the same, for indexing and searches
+//!                         │      └──▶ get: single events, for searches
 //!                         └─ merge: small neighbours become one, in the background
 //! ```
 //!
@@ -17,6 +18,7 @@ mod events;
 mod get;
 mod merge;
 mod months;
+pub(crate) mod range;
 mod read;
 mod rows;
 mod write;

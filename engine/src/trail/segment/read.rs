@@ -61,8 +61,7 @@ pub(crate) struct Bounds {
 }
 
 /// Reads the events after `after`, up to `up_to` or as many as the bounds allow. Without events
-/// after `after` there are none. Calls `has_room` with the bytes that have been read and those that
-/// are read next, and returns `None` once it refuses them.
+/// after `after` there are none.
 ///
 /// # Errors
 /// [`Error::Broken`] if an event is missing or a segment is damaged.
@@ -72,13 +71,9 @@ pub(crate) async fn read(
     after: Sequence,
     up_to: Sequence,
     bounds: Bounds,
-    mut has_room: impl FnMut(usize) -> bool + Send,
-) -> Result<Option<Events>> {
+) -> Result<Events> {
     let mut reading = Reading {
-        via: Via::Pool(database.read()),
-        dialect: database.dialect(),
-        months: None,
-        account_id,
+        segments: Segments::of(database, account_id),
         up_to,
         bounds,
         events: Events::after(after),
@@ -88,14 +83,11 @@ pub(crate) async fn read(
         if chunk.begins_after > reading.events.last_sequence() {
             return Err(missing(reading.events.last_sequence() + 1));
         }
-        if !has_room(chunk.cost.min(bounds.bytes.max(chunk.largest))) {
-            return Ok(None);
-        }
         if reading.add(chunk).await? {
             break;
         }
     }
-    Ok(Some(reading.events))
+    Ok(reading.events)
 }
 
 /// Reads events as [`read`], through the connection of a search. At a gap that a restore has
@@ -108,10 +100,12 @@ pub(crate) async fn read_for_search(
     bounds: Bounds,
 ) -> Result<Events> {
     let mut reading = Reading {
-        dialect: connection.dialect(),
-        via: Via::Search(connection),
-        months: None,
-        account_id,
+        segments: Segments {
+            dialect: connection.dialect(),
+            via: Via::Search(connection),
+            months: None,
+            account_id,
+        },
         up_to,
         bounds,
         events: Events::after(after),
@@ -131,12 +125,47 @@ pub(crate) async fn read_for_search(
     Ok(reading.events)
 }
 
-struct Reading<'a> {
+/// The segments of consecutive events of an account.
+pub(super) struct Segments<'a> {
     via: Via<'a>,
     dialect: Dialect,
+    account_id: i64,
     /// The partitions of the range; `None` before the first reading, and on SQLite.
     months: Option<Months>,
-    account_id: i64,
+}
+
+impl<'a> Segments<'a> {
+    pub(super) fn of(database: &'a Database, account_id: i64) -> Self {
+        Self {
+            via: Via::Pool(database.read()),
+            dialect: database.dialect(),
+            account_id,
+            months: None,
+        }
+    }
+
+    /// Returns the places and sizes of the next segments after an event, up to the one with
+    /// `up_to`, which is the same in each call.
+    pub(super) async fn heads(&mut self, after: Sequence, up_to: Sequence) -> Result<Vec<Head>> {
+        if self.months.is_none() {
+            self.months = months_of(&mut self.via, self.dialect, self.account_id, after + 1, up_to).await?;
+        }
+        let values = [self.account_id, after, up_to.saturating_add(SPAN), up_to, HEADS];
+        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
+        self.via.fetch(select_heads(self.dialect), values).await
+    }
+
+    /// Returns the segments that end after `after`, up to `last`, with their content. Their places
+    /// have been returned by [`Self::heads`].
+    pub(super) async fn rows(&mut self, after: Sequence, last: Sequence) -> Result<Vec<Row>> {
+        let values = [self.account_id, after, last];
+        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
+        self.via.fetch(select_rows(self.dialect), values).await
+    }
+}
+
+struct Reading<'a> {
+    segments: Segments<'a>,
     up_to: Sequence,
     bounds: Bounds,
     events: Events,
@@ -151,10 +180,6 @@ struct Chunk {
     last_sequence: Sequence,
     /// Payload bytes of its segments.
     bytes: usize,
-    /// The bytes of all events with those of this chunk.
-    cost: usize,
-    /// The bytes of its largest segment.
-    largest: usize,
 }
 
 impl Reading<'_> {
@@ -164,18 +189,7 @@ impl Reading<'_> {
         if after >= self.up_to || self.events.len() >= self.bounds.events {
             return Ok(None);
         }
-        if self.months.is_none() {
-            self.months = months_of(&mut self.via, self.dialect, self.account_id, after + 1, self.up_to).await?;
-        }
-        let values = [
-            self.account_id,
-            after,
-            self.up_to.saturating_add(SPAN),
-            self.up_to,
-            HEADS,
-        ];
-        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
-        let heads: Vec<Head> = self.via.fetch(select_heads(self.dialect), values).await?;
+        let heads = self.segments.heads(after, self.up_to).await?;
         if self.events.is_empty() {
             let bytes = heads.iter().map(|head| head.size()).fold(0, usize::saturating_add);
             self.expected = bytes.min(self.bounds.bytes);
@@ -191,15 +205,14 @@ impl Reading<'_> {
             begins_after,
             last_sequence: begins_after,
             bytes: 0,
-            cost: self.cost(),
-            largest: 0,
         };
+        let mut cost = self.events.bytes() + self.events.len() * self.bounds.closing;
         let mut events = self.events.len();
         for head in heads {
             let is_next = head.first_sequence <= chunk.last_sequence + 1;
             let is_full = chunk.bytes > 0
                 && (chunk.bytes + head.size() > CHUNK_BYTES
-                    || chunk.cost > self.bounds.bytes
+                    || cost > self.bounds.bytes
                     || events >= self.bounds.events);
             if !is_next || is_full {
                 break;
@@ -208,27 +221,18 @@ impl Reading<'_> {
             let taken = usize::try_from(taken).unwrap_or(0);
             events += taken;
             chunk.bytes = chunk.bytes.saturating_add(head.size());
-            chunk.cost = chunk
-                .cost
+            cost = cost
                 .saturating_add(head.size())
                 .saturating_add(taken.saturating_mul(self.bounds.closing));
-            chunk.largest = chunk.largest.max(head.size().saturating_add(self.bounds.closing));
             chunk.last_sequence = head.last_sequence;
         }
         Some(chunk)
     }
 
-    /// The bytes of the events that have been read.
-    fn cost(&self) -> usize {
-        self.events.bytes() + self.events.len() * self.bounds.closing
-    }
-
     /// Adds the events of a chunk. Returns whether the bounds allow no more.
     async fn add(&mut self, chunk: Chunk) -> Result<bool> {
         let after = self.events.last_sequence();
-        let values = [self.account_id, after, chunk.last_sequence];
-        let values = with_months(values.map(Value::Integer).to_vec(), self.months);
-        let rows: Vec<Row> = self.via.fetch(select_rows(self.dialect), values).await?;
+        let rows = self.segments.rows(after, chunk.last_sequence).await?;
         let mut events = std::mem::replace(&mut self.events, Events::after(after));
         if events.is_empty() {
             events.reserve(self.expected);

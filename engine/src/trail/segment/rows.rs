@@ -77,12 +77,17 @@ impl Row {
     /// # Errors
     /// [`Error::Broken`] if the segment is damaged.
     pub(super) fn decode(&self, zstd: &mut zstd::bulk::Decompressor<'_>) -> Result<Decoded> {
+        self.decode_in(zstd, Decoded::default())
+    }
+
+    /// As [`Self::decode`], in the memory of a segment that is no longer needed.
+    pub(super) fn decode_in(&self, zstd: &mut zstd::bulk::Decompressor<'_>, reused: Decoded) -> Result<Decoded> {
         let events = usize::try_from(self.last_sequence - self.first_sequence + 1).ok();
         let events = events.filter(|events| (1..=SEGMENT_EVENTS).contains(events));
         let bytes = usize::try_from(self.bytes).ok();
         let decoded = events
             .zip(bytes)
-            .and_then(|(events, bytes)| decode(zstd, &self.content, &self.times, events, bytes));
+            .and_then(|size| decode(zstd, &self.content, &self.times, size, reused));
         decoded.ok_or_else(|| damaged(self.first_sequence, self.last_sequence))
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::block::{BlockWriter, PackedBlock};
 use super::order::{OrderWriter, PackedOrder, Place, Written};
-use super::terms::Terms;
+use super::terms::{TermSet, Terms};
 use crate::error::Result;
 use crate::trail::fields;
 
@@ -13,15 +15,79 @@ use crate::trail::fields;
 pub(super) struct Builder {
     finder: Terms,
     places: Vec<Place>,
-    /// The numbers of the events that have a term, in the order of the events.
-    terms: HashMap<Box<[u8]>, Numbers>,
+    terms: TermEvents,
 }
 
-/// The numbers of at least one event.
-#[derive(Debug)]
+/// The terms of a slice. Each has the numbers of its events, in their order.
+#[derive(Debug, Default)]
+struct TermEvents {
+    numbers: HashMap<Box<[u8]>, u32, RandomState>,
+    events: Vec<Numbers>,
+    /// The number of the last event.
+    event: u32,
+}
+
+/// The numbers of events.
+#[derive(Debug, Default)]
 struct Numbers {
-    first: u32,
+    first: Option<u32>,
     more: Vec<u32>,
+}
+
+impl TermSet for TermEvents {
+    fn number(&mut self, term: &[u8]) -> u32 {
+        if let Some(number) = self.numbers.get(term) {
+            return *number;
+        }
+        let number = u32::try_from(self.events.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(term.into(), number);
+        self.events.push(Numbers::default());
+        number
+    }
+
+    fn mark(&mut self, number: u32) -> bool {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        let Some(events) = self.events.get_mut(index) else {
+            return false;
+        };
+        let last = events.more.last().copied().or(events.first);
+        if last == Some(self.event) {
+            return false;
+        }
+        match events.first {
+            None => events.first = Some(self.event),
+            Some(_) => events.more.push(self.event),
+        }
+        true
+    }
+}
+
+impl TermEvents {
+    /// The terms in their order. A term may have no event.
+    fn sorted(self) -> Vec<(Box<[u8]>, Numbers)> {
+        let Self {
+            numbers, mut events, ..
+        } = self;
+        let mut terms: Vec<_> = numbers
+            .into_iter()
+            .map(|(term, number)| (beginning(&term), term, number))
+            .collect();
+        // Most terms differ in their beginnings.
+        terms.sort_unstable_by(|(a, one, _), (b, other, _)| a.cmp(b).then_with(|| one.cmp(other)));
+        let terms = terms.into_iter().map(|(_, term, number)| {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            let numbers = events.get_mut(index).map(std::mem::take);
+            (term, numbers.unwrap_or_default())
+        });
+        terms.collect()
+    }
+}
+
+/// The first eight bytes of a term as a number. A term that ends before has zeros there, which no
+/// term contains.
+fn beginning(term: &[u8]) -> u64 {
+    let bytes = term.iter().copied().chain(std::iter::repeat(0)).take(8);
+    bytes.fold(0, |beginning, byte| beginning << 8 | u64::from(byte))
 }
 
 /// A slice as it is stored.
@@ -38,24 +104,9 @@ impl Builder {
     }
 
     pub(super) fn add(&mut self, place: Place, payload: &str) {
-        let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        self.terms.event = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         self.places.push(place);
-        let Self { finder, terms, .. } = self;
-        finder.of(payload, &fields::of(payload), |term| match terms.get_mut(term) {
-            None => {
-                let numbers = Numbers {
-                    first: number,
-                    more: Vec::new(),
-                };
-                terms.insert(term.into(), numbers);
-                true
-            }
-            Some(numbers) if numbers.more.last().unwrap_or(&numbers.first) == &number => false,
-            Some(numbers) => {
-                numbers.more.push(number);
-                true
-            }
-        });
+        self.finder.find(payload, &fields::of(payload), &mut self.terms);
     }
 
     pub(super) fn finish(self) -> Result<Built> {
@@ -69,13 +120,11 @@ impl Builder {
                 *slot = rank;
             }
         }
-        let mut terms: Vec<(Box<[u8]>, Numbers)> = self.terms.into_iter().collect();
-        terms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut blocks = BlockWriter::new()?;
         let mut of_term: Vec<u32> = Vec::new();
-        for (term, numbers) in terms {
+        for (term, numbers) in self.terms.sorted() {
             of_term.clear();
-            let numbers = std::iter::once(numbers.first).chain(numbers.more);
+            let numbers = numbers.first.into_iter().chain(numbers.more);
             of_term.extend(numbers.filter_map(|number| ranks.get(usize::try_from(number).ok()?)));
             sort(&mut of_term);
             blocks.push(&term, &of_term)?;

@@ -23,6 +23,7 @@ mod block;
 mod build;
 mod candidates;
 mod coverage;
+mod known_values;
 mod merge;
 mod merging;
 mod order;

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use auditstream_model::EventField;
 use sha2::{Digest as _, Sha256};
 
-use super::words::{self, Buffers, cut};
+use super::known_values::KnownValues;
+use super::words::{cut, each_value, of_value};
 use crate::trail::fields::Fields;
 
 /// The most different words of an event in the index. An event with more is a candidate of every
@@ -110,18 +111,26 @@ pub(super) fn value_of_term(field: EventField, term: &[u8]) -> Option<String> {
     }
 }
 
-/// Finds the terms of events, with buffers that are reused.
+/// A set of terms, in which each has a number, and the terms of one event among them.
+pub(super) trait TermSet {
+    /// Returns the number of a term. Adds the term if the set lacks it.
+    fn number(&mut self, term: &[u8]) -> u32;
+    /// Gives the event the term with a number. Returns whether it did not have it before.
+    fn mark(&mut self, number: u32) -> bool;
+}
+
+/// Finds the terms of events. All of them go to one set.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    words: Buffers,
+    known: KnownValues,
+    unescaped: String,
+    folded: String,
     term: Vec<u8>,
 }
 
 impl Terms {
-    /// Calls `each` with the terms of a stored payload. `each` returns whether the event did not
-    /// have the term before.
-    pub(super) fn of(&mut self, payload: &str, fields: &Fields<'_>, mut each: impl FnMut(&[u8]) -> bool) {
-        let Self { words, term } = self;
+    /// Gives an event, whose stored payload this is, its terms.
+    pub(super) fn find(&mut self, payload: &str, fields: &Fields<'_>, set: &mut impl TermSet) {
         let values = [
             (Kind::Principal, Some(&fields.principal)),
             (Kind::PrincipalType, Some(&fields.principal_type)),
@@ -134,26 +143,49 @@ impl Terms {
         ];
         for (kind, value) in values {
             if let Some(value) = value {
-                kind.write_value(value, term);
-                each(term);
+                kind.write_value(value, &mut self.term);
+                self.mark(set);
             }
         }
         let address = fields.client_ip.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
         if let Some(address) = address {
-            Kind::Address.write(address_text(address).as_bytes(), term);
-            each(term);
+            Kind::Address.write(address_text(address).as_bytes(), &mut self.term);
+            self.mark(set);
         }
+        if self.words(payload, set) >= WORDS {
+            Kind::ManyWords.write(b"", &mut self.term);
+            self.mark(set);
+        }
+    }
+
+    fn mark(&self, set: &mut impl TermSet) {
+        let number = set.number(&self.term);
+        set.mark(number);
+    }
+
+    /// Gives an event its words, at most [`WORDS`]. Returns the number of different ones.
+    fn words(&mut self, payload: &str, set: &mut impl TermSet) -> usize {
+        let Self {
+            known,
+            unescaped,
+            folded,
+            term,
+        } = self;
         let mut different = 0;
-        words::of_payload(payload, words, |word| {
-            if different < WORDS {
-                Kind::Word.write(word, term);
-                different += usize::from(each(term));
+        each_value(payload, unescaped, |value| {
+            let words = known.words(value, |found| {
+                of_value(value, folded, |word| {
+                    Kind::Word.write(word, term);
+                    found.push(set.number(term));
+                });
+            });
+            for number in words {
+                if different < WORDS {
+                    different += usize::from(set.mark(*number));
+                }
             }
         });
-        if different >= WORDS {
-            Kind::ManyWords.write(b"", term);
-            each(term);
-        }
+        different
     }
 }
 

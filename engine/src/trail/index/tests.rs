@@ -11,7 +11,7 @@ use super::block::{Block, Entries, PackedBlock};
 use super::build::{Builder, Built};
 use super::merge::{Storage, merge};
 use super::order::{PackedOrder, Place, decode};
-use super::terms::Terms;
+use super::terms::{TermSet, Terms};
 use crate::error::Result;
 use crate::trail::fields;
 
@@ -67,14 +67,37 @@ fn build(events: &[(Place, String)]) -> Built {
     builder.finish().unwrap()
 }
 
-fn expected(events: &[(Place, String)]) -> Found {
-    let mut found = Found::new();
-    for (place, payload) in events {
-        Terms::default().of(payload, &fields::of(payload), |term| {
-            found.entry(term.to_vec()).or_default().insert(*place)
-        });
+/// The terms of events, and the place of the last one.
+struct Expected {
+    terms: Vec<Vec<u8>>,
+    found: Found,
+    place: Place,
+}
+
+impl TermSet for Expected {
+    fn number(&mut self, term: &[u8]) -> u32 {
+        self.terms.push(term.to_vec());
+        u32::try_from(self.terms.len() - 1).unwrap()
     }
-    found
+
+    fn mark(&mut self, number: u32) -> bool {
+        let term = self.terms[usize::try_from(number).unwrap()].clone();
+        self.found.entry(term).or_default().insert(self.place)
+    }
+}
+
+fn expected(events: &[(Place, String)]) -> Found {
+    let mut expected = Expected {
+        terms: Vec::new(),
+        found: Found::new(),
+        place: Place::first_of(0),
+    };
+    for (place, payload) in events {
+        expected.place = *place;
+        // Without the values of the events before.
+        Terms::default().find(payload, &fields::of(payload), &mut expected);
+    }
+    expected.found
 }
 
 fn found(order: &[PackedOrder], blocks: &[PackedBlock]) -> Found {

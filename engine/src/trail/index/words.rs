@@ -9,20 +9,11 @@ use crate::trail::search::text::{fold, unescape};
 /// candidate is compared with the filter anyway.
 pub(super) const WORD_BYTES: usize = 32;
 
-/// Buffers that are reused from event to event.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    unescaped: String,
-    folded: String,
-}
-
-/// Calls `each` with every word of a stored payload, in their order and as often as it occurs.
-pub(super) fn of_payload(payload: &str, buffers: &mut Buffers, mut each: impl FnMut(&[u8])) {
-    let Buffers { unescaped, folded } = buffers;
-    each_value(payload, unescaped, |value| {
-        fold(value, folded);
-        of_folded(folded, |word, _| each(word));
-    });
+/// Calls `each` with every word of the text of a value, in their order and as often as it occurs.
+/// `folded` is a buffer.
+pub(super) fn of_value(value: &str, folded: &mut String, mut each: impl FnMut(&[u8])) {
+    fold(value, folded);
+    of_folded(folded, |word, _| each(word));
 }
 
 /// Calls `each` with every word of a folded text, cut to [`WORD_BYTES`], and the position of the
@@ -92,8 +83,8 @@ impl SearchedWords {
 }
 
 /// Calls `each` with the text of every value of a compact JSON text that may lack its end: strings
-/// without their escapes, numbers and Booleans as written.
-fn each_value(json: &str, unescaped: &mut String, mut each: impl FnMut(&str)) {
+/// without their escapes, numbers and Booleans as written. `unescaped` is a buffer.
+pub(super) fn each_value(json: &str, unescaped: &mut String, mut each: impl FnMut(&str)) {
     let bytes = json.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -146,8 +137,11 @@ mod tests {
 
     fn words(payload: &str) -> Vec<String> {
         let mut found = Vec::new();
-        of_payload(payload, &mut Buffers::default(), |word| {
-            found.push(String::from_utf8(word.to_vec()).unwrap());
+        let mut folded = String::new();
+        each_value(payload, &mut String::new(), |value| {
+            of_value(value, &mut folded, |word| {
+                found.push(String::from_utf8(word.to_vec()).unwrap());
+            });
         });
         found
     }

@@ -1,5 +1,6 @@
 //! The state that handlers share.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,9 +14,13 @@ use crate::http::client_address::Proxies;
 use crate::http::origins::Origins;
 use crate::http::response_memory::ResponseMemory;
 
-/// Shared by all requests; cheap to clone.
+/// Shared by all requests. Cheap to clone: each layer of the router has a copy for each request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+/// The parts of the state.
+#[derive(Clone)]
+pub struct Parts {
     /// Every operation of the product.
     pub engine: Engine,
     /// The scheme and host that browsers use: `https://audit.example.com`.
@@ -36,6 +41,27 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     /// The console's pages.
     pub pages: Arc<Vec<AxumRouteListing>>,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Changes this copy of the state only.
+impl DerefMut for AppState {
+    fn deref_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 impl AppState {

@@ -30,7 +30,7 @@ use crate::http::origins::Origins;
 use crate::http::response_memory::ResponseMemory;
 use crate::http::tls::Tls;
 use crate::site;
-use crate::state::AppState;
+use crate::state::{AppState, Parts};
 
 /// How long the start waits for buckets that may prove the database to be older.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -117,15 +117,11 @@ impl Server {
         }
         announce(&format!("listening on {own_url}"));
         let metrics_token = options.metrics_token.filter(|token| !token.is_empty());
-        let state = AppState {
-            metrics_token: metrics_token.map(Into::into),
-            origins,
-            proxies: options
-                .trusted_proxies
-                .unwrap_or_default()
-                .writing(options.forwarded_header),
-            ..state(engine, &public_url)
-        };
+        let mut state = state(engine, &public_url);
+        state.metrics_token = metrics_token.map(Into::into);
+        state.origins = origins;
+        let proxies = options.trusted_proxies.unwrap_or_default();
+        state.proxies = proxies.writing(options.forwarded_header);
         Ok(Self {
             listener: Listener::new(listener, tls),
             state,
@@ -235,7 +231,7 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
             leptos::config::Env::PROD
         })
         .build();
-    AppState {
+    AppState::from(Parts {
         engine,
         public_url: public_url.into(),
         origins: Origins::of_public_url(public_url),
@@ -246,7 +242,7 @@ pub fn state(engine: Engine, public_url: &str) -> AppState {
         response_memory: ResponseMemory::default(),
         leptos,
         pages: pages::list(),
-    }
+    })
 }
 
 /// Prints a line for people and programs that wait for it. Standard output may be closed.

@@ -125,7 +125,7 @@ async fn constrained(app: &App, bytes: usize, timeout: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut state = serve::state(app.engine.clone(), &app.address);
-    state.body_reader = state.body_reader.with_ingest(bytes, timeout);
+    state.body_reader = state.body_reader.clone().with_ingest(bytes, timeout);
     let router = auditstream_server::router(state);
     let limits = ConnectionLimits {
         head: timeout,

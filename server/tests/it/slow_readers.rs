@@ -16,10 +16,8 @@ use crate::app::{App, event};
 async fn impatient(app: &App) -> (AppState, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let state = AppState {
-        response_memory: ResponseMemory::new(16 << 20),
-        ..auditstream_server::cli::serve::state(app.engine.clone(), &app.address)
-    };
+    let mut state = auditstream_server::cli::serve::state(app.engine.clone(), &app.address);
+    state.response_memory = ResponseMemory::new(16 << 20);
     let limits = Limits {
         write: Duration::from_secs(1),
         ..Limits::default()

@@ -6,7 +6,7 @@ use auditstream_model::{
     Code, EventField, EventFilter, EventHistogram, EventKey, EventValues, FieldErrors, IngestOutcome, Permission,
 };
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use super::caller::{Caller, read_body};
 use super::event_query::{EventConditions, EventQuery};
+use crate::http::arrived_body::ArrivedBody;
 use crate::http::body_encoding::Encoding;
 use crate::http::body_limit::Sender;
 use crate::http::extract::{Id, Parameters};
@@ -98,16 +99,25 @@ impl ToSchema for Events {
         (status = UNPROCESSABLE_ENTITY, description = "`invalid_events`: some events violate the payload schema or reuse the id of a different event (`event_id_conflict`). `errors` lists the first 100 of them, with at most 20 errors each and 1,000 together."),
     )
 )]
-async fn ingest(
-    State(state): State<AppState>,
-    Caller(actor): Caller,
-    request: Request,
-) -> Result<Json<IngestOutcome>, Refusal> {
+async fn ingest(State(state): State<AppState>, request: Request) -> Result<Json<IngestOutcome>, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let body = ArrivedBody::of(&parts.headers, body);
+    let Caller(actor) = Caller::from_request_parts(&mut parts, &state).await?;
     actor.require(Permission::IngestAudit)?;
-    let format = format(request.headers())?;
-    let encoding = Encoding::of(request.headers())?;
+    let format = format(&parts.headers)?;
+    let encoding = Encoding::of(&parts.headers)?;
     let sender = Sender::Ingest(actor.account());
-    let (body, actor) = read_body(request, &state, sender, REQUEST_BYTES, encoding).await?;
+    let (body, actor) = match body {
+        // The caller was authenticated after the last byte of this body.
+        ArrivedBody::Whole(bytes) => {
+            let body = state.body_reader.count(bytes, sender)?;
+            (state.body_reader.decode(body, encoding, REQUEST_BYTES).await?, actor)
+        }
+        ArrivedBody::Rest(body) => {
+            let request = Request::from_parts(parts, body);
+            read_body(request, &state, sender, REQUEST_BYTES, encoding).await?
+        }
+    };
     // The body itself is dropped as soon as it is parsed. Its share of the memory budget is kept
     // until the events, which are about as large, are stored; if the client leaves, until then.
     let (bytes, memory) = body.shared();

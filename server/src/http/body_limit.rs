@@ -156,10 +156,10 @@ impl BodyReader {
     /// [`Code::MalformedBody`] if it ends early; [`Code::Unavailable`] if the memory budget is
     /// spent; [`Code::RequestTimeout`] after the deadline.
     pub async fn read(&self, body: Body, sender: Sender<'_>, limit: usize) -> Result<BufferedBody, Refusal> {
-        let (budget, party, limit) = match sender {
-            Sender::Ingest(account) => (&self.ingest, account.as_str(), limit),
-            Sender::Account(account) => (&self.accounts, account.as_str(), limit),
-            Sender::Stranger(address) => (&self.strangers, address, limit.min(STRANGER_BODY_BYTES)),
+        let (budget, party) = self.budget_of(sender);
+        let limit = match sender {
+            Sender::Stranger(_) => limit.min(STRANGER_BODY_BYTES),
+            Sender::Ingest(_) | Sender::Account(_) => limit,
         };
         let memory = BodyMemory(budget.memory.share(party.to_owned()));
         match tokio::time::timeout(budget.timeout, collect(body, memory, limit)).await {
@@ -169,6 +169,26 @@ impl BodyReader {
                 let message = format!("The body did not arrive within {seconds} seconds.");
                 Err(Refusal::new(Code::RequestTimeout, message))
             }
+        }
+    }
+
+    /// Counts the memory of a whole body that has arrived already.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if the memory budget is spent.
+    pub fn count(&self, bytes: Bytes, sender: Sender<'_>) -> Result<BufferedBody, Refusal> {
+        let (budget, party) = self.budget_of(sender);
+        let mut memory = BodyMemory(budget.memory.share(party.to_owned()));
+        memory.grow(bytes.len())?;
+        Ok(BufferedBody { bytes, memory })
+    }
+
+    /// The budget for the bodies of a sender, and the sender's name in it.
+    fn budget_of<'a>(&self, sender: Sender<'a>) -> (&Budget, &'a str) {
+        match sender {
+            Sender::Ingest(account) => (&self.ingest, account.as_str()),
+            Sender::Account(account) => (&self.accounts, account.as_str()),
+            Sender::Stranger(address) => (&self.strangers, address),
         }
     }
 }

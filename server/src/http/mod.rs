@@ -3,6 +3,7 @@
 //! needs.
 
 mod activity;
+pub mod arrived_body;
 pub mod body_encoding;
 pub mod body_limit;
 pub mod client_address;

@@ -83,6 +83,8 @@ struct Reading {
 impl Reading {
     async fn run(mut self) {
         loop {
+            // Requests that have come already, and wait for a thread, share the read, too.
+            tokio::task::yield_now().await;
             let waiting = self.engine.token_owners().take(&self.digest);
             if waiting.is_empty() {
                 self.has_ended = true;

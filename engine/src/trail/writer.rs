@@ -162,8 +162,13 @@ impl Lanes {
         waiting.push(request.account_id, request);
     }
 
+    /// Whether a commit can begin.
+    fn is_ready(&self) -> bool {
+        self.under_way.len() < self.commits && !self.turns.is_empty()
+    }
+
     fn next(&mut self) -> Option<(i64, Vec<Request>)> {
-        if self.under_way.len() >= self.commits {
+        if !self.is_ready() {
             return None;
         }
         let lane = self.turns.pop_front()?;
@@ -214,6 +219,10 @@ async fn write(
             }
         }
         failpoint::reached("writer.look").await;
+        if lanes.is_ready() {
+            // Requests that have come, and wait for a thread, share the commit.
+            tokio::task::yield_now().await;
+        }
         while let Ok(request) = requests.try_recv() {
             lanes.add(lane_of(&request), request);
         }

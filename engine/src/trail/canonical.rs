@@ -59,8 +59,8 @@ impl Canonical {
             at: 0,
             form: Vec::with_capacity(json.len()),
             members: Vec::with_capacity(32),
-            sorted: Vec::new(),
-            path: Vec::new(),
+            sorted: Vec::with_capacity(json.len()),
+            path: Vec::with_capacity(8),
             duplicates: Vec::new(),
         };
         writer.value();

@@ -25,6 +25,8 @@ struct Span {
     /// Without the quotation marks.
     key: Range<usize>,
     value: Range<usize>,
+    /// The number of members within the value.
+    within: usize,
 }
 
 /// An object in an outline. The default is empty.
@@ -81,16 +83,15 @@ impl<'a> Outline<'a> {
 
 impl<'o> Object<'o> {
     pub(super) fn members(self) -> impl Iterator<Item = Member<'o>> {
-        let Self { text, spans, level } = self;
-        let within = spans
-            .iter()
-            .enumerate()
-            .take_while(move |(_, span)| span.level >= level);
-        let own = within.filter(move |(_, span)| span.level == level);
-        own.map(move |(at, span)| Member {
-            text,
-            span,
-            spans: spans.get(at + 1..).unwrap_or_default(),
+        let Self { text, mut spans, level } = self;
+        std::iter::from_fn(move || {
+            let (span, after) = spans.split_first()?;
+            spans = after.get(span.within..).unwrap_or_default();
+            (span.level == level).then_some(Member {
+                text,
+                span,
+                spans: after,
+            })
         })
     }
 
@@ -238,6 +239,7 @@ impl<'a> Scan<'a> {
                     level: self.depth,
                     key,
                     value: 0..0,
+                    within: 0,
                 });
             }
         }
@@ -279,7 +281,7 @@ impl<'a> Scan<'a> {
 
     fn colon(&mut self, at: usize) -> usize {
         let place = self.place(at + 1);
-        if let Some(member) = self.current() {
+        if let Some((_, member)) = self.current() {
             member.value.start = place;
         }
         at + 1
@@ -292,19 +294,20 @@ impl<'a> Scan<'a> {
     }
 
     fn end_of_value(&mut self, at: usize) {
-        let place = self.place(at);
-        if let Some(member) = self.current() {
+        let (place, members) = (self.place(at), self.members.len());
+        if let Some((index, member)) = self.current() {
             member.value.end = place;
+            member.within = members - index - 1;
         }
     }
 
-    /// The member whose value is being read, of an object whose members are noted.
-    fn current(&mut self) -> Option<&mut Span> {
+    /// The member whose value is being read, of an object whose members are noted, and its index.
+    fn current(&mut self) -> Option<(usize, &mut Span)> {
         if !self.is_noted() {
             return None;
         }
-        let member = *self.open.get(self.depth)?;
-        self.members.get_mut(member?)
+        let index = (*self.open.get(self.depth)?)?;
+        Some((index, self.members.get_mut(index)?))
     }
 
     fn finish(mut self) -> Outline<'a> {

@@ -26,7 +26,7 @@ pub(crate) enum Appended {
 }
 
 /// Appends events to an account's trail. Locks the account's row first, so that the lock orders
-/// commits, then looks up the ids and numbers only the new ones.
+/// commits, then finds the new ids and numbers only those.
 pub(crate) async fn append(tx: &mut WriteTx, account_id: i64, events: &[Prepared]) -> Result<Appended> {
     let mut appended = append_requests(tx, account_id, &[events], &[]).await?;
     appended
@@ -44,12 +44,6 @@ pub(crate) async fn append_requests(
     encoded: &[Encoded],
 ) -> Result<Vec<Appended>> {
     let end = lock_account(tx, account_id).await?;
-    let ids: Vec<_> = requests
-        .iter()
-        .copied()
-        .flatten()
-        .map(|event| event.id_digest)
-        .collect();
     let ranges = partitions::ranges(tx, account_id, end.month_changes, end.last_sequence).await?;
     let trail = ids::Trail {
         account_id,
@@ -57,27 +51,35 @@ pub(crate) async fn append_requests(
         last_sequence: end.last_sequence,
         ranges: ranges.as_deref(),
     };
+    let events: Vec<&Prepared> = requests.iter().copied().flatten().collect();
+    let mut last = end.last_sequence;
+    if ids::insert_if_new(tx, trail, &events).await? {
+        let encoded = (!encoded.is_empty()).then_some(encoded);
+        insert(tx, account_id, &end, &events, encoded).await?;
+        let numbered = requests.iter().map(|events| stored(&mut last, events.len(), 0));
+        return Ok(numbered.collect());
+    }
+    let ids: Vec<_> = events.iter().map(|event| event.id_digest).collect();
     let mut known = ids::look_up(tx, trail, &ids).await?;
     let mut fresh: Vec<&Prepared> = Vec::new();
     let mut appended = Vec::with_capacity(requests.len());
     for events in requests {
-        let first = end.last_sequence + 1 + i64::try_from(fresh.len()).unwrap_or(0);
-        appended.push(add_fresh(&mut known, &mut fresh, events, first));
+        appended.push(add_fresh(&mut known, &mut fresh, events, &mut last));
     }
     if !fresh.is_empty() {
-        let sent: usize = requests.iter().map(|events| events.len()).sum();
-        let is_encoded = !encoded.is_empty() && fresh.len() == sent;
-        insert(tx, account_id, &end, &fresh, is_encoded.then_some(encoded)).await?;
+        let is_encoded = !encoded.is_empty() && fresh.len() == events.len();
+        let place = insert(tx, account_id, &end, &fresh, is_encoded.then_some(encoded)).await?;
+        ids::insert(tx, account_id, place, &fresh).await?;
     }
     Ok(appended)
 }
 
-/// Adds the new events of a request to `fresh`, of which the first gets the sequence `first`.
+/// Adds the new events of a request to `fresh`, whose last one has the sequence `last`.
 fn add_fresh<'e>(
     known: &mut HashMap<[u8; 16], ContentDigest>,
     fresh: &mut Vec<&'e Prepared>,
     events: &'e [Prepared],
-    first: Sequence,
+    last: &mut Sequence,
 ) -> Appended {
     let begin = fresh.len();
     let mut named = Vec::new();
@@ -103,24 +105,33 @@ fn add_fresh<'e>(
         }
         return Appended::Conflicts { total, named };
     }
-    let accepted = u32::try_from(fresh.len() - begin).unwrap_or(u32::MAX);
+    stored(last, fresh.len() - begin, duplicates)
+}
+
+/// The result of a request whose new events get the sequences after `last`, which becomes that of
+/// its last event.
+fn stored(last: &mut Sequence, accepted: usize, duplicates: u32) -> Appended {
+    let accepted = u32::try_from(accepted).unwrap_or(u32::MAX);
+    let first = *last + 1;
+    *last += i64::from(accepted);
     let numbered = accepted > 0;
     Appended::Stored(IngestOutcome {
         accepted,
         duplicates,
         first_sequence: numbered.then_some(first),
-        last_sequence: numbered.then_some(first + i64::from(accepted) - 1),
+        last_sequence: numbered.then_some(*last),
     })
 }
 
 /// Numbers the events after `end` and inserts them, as the segments `encoded` if those are given.
+/// Returns their place. Their ids are inserted apart.
 async fn insert(
     tx: &mut WriteTx,
     account_id: i64,
     end: &AccountRow,
     fresh: &[&Prepared],
     encoded: Option<&[Encoded]>,
-) -> Result<()> {
+) -> Result<Place> {
     let last = end.last_sequence;
     let new_last = last + i64::try_from(fresh.len()).unwrap_or(0);
     tx.reserve(&end.name, last, new_last).await?;
@@ -142,7 +153,6 @@ async fn insert(
             segment::write(tx, account_id, place, &encoded, times).await?
         }
     };
-    ids::insert(tx, account_id, place, fresh).await?;
     if tx.dialect() == Dialect::Postgres && (place.month != end.month || end.month_changes == 0) {
         partitions::begin_range(tx, account_id, place.first_sequence, place.month).await?;
     }
@@ -161,7 +171,7 @@ async fn insert(
     .bind(last)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(place)
 }
 
 fn conflict(index: usize) -> FieldError {

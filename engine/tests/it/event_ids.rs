@@ -17,6 +17,7 @@ const BITS: u32 = 3;
 on_both![
     duplicates_and_conflicts_are_recognised_in_every_generation,
     of_concurrent_requests_with_one_id_one_is_stored,
+    new_ids_next_to_known_ones_are_stored_once,
     an_id_whose_event_was_removed_is_new_again,
     the_ids_of_removed_generations_are_removed_with_their_filters,
     a_filter_that_is_damaged_or_missing_is_built_again,
@@ -146,6 +147,28 @@ async fn of_concurrent_requests_with_one_id_one_is_stored(house: House) {
         let duplicates: u32 = outcomes.iter().map(|outcome| outcome.duplicates).sum();
         assert_eq!((accepted, duplicates), (1, 7));
     }
+}
+
+/// In one generation: nothing is left of an attempt to store all ids of a commit.
+async fn new_ids_next_to_known_ones_are_stored_once(house: House) {
+    let sent = many("a", 3);
+    house.send(&sent).await;
+    let mixed = [many("b", 2), sent[..1].to_vec(), many("c", 1)].concat();
+    let outcome = house.send(&mixed).await;
+    assert_eq!((outcome.accepted, outcome.duplicates), (3, 1));
+    let twice = [many("d", 1), many("d", 1)].concat();
+    let outcome = house.send(&twice).await;
+    assert_eq!((outcome.accepted, outcome.duplicates), (1, 1));
+    let refused = [many("e", 2), changed(&sent)].concat();
+    let body = serde_json::to_vec(&refused).unwrap();
+    let refused = ingest(&house.engine, &house.ingester, BodyFormat::Json, body.into()).await;
+    assert_eq!(refused.unwrap_err().problem().invalid_events, Some(3));
+    assert_eq!(house.send(&many("e", 2)).await.accepted, 2);
+    let ids = number(&house, "SELECT count(DISTINCT sequence) FROM event_id").await;
+    assert_eq!(ids, number(&house, "SELECT count(*) FROM event_id").await);
+    assert_eq!(ids, number(&house, "SELECT count(*) FROM audit_event").await);
+    assert_eq!(ids, number(&house, "SELECT last_sequence FROM account").await);
+    recognises(&house, &[sent, mixed, twice].concat()).await;
 }
 
 /// Removes the events before a sequence, as retention does.

@@ -13,12 +13,10 @@ use sqlx::any::AnyExecutor;
 
 use crate::database::{Database, Dialect, WriteTx};
 use crate::error::{Error, Result};
-use crate::id_filters::IdDigest;
+use crate::id_filters::{IdDigest, Places};
 use crate::months::{Months, Range, months_between};
 use crate::trail::canonical::ContentDigest;
 use crate::trail::partitions;
-use crate::trail::segment::Place;
-use crate::trail::stored_form::Prepared;
 
 /// The most look-ups of one statement, so that none takes long.
 const LOOK_UPS_PER_STATEMENT: usize = 20_000;
@@ -27,7 +25,7 @@ const LOOK_UPS_PER_STATEMENT: usize = 20_000;
 const UNKNOWN_GENERATIONS: i64 = 16;
 
 /// Bytes of a digest and of an entry of [`LOOK_UP_SQLITE`]: a digest, and a generation in decimal.
-const DIGEST_BYTES: usize = 16;
+pub(super) const DIGEST_BYTES: usize = 16;
 const LOOK_UP_BYTES: usize = DIGEST_BYTES + 8;
 
 const LOOK_UP_SQLITE: &str = "
@@ -55,22 +53,6 @@ const LOOK_UP_POSTGRES: &str = "
           AND (month = 0 OR month BETWEEN $3 AND $4)
         OFFSET 0
     ) AS e";
-
-/// An entry is the digest of an id and that of a content, in the order of the sequence.
-const INSERT_SQLITE: &str = "
-    INSERT INTO event_id (account_id, sequence, generation, digest, content_digest)
-    WITH RECURSIVE place (at) AS (
-        SELECT 1
-        UNION ALL
-        SELECT at + 32 FROM place WHERE at + 32 < length(?2)
-    )
-    SELECT ?1, ?3 + at / 32, (?3 + at / 32) >> ?4, substr(?2, at, 16), substr(?2, at + 16, 16)
-    FROM place";
-const INSERT_POSTGRES: &str = "
-    INSERT INTO event_id (account_id, sequence, generation, month, digest, content_digest)
-    SELECT $1, $3 + at / 32, ($3 + at / 32) >> CAST($4 AS INTEGER), $5,
-           substring($2 FROM at FOR 16), substring($2 FROM at + 16 FOR 16)
-    FROM generate_series(1, length($2), 32) AS place (at)";
 
 /// An entry is a digest.
 const DELETE_SQLITE: &str = "
@@ -101,6 +83,21 @@ const DELETE_POSTGRES: &str = "
             OFFSET 0
         ) AS e
     ))";
+
+/// An entry is a digest.
+const REMOVE_NEW_SQLITE: &str = "
+    DELETE FROM event_id
+    WHERE account_id = ?1
+      AND generation = ?3
+      AND sequence >= ?4
+      AND digest IN (
+          WITH RECURSIVE place (at) AS (
+              SELECT 1
+              UNION ALL
+              SELECT at + 16 FROM place WHERE at + 16 < length(?2)
+          )
+          SELECT substr(?2, at, 16) FROM place
+      )";
 
 /// Reads one entry of each generation, not all of their rows.
 const EXISTING: &str = "
@@ -133,7 +130,7 @@ const REMOVE_REST: &str = "DELETE FROM event_id WHERE account_id = $1 AND genera
 /// of the parameters, `i` for integers, `m` for months and `b` for bytes.
 #[must_use]
 pub fn explained(dialect: Dialect) -> Vec<(&'static str, &'static str, &'static str)> {
-    vec![
+    let mut statements = vec![
         (
             "look_up",
             dialect.pick(LOOK_UP_SQLITE, LOOK_UP_POSTGRES),
@@ -148,7 +145,11 @@ pub fn explained(dialect: Dialect) -> Vec<(&'static str, &'static str, &'static 
         ("step", STEP, "iii"),
         ("remove_step", REMOVE_STEP, "iib"),
         ("remove_rest", REMOVE_REST, "ii"),
-    ]
+    ];
+    if dialect == Dialect::Sqlite {
+        statements.push(("remove_new", REMOVE_NEW_SQLITE, "ibii"));
+    }
+    statements
 }
 
 #[derive(FromRow)]
@@ -185,59 +186,48 @@ pub(crate) async fn look_up(
     trail: Trail<'_>,
     ids: &[IdDigest],
 ) -> Result<HashMap<IdDigest, ContentDigest>> {
+    let newest = tx.id_filters().settings().generation(trail.last_sequence + 1);
+    let places = generations(tx, trail).await?;
+    let mut found = Found::new(trail.first_sequence, newest);
+    found.look_up(tx, trail, &places, ids).await?;
+    found.remove_stale(tx, trail.account_id).await?;
+    Ok(found.contents)
+}
+
+/// Returns the generations in which the ids of a trail are looked up. None of them is
+/// [unknown](Places::unknown).
+pub(super) async fn generations(tx: &mut WriteTx, trail: Trail<'_>) -> Result<Places> {
     let Trail {
         account_id,
         first_sequence,
         last_sequence,
-        ranges,
+        ..
     } = trail;
-    let filters = tx.id_filters().clone();
-    let mut places = filters.places(account_id, first_sequence, last_sequence);
-    let unknown = places.unknown.clone();
+    let mut places = tx.id_filters().places(account_id, first_sequence, last_sequence);
+    let unknown = std::mem::take(&mut places.unknown);
     if unknown.end - unknown.start > UNKNOWN_GENERATIONS {
         let existing = existing(&mut **tx, account_id, unknown.start, unknown.end).await?;
         places.generations.extend(existing);
     } else {
         places.generations.extend(unknown);
     }
-    let mut entries = Vec::with_capacity((ids.len() * places.generations.len()).min(LOOK_UPS_PER_STATEMENT));
-    let mut found = Found::new(first_sequence, filters.settings().generation(last_sequence + 1));
-    let bits = filters.settings().generation_bits;
-    // One filter for all ids, then the next, so that each stays in the processor's cache.
-    for (generation, filter) in &places.filtered {
-        let months = months_of(ranges, bits, *generation);
-        found.visit(tx, account_id, months, &mut entries).await?;
-        for id in ids.iter().filter(|id| filter.may_contain(id)) {
-            entries.push((*generation, *id));
-            found.read_some(tx, account_id, &mut entries).await?;
-        }
-    }
-    for generation in &places.generations {
-        let months = months_of(ranges, bits, *generation);
-        found.visit(tx, account_id, months, &mut entries).await?;
-        for id in ids {
-            entries.push((*generation, *id));
-            found.read_some(tx, account_id, &mut entries).await?;
-        }
-    }
-    found.read(tx, account_id, &mut entries).await?;
-    found.remove_stale(tx, account_id).await?;
-    Ok(found.contents)
+    Ok(places)
 }
 
-struct Found {
+/// The result of looking up ids.
+pub(super) struct Found {
     /// The months of the entries that wait to be read; `None` on SQLite.
     months: Option<Months>,
     first_sequence: Sequence,
     /// The generation to which the next event belongs.
     newest: i64,
-    contents: HashMap<IdDigest, ContentDigest>,
+    pub(super) contents: HashMap<IdDigest, ContentDigest>,
     /// The rows of the newest generation whose events have been removed, by month.
     stale: BTreeMap<i64, Vec<u8>>,
 }
 
 impl Found {
-    fn new(first_sequence: Sequence, newest: i64) -> Self {
+    pub(super) fn new(first_sequence: Sequence, newest: i64) -> Self {
         Self {
             months: None,
             first_sequence,
@@ -245,6 +235,37 @@ impl Found {
             contents: HashMap::new(),
             stale: BTreeMap::new(),
         }
+    }
+
+    /// Looks up ids in the generations of `places`.
+    pub(super) async fn look_up(
+        &mut self,
+        tx: &mut WriteTx,
+        trail: Trail<'_>,
+        places: &Places,
+        ids: &[IdDigest],
+    ) -> Result<()> {
+        let Trail { account_id, ranges, .. } = trail;
+        let bits = tx.id_filters().settings().generation_bits;
+        let mut entries = Vec::with_capacity((ids.len() * places.generations.len()).min(LOOK_UPS_PER_STATEMENT));
+        // One filter for all ids, then the next, so that each stays in the processor's cache.
+        for (generation, filter) in &places.filtered {
+            let months = months_of(ranges, bits, *generation);
+            self.visit(tx, account_id, months, &mut entries).await?;
+            for id in ids.iter().filter(|id| filter.may_contain(id)) {
+                entries.push((*generation, *id));
+                self.read_some(tx, account_id, &mut entries).await?;
+            }
+        }
+        for generation in &places.generations {
+            let months = months_of(ranges, bits, *generation);
+            self.visit(tx, account_id, months, &mut entries).await?;
+            for id in ids {
+                entries.push((*generation, *id));
+                self.read_some(tx, account_id, &mut entries).await?;
+            }
+        }
+        self.read(tx, account_id, &mut entries).await
     }
 
     /// Reads the entries if the next ones are looked up in other months.
@@ -388,29 +409,22 @@ fn digest(bytes: &[u8]) -> Result<[u8; DIGEST_BYTES]> {
         .map_err(|_| Error::Broken("a stored event has a digest that is not 16 bytes".to_owned()))
 }
 
-/// Inserts the ids of new events, of which the first has the first sequence of `place` and each
-/// other one the next.
-pub(crate) async fn insert(tx: &mut WriteTx, account_id: i64, place: Place, events: &[&Prepared]) -> Result<()> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let mut packed = Vec::with_capacity(events.len() * 2 * DIGEST_BYTES);
-    for event in events {
-        packed.extend_from_slice(&event.id_digest);
-        packed.extend_from_slice(&event.content_digest);
-    }
-    let bits = i64::from(tx.id_filters().settings().generation_bits);
-    let query = sqlx::query(tx.dialect().pick(INSERT_SQLITE, INSERT_POSTGRES));
-    let query = query
+/// Removes those of the ids that belong to events of a generation from the sequence `from` on. Only
+/// on SQLite.
+pub(super) async fn remove_new(
+    tx: &mut WriteTx,
+    account_id: i64,
+    generation: i64,
+    from: Sequence,
+    ids: &[IdDigest],
+) -> Result<()> {
+    sqlx::query(REMOVE_NEW_SQLITE)
         .bind(account_id)
-        .bind(packed)
-        .bind(place.first_sequence)
-        .bind(bits);
-    let query = match tx.dialect() {
-        Dialect::Sqlite => query,
-        Dialect::Postgres => query.bind(place.month),
-    };
-    query.execute(&mut **tx).await?;
+        .bind(ids.concat())
+        .bind(generation)
+        .bind(from)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ sha256 = lambda data: hashlib.sha256(data).digest()
 leaf = lambda data: sha256(b"\0" + data)
 root = lambda leaves: roots(leaves, {len(leaves)})[len(leaves)]
 
-# ---- Ed25519, RFC 8032: only verification, in the words of the RFC ----
+# ---- Ed25519, RFC 8032: only verification ----
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -148,7 +148,7 @@ def check_history(name, statements):
             due = s["hour"] + HOUR
         if "cursor" in s:
             if s["cursor"] not in (cursor, after_lost(cursor + 1) - 1) or s["newest"] < s["cursor"]:
-                fault(f"the cursor is said to be {s['cursor']}, and {cursor} is covered")
+                fault(f"the cursor is stated as {s['cursor']}, and {cursor} is covered")
             cursor = s["cursor"]
         if kind in ("pause", "resume"):
             active, due = kind == "resume", time - time % HOUR + HOUR

@@ -7,8 +7,8 @@ use super::super::note::Verifier;
 use super::checkpoints::parse_checkpoint;
 use super::history::History;
 use super::log::Log;
+use super::options::{Key, Options};
 use super::report::{Finding, Findings, Kind};
-use super::{Key, Options};
 
 /// Checks that all logs of each destination are there, and that each continues the one before.
 pub(super) fn check(logs: &[Log<'_>], histories: &[History<'_>], found: &Findings) {

@@ -10,9 +10,9 @@ use super::history::History;
 use super::log::Log;
 use super::log_files::{Catalog, LogFolder, ObjectName, object_folder};
 use super::object::{Hashes, read_content};
+use super::place::short_hash;
 use super::pool;
 use super::report::{Finding, Findings, Kind};
-use super::run::short_hash;
 use super::source::Source;
 
 /// Unknown files that are compared with missing objects.
@@ -60,7 +60,7 @@ impl Span {
     }
 }
 
-/// What the logs of a copy say about its files.
+/// The statements of a copy's logs about its files.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Hashes of the keys that statements name.

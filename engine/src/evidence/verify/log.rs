@@ -85,11 +85,12 @@ impl<'v> Log<'v> {
     fn check_key_files(&self, found: &Findings) {
         for number in &self.files.keys {
             let key = format!("{}keys/{number}.vkey", self.files.folder);
-            let declared = self.tree.keys.iter().find(|(declared, _)| declared == number);
-            let expected = declared.and_then(|(_, key)| Verifier::new(self.origin(), *key).ok());
             let stored = read(self.source, &key, 4096).ok().flatten();
             let stored = stored.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-            if stored.map(str::trim_end) != expected.map(|key| key.to_string()).as_deref() {
+            let stored = stored.and_then(|vkey| Verifier::parse(vkey).ok());
+            let is_declared = stored
+                .is_some_and(|stored| stored.name() == self.origin() && self.tree.keys.contains(&stored.public_key()));
+            if !is_declared {
                 let finding = Finding::new(Kind::KeyFileAltered, "this is not a public key that the log declares");
                 found.add(finding.of_log(self.origin()).in_object(&key));
             }

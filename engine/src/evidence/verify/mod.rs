@@ -30,6 +30,7 @@ mod history;
 mod log;
 mod log_files;
 mod object;
+mod options;
 mod place;
 mod pool;
 mod report;
@@ -43,34 +44,10 @@ mod times;
 
 use std::io;
 
-use auditstream_model::EpochMillis;
-
+pub use options::Options;
 pub use report::{Finding, Kind, Proven, Report, Severity, Totals};
 pub use s3::S3Source;
 pub use source::{Folder, Source};
-
-use super::note::Verifier;
-
-/// A public key.
-type Key = [u8; 32];
-
-/// What is verified, and against what.
-pub struct Options<'o> {
-    /// The copies.
-    pub sources: &'o [Box<dyn Source>],
-    /// The public keys that are trusted. Those by which they were replaced follow from the logs.
-    pub keys: &'o [Verifier],
-    /// Checkpoints that were kept elsewhere, with their names for people.
-    pub expected: &'o [(String, Vec<u8>)],
-    /// Reads only objects that were stated at this time or later. Statements are always all read.
-    pub since: Option<EpochMillis>,
-    /// Also reports overwritten and deleted versions.
-    pub versions: bool,
-    /// The current time, by which objects may have expired.
-    pub now: EpochMillis,
-    /// Called after each object with the work that was done so far.
-    pub progress: &'o (dyn Fn(Totals) + Sync),
-}
 
 /// Verifies copies of buckets, on all cores.
 ///

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The findings of one kind that a report names; further ones are only counted.
 const NAMED_FINDINGS: u64 = 1_000;
 
-/// What a finding means for the verdict.
+/// The meaning of a finding for the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -36,7 +36,7 @@ macro_rules! kinds {
                 match self { $($(Self::$kind => $name,)+)+ }
             }
 
-            /// What it means for the verdict.
+            /// Its meaning for the verdict.
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self { $($(Self::$kind)|+ => Severity::$severity,)+ }
@@ -63,7 +63,7 @@ kinds! {
         StatementAltered = "statement_altered",
         /// A signed statement that its file lacks.
         StatementMissing = "statement_missing",
-        /// A statement that nobody signed.
+        /// A statement that no key has signed.
         StatementInserted = "statement_inserted",
         /// Statements in another order than the signed one.
         StatementsReordered = "statements_reordered",

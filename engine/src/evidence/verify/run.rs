@@ -6,20 +6,19 @@ use std::sync::{Mutex, PoisonError};
 
 use auditstream_model::EpochMillis;
 
-use super::super::tree::Hash;
 use super::chain;
 use super::extras::{Extras, Known, Lost, Span};
 use super::history::History;
 use super::log::Log;
 use super::log_files::{Catalog, ObjectName};
 use super::object::{self, Checked};
-use super::place::key_in_copy;
+use super::options::{Key, Options};
+use super::place::{key_in_copy, short_hash};
 use super::pool;
 use super::report::{Finding, Findings, Kind, Proven, Report, Severity, Totals};
 use super::source::Source;
 use super::statements::Claim;
 use super::times::shown;
-use super::{Key, Options};
 
 const DAY: EpochMillis = 86_400_000;
 /// Missing objects that are looked for under other keys.
@@ -291,10 +290,4 @@ impl Lost {
             is_found: false,
         }
     }
-}
-
-/// The beginning of the hash of a key: enough to tell keys apart.
-pub(super) fn short_hash(key: &str) -> [u8; 16] {
-    let hash: Hash = crate::evidence::tree::leaf_hash(key.as_bytes());
-    std::array::from_fn(|place| hash[place])
 }

@@ -23,8 +23,8 @@ pub(super) struct SignedTree {
     pub(super) proven: u64,
     /// The indices of bundles without entries, whose hashes are in the tiles.
     pub(super) without_entries: BTreeSet<u64>,
-    /// The public keys that the log declares: number and key.
-    pub(super) keys: Vec<(u32, [u8; 32])>,
+    /// The public keys that the log declares.
+    pub(super) keys: Vec<[u8; 32]>,
     /// The shortest time after which objects expire, in days.
     pub(super) expiry_days: Option<u32>,
     pub(super) erased: HashSet<String>,
@@ -47,7 +47,7 @@ impl SignedTree {
             let missing = tree.read_leaves(source, log, head, found);
             tree.prove(source, log, checkpoints);
             if tree.proven > 0 {
-                trusted.extend(tree.keys.iter().map(|(_, key)| *key));
+                trusted.extend(tree.keys.iter().copied());
                 checkpoints.trust(trusted);
             }
             if missing || checkpoints.trusted.last().is_none_or(|newest| newest.size == head) {
@@ -105,8 +105,8 @@ impl SignedTree {
         }
         let Ok(entry) = Entry::parse(bytes) else { return };
         match entry.statement {
-            Statement::Open(open) => self.keys.push((1, open.public_key)),
-            Statement::Key(key) => self.keys.push((key.number, key.public_key)),
+            Statement::Open(open) => self.keys.push(open.public_key),
+            Statement::Key(key) => self.keys.push(key.public_key),
             Statement::Expiry(expiry) if expiry.days > 0 => {
                 let shortest = self.expiry_days.map_or(expiry.days, |days| days.min(expiry.days));
                 self.expiry_days = Some(shortest);
@@ -209,7 +209,8 @@ pub(super) fn read_bundle(source: &dyn Source, log: &LogFiles, index: u64, width
     }
 }
 
-/// Reads the hashes of statements from the tiles; `None` if there are not so many.
+/// Reads the hashes of statements from the tiles; `None` if there are
+/// fewer.
 fn read_hashes(source: &dyn Source, log: &LogFiles, index: u64, width: u64) -> Option<Vec<Hash>> {
     let tile = best_file(log, Some(0), index, width)?;
     let bytes = read(source, &format!("{}{}", log.folder, tile.path()), 32 * TILE_WIDTH).ok()??;

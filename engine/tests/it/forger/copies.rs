@@ -210,7 +210,7 @@ fn a_log_that_contradicts_itself_is_reported_although_it_is_signed() {
     assert_eq!(log(&back), [Kind::StatementInvalid]);
 }
 
-/// For measurements: `AUDITSTREAM_LARGE_COPY=FOLDER` gets a copy with a million events, and its key.
+/// For measurements: writes a copy with a million events to `AUDITSTREAM_LARGE_COPY`, and its key.
 #[test]
 #[ignore = "writes a million events to a folder"]
 fn a_large_copy_is_written() {

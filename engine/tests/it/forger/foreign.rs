@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::author::{Author, Bucket, eventful};
 use super::copies::write;
+use crate::child::say;
 
 fn python(folder: &Path, vkey: &str) -> Option<Output> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/verify.py");
@@ -39,7 +40,7 @@ fn the_python_script_verifies_the_same_bucket() {
     let vkey = author.key().to_string();
     let folder = changed(&author, |_| {});
     let Some(output) = python(folder.path(), &vkey) else {
-        println!("skipped: there is no python3");
+        say("skipped: the_python_script_verifies_the_same_bucket: there is no python3");
         return;
     };
     let has_zstd = Command::new("zstd").arg("--version").output().is_ok();
@@ -88,7 +89,7 @@ fn the_go_program_verifies_the_same_logs() {
     let author = eventful("siem");
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = go(folder.path()) else {
-        println!("skipped: Go and golang.org/x/mod are not installed");
+        say("skipped: the_go_program_verifies_the_same_logs: Go and golang.org/x/mod are not installed");
         return;
     };
     let verified = |bucket: &Path, number: usize| {

@@ -1,14 +1,16 @@
 //! Whether the statements of a log follow from one another: every sequence once, every hour while
 //! the destination is active, and nothing after the end.
 
+mod hours;
+
 use auditstream_model::{EpochMillis, Sequence};
 
-use super::super::statement::{Absent, Entry, Head, Hour, Open, Range, Restored, Segment, Statement};
-use super::log_files::{LogFiles, ObjectName};
-use super::report::{Finding, Findings, Kind};
-use super::times::shown;
+use hours::next_hour;
 
-pub(super) const HOUR: EpochMillis = 3_600_000;
+use crate::evidence::statement::{Entry, Head, Open, Range, Restored, Segment, Statement};
+use crate::evidence::verify::log_files::{LogFiles, ObjectName};
+use crate::evidence::verify::report::{Finding, Findings, Kind};
+use crate::evidence::verify::times::shown;
 
 /// The state after the statements so far.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct History<'v> {
     pub(super) cursor: Sequence,
     newest: Sequence,
     active: bool,
+    /// Whether `active` is known: a missing statement may have changed it.
+    is_active_known: bool,
     /// The next hour that needs its statement.
     due: EpochMillis,
     /// The last hour of an absence, which may have its statement.
@@ -50,6 +54,7 @@ impl<'v> History<'v> {
             cursor: 0,
             newest: 0,
             active: false,
+            is_active_known: false,
             due: 0,
             optional: None,
             restored: Vec::new(),
@@ -64,6 +69,7 @@ impl<'v> History<'v> {
     pub(super) fn pass_unknown(&mut self) {
         self.is_cut = true;
         self.is_incomplete = true;
+        self.is_active_known = false;
     }
 
     /// Adds the next statement.
@@ -164,6 +170,7 @@ impl<'v> History<'v> {
         self.cursor = open.first - 1;
         self.newest = open.newest;
         self.active = open.active;
+        self.is_active_known = true;
         self.due = next_hour(time);
     }
 
@@ -209,7 +216,8 @@ impl<'v> History<'v> {
         self.newest = self.newest.max(last);
     }
 
-    /// Returns the sequence at which events continue from `next` on, after those that restores lost.
+    /// Returns the sequence at which events continue from `next` on, after those that restores
+    /// lost.
     fn after_lost(&self, mut next: Sequence) -> Sequence {
         while let Some((_, last)) = self
             .restored
@@ -252,7 +260,7 @@ impl<'v> History<'v> {
     }
 
     fn pause(&mut self, head: &Head, time: EpochMillis, resumes: bool) {
-        if self.active == resumes && !self.is_cut {
+        if self.active == resumes && self.is_active_known {
             let message = if resumes {
                 "the destination was active already"
             } else {
@@ -262,6 +270,7 @@ impl<'v> History<'v> {
         }
         self.head(head.cursor, head.newest);
         self.active = resumes;
+        self.is_active_known = true;
         self.due = next_hour(time);
         let verb = if resumes { "resumed" } else { "paused" };
         self.note(
@@ -279,81 +288,20 @@ impl<'v> History<'v> {
     fn head(&mut self, cursor: Sequence, newest: Sequence) {
         if !self.is_cut && cursor != self.cursor && cursor != self.after_lost(self.cursor + 1) - 1 {
             let message = format!(
-                "the cursor is said to be {cursor}, and the statements cover up to {}",
+                "the cursor is stated as {cursor}, and the statements cover up to {}",
                 self.cursor
             );
             self.wrong(Kind::SequenceGap, message);
         }
         if newest < cursor || (newest < self.newest && !self.is_cut) {
             let message = format!(
-                "the newest number is said to be {newest}, and {} had been given",
+                "the newest number is stated as {newest}, and {} had been given",
                 self.newest.max(cursor)
             );
             self.wrong(Kind::StatementInvalid, message);
         }
         self.cursor = cursor;
         self.newest = newest;
-    }
-
-    fn hour(&mut self, hour: &Hour, time: EpochMillis) {
-        let begin = hour.hour;
-        if begin % HOUR != 0 || begin > time {
-            self.wrong(
-                Kind::StatementInvalid,
-                format!("{} is not the beginning of an hour that has begun", shown(begin)),
-            );
-        }
-        if self.optional.take() != Some(begin) && !self.is_cut {
-            if !self.active {
-                self.wrong(
-                    Kind::StatementInvalid,
-                    "there is no hour while the destination is paused".to_owned(),
-                );
-            } else if begin < self.due {
-                self.wrong(
-                    Kind::StatementInvalid,
-                    format!("the hour {} has two statements", shown(begin)),
-                );
-            }
-            self.miss(begin - HOUR);
-        }
-        self.due = self.due.max(begin + HOUR);
-        self.head(hour.cursor, hour.newest);
-    }
-
-    /// Requires the statements of all hours before a statement, except those of an absence.
-    fn require_hours(&mut self, entry: &Entry) {
-        if let Statement::Absent(Absent { from, to }) = entry.statement {
-            self.miss(from);
-            let last = to - to.rem_euclid(HOUR);
-            if self.active && last >= self.due && last > from {
-                self.optional = Some(last);
-                self.due = last + HOUR;
-            }
-            return;
-        }
-        self.optional = None;
-        self.miss(entry.time);
-    }
-
-    /// Reports the hours that are due and have begun by a time.
-    fn miss(&mut self, time: EpochMillis) {
-        if !self.active || self.due > time {
-            return;
-        }
-        let last = time - time.rem_euclid(HOUR);
-        if !self.is_cut {
-            let message = match (last - self.due) / HOUR + 1 {
-                1 => format!("the hour {} has no statement", shown(self.due)),
-                hours => format!(
-                    "{hours} hours from {} to {} have no statement",
-                    shown(self.due),
-                    shown(last)
-                ),
-            };
-            self.wrong(Kind::HourMissing, message);
-        }
-        self.due = last + HOUR;
     }
 
     fn wrong(&self, kind: Kind, message: String) {
@@ -364,8 +312,4 @@ impl<'v> History<'v> {
     fn note(&self, kind: Kind, message: String) {
         self.wrong(kind, message);
     }
-}
-
-fn next_hour(time: EpochMillis) -> EpochMillis {
-    time - time.rem_euclid(HOUR) + HOUR
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use auditstream_server::cli::{
-    account, backup, doctor, events, key, migrate, restore, search_index, serve, token, user, verify,
+    account, backup, destinations, doctor, events, key, migrate, restore, search_index, serve, token, user, verify,
 };
 use auditstream_server::configuration::environment::drop_blank_variables;
 use auditstream_server::configuration::{Command, CommandLine};
@@ -55,6 +55,7 @@ async fn run_command(line: CommandLine) -> Result<(), Fatal> {
         Command::SearchIndex(command) => search_index::run(&line.settings, command).await,
         Command::Token(command) => token::run(&line.settings, command).await,
         Command::User(command) => user::run(&line.settings, command).await,
+        Command::Destinations(command) => destinations::run(&line.settings, command).await,
         Command::Events(command) => events::run(&line.settings, command).await,
         Command::Key(command) => key::run(&line.settings, command).await,
         Command::Backup(options) => backup::run(&line.settings, options).await,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod backup;
+pub mod destinations;
 pub mod doctor;
 pub mod events;
 pub mod key;

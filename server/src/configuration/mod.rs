@@ -1,11 +1,13 @@
 //! Commands, flags and environment variables. The doc comments are the help texts.
 //!
+//! - [`destinations`]: options of `destinations`
 //! - [`environment`]: variables that are set but empty
 //! - [`events`]: options of `events`
 //! - [`settings`]: settings of all commands
 //! - [`values`]: parsing the values of flags and variables
 //! - [`verify`]: options of `verify`
 
+mod destinations;
 pub mod environment;
 mod events;
 mod settings;
@@ -20,8 +22,10 @@ use auditstream_model::{AccountName, Role, Scope};
 use clap::{Args, Parser, Subcommand};
 
 use crate::http::client_address::{ForwardingHeader, Proxies};
+pub use destinations::{DestinationsCommand, SetDestination};
 pub use events::{EventsCommand, Export, Filters, Get, List};
 pub use settings::{Settings, database_url};
+pub use values::OrDefault;
 use values::{account_name, drain, public_url, role, scope};
 pub use verify::Verify;
 
@@ -54,6 +58,9 @@ pub enum Command {
     /// Manage users of the console.
     #[command(subcommand)]
     User(UserCommand),
+    /// List streaming destinations, or change the settings of their batches. Works while servers run.
+    #[command(subcommand)]
+    Destinations(DestinationsCommand),
     /// Read the audit trail.
     #[command(subcommand)]
     Events(EventsCommand),

@@ -111,6 +111,32 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number, or `None` for `default`. The engine checks its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrDefault(pub Option<i64>);
+
+/// `10000` or `default`.
+pub(super) fn number_or_default(text: &str) -> Result<OrDefault, String> {
+    match text.trim() {
+        "default" => Ok(OrDefault(None)),
+        number => number
+            .parse()
+            .map(|number| OrDefault(Some(number)))
+            .map_err(|_| "it must be a number or “default”".to_owned()),
+    }
+}
+
+/// `10s`, `5m`, `1h` or `default`, in seconds.
+pub(super) fn interval_or_default(text: &str) -> Result<OrDefault, String> {
+    if text.trim() == "default" {
+        return Ok(OrDefault(None));
+    }
+    let seconds = seconds(text).and_then(|seconds| i64::try_from(seconds).ok());
+    seconds
+        .map(|seconds| OrDefault(Some(seconds)))
+        .ok_or_else(|| "it must look like 10s, 5m or 24h, or be “default”".to_owned())
+}
+
 /// `10s`, `1m`, or a number of seconds, up to ten minutes.
 pub(super) fn drain(text: &str) -> Result<Duration, String> {
     let bare = text.trim().parse().ok();

@@ -10,8 +10,7 @@ use super::limits::{MemoryGrant, working_bytes};
 use super::wanted::{CLOSING_BYTES, Wanted};
 use crate::Engine;
 use crate::error::{Error, Result};
-use crate::trail::segment::Bounds;
-use crate::trail::segment::range::{self, Range};
+use crate::trail::segment::{self, Bounds, Range};
 
 #[derive(Debug)]
 pub(super) struct Content {
@@ -32,7 +31,7 @@ impl Content {
             ..
         } = range;
         let encoder = Encoder::new(first_sequence, last_sequence, range.bytes, wanted.form.format);
-        let encoder = range::fold(engine.database(), range, encoder, Encoder::push).await?;
+        let encoder = segment::fold(engine.database(), range, encoder, Encoder::push).await?;
         let encoded = encoder.finish();
         grant.shrink(working_bytes(encoded.text.len()));
         Ok(Self {
@@ -59,7 +58,7 @@ pub(super) async fn find(engine: &Engine, wanted: Wanted) -> Result<Range> {
         bytes: form.cut.bytes,
         closing: CLOSING_BYTES,
     };
-    range::find(engine.database(), form.account_id, after, up_to, bounds).await
+    segment::find(engine.database(), form.account_id, after, up_to, bounds).await
 }
 
 /// Returns the memory, in bytes, for the content of a range and its compressed form.

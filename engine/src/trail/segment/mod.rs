@@ -1,7 +1,7 @@
 //! Segments: the payloads of consecutive events, compressed together.
 //!
 //! ```text
-//! append ─▶ write ─▶ audit_segment ─▶ range: consecutive events, for streaming
+//! append ─▶ write ─▶ audit_segment ─▶ find, range: consecutive events, for streaming
 //!             codec       │      ├──▶ read: the same, for indexing and searches
 //!                         │      └──▶ get: single events, for searches
 //!                         └─ merge: small neighbours become one, in the background
@@ -15,10 +15,11 @@
 
 mod codec;
 mod events;
+mod find;
 mod get;
 mod merge;
 mod months;
-pub(crate) mod range;
+mod range;
 mod read;
 mod rows;
 mod write;
@@ -29,9 +30,11 @@ use crate::error::Error;
 
 pub(crate) use codec::{Encoded, decode_times, encode};
 pub(crate) use events::Events;
+pub(crate) use find::find;
 pub(crate) use get::{Cache, Picked, explained, get};
 pub use merge::Merging;
 pub(crate) use merge::{lock, start};
+pub(crate) use range::{Range, fold};
 pub(crate) use read::{Bounds, read, read_for_search};
 pub(crate) use write::{Place, joined, write};
 

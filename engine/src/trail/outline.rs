@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use auditstream_model::limits::EVENT_DEPTH;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// The payload schema names members of objects that are nested up to here:
 /// `auditEventAuthor.principal.type`.
@@ -24,6 +24,8 @@ struct Span {
     level: usize,
     /// Without the quotation marks.
     key: Range<usize>,
+    /// Whether the key is written with an escape.
+    is_escaped: bool,
     value: Range<usize>,
     /// The number of members within the value.
     within: usize,
@@ -118,14 +120,18 @@ impl<'o> Member<'o> {
 
     pub(super) fn key(&self) -> Cow<'o, str> {
         let key = self.written_key();
-        if !key.contains('\\') {
+        if !self.span.is_escaped {
             return Cow::Borrowed(key);
         }
         Cow::Owned(serde_json::from_str(&format!("\"{key}\"")).unwrap_or_default())
     }
 
     pub(super) fn has_key(&self, key: &str) -> bool {
-        self.written_key() == key || (self.written_key().contains('\\') && self.key() == key)
+        if self.span.is_escaped {
+            self.key() == key
+        } else {
+            self.written_key() == key
+        }
     }
 
     /// The value as it was written, without white space.
@@ -162,7 +168,7 @@ impl<'o> Member<'o> {
     /// Appends the member with another value, and a comma.
     pub(super) fn push_with(&self, out: &mut String, value: &str) {
         let key = self.written_key();
-        if key.contains('\\') {
+        if self.span.is_escaped {
             out.push_str(&serde_json::Value::from(self.key()).to_string());
         } else {
             out.push('"');
@@ -232,12 +238,14 @@ impl<'a> Scan<'a> {
             self.expects_key = false;
             if self.is_noted() {
                 let key = self.place(at + 1)..self.place(end).saturating_sub(1);
+                let written = self.json.as_bytes().get(at..end).unwrap_or_default();
                 if let Some(open) = self.open.get_mut(self.depth) {
                     *open = Some(self.members.len());
                 }
                 self.members.push(Span {
                     level: self.depth,
                     key,
+                    is_escaped: memchr(b'\\', written).is_some(),
                     value: 0..0,
                     within: 0,
                 });

@@ -22,5 +22,10 @@ test('program and style are compressed, and unchanged files are not sent again',
       });
       expect(again.status).toBe(304);
     }
+    const plain = await fetch(address, { headers: { 'accept-encoding': 'identity' } });
+    expect(plain.headers.get('content-encoding')).toBeNull();
+    const zipped = await fetch(address, { headers: { 'accept-encoding': 'gzip' } });
+    expect(plain.headers.get('etag')).not.toBe(zipped.headers.get('etag'));
+    expect(Buffer.from(await plain.arrayBuffer()).equals(Buffer.from(await zipped.arrayBuffer()))).toBe(true);
   }
 });

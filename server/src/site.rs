@@ -1,6 +1,7 @@
 //! The files that pages load, embedded in the binary: scripts, WebAssembly, styles, icons.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -10,18 +11,28 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use flate2::read::GzDecoder;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::http::etag;
 
+/// Release builds contain WebAssembly in its compressed forms only: uncompressed, it would be the
+/// largest part of the site, and browsers never request it so.
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
+#[cfg_attr(not(debug_assertions), exclude = "*.wasm")]
+#[exclude = "*.d.ts*"]
 struct Site;
+
+/// The most bytes of a file after decompression.
+const PLAIN_BYTES: u64 = 16 << 20;
 
 /// Returns `true` if the binary contains the site, which plain `cargo build` does not build.
 #[must_use]
 pub fn is_embedded() -> bool {
-    Site::get("pkg/auditstream.wasm").is_some()
+    ["pkg/auditstream.wasm.gz", "pkg/auditstream.wasm"]
+        .into_iter()
+        .any(|name| Site::get(name).is_some())
 }
 
 /// Responds with the file at the request's path, or passes the request on if there is none.
@@ -40,24 +51,52 @@ pub fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
     if name.is_empty() || name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
         return None;
     }
-    let plain = Site::get(name)?;
-    let (file, encoding) = compressed(name, headers).map_or((plain, None), |(file, encoding)| (file, Some(encoding)));
-    Some(respond(name, file, encoding, headers))
-}
-
-fn compressed(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
     let accepted = headers
         .get(ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    [("br", "br"), ("gzip", "gz")]
-        .into_iter()
-        .find_map(|(encoding, ending)| {
-            let file = accepts(accepted, encoding)
-                .then(|| Site::get(&format!("{name}.{ending}")))
-                .flatten()?;
-            Some((file, encoding))
+    Some(respond(name, Found::of(name, accepted)?, headers))
+}
+
+/// A file in the form in which a client gets it.
+struct Found {
+    data: Cow<'static, [u8]>,
+    encoding: Option<&'static str>,
+    etag: String,
+}
+
+impl Found {
+    /// Finds the best of the accepted forms of a file; `None` if there is no file with this name.
+    fn of(name: &str, accepted: &str) -> Option<Self> {
+        let compressed = [("br", "br"), ("gzip", "gz")]
+            .into_iter()
+            .find_map(|(encoding, ending)| {
+                let file = accepts(accepted, encoding).then(|| Site::get(&format!("{name}.{ending}")))??;
+                Some(Self::stored(file, Some(encoding)))
+            });
+        compressed
+            .or_else(|| Some(Self::stored(Site::get(name)?, None)))
+            .or_else(|| Self::decompressed(&Site::get(&format!("{name}.gz"))?))
+    }
+
+    fn stored(file: EmbeddedFile, encoding: Option<&'static str>) -> Self {
+        Self {
+            etag: etag::of_digest(&file.metadata.sha256_hash()),
+            data: file.data,
+            encoding,
+        }
+    }
+
+    fn decompressed(file: &EmbeddedFile) -> Option<Self> {
+        let mut plain = Vec::new();
+        let mut decoder = GzDecoder::new(&*file.data).take(PLAIN_BYTES);
+        decoder.read_to_end(&mut plain).ok()?;
+        Some(Self {
+            data: plain.into(),
+            encoding: None,
+            etag: format!("{}-plain", etag::of_digest(&file.metadata.sha256_hash())),
         })
+    }
 }
 
 fn accepts(accepted: &str, encoding: &str) -> bool {
@@ -71,8 +110,8 @@ fn accepts(accepted: &str, encoding: &str) -> bool {
     })
 }
 
-fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, headers: &HeaderMap) -> Response {
-    let etag = format!("\"{}\"", etag::of_digest(&file.metadata.sha256_hash()));
+fn respond(name: &str, file: Found, headers: &HeaderMap) -> Response {
+    let etag = format!("\"{}\"", file.etag);
     let known = headers
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
@@ -84,7 +123,7 @@ fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, heade
         let mut response = content(file.data).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
-        if let Some(encoding) = encoding {
+        if let Some(encoding) = file.encoding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         response
@@ -103,8 +142,8 @@ fn respond(name: &str, file: EmbeddedFile, encoding: Option<&'static str>, heade
 fn content(data: Cow<'static, [u8]>) -> Bytes {
     match data {
         Cow::Borrowed(embedded) => Bytes::from_static(embedded),
-        // Only debug builds, which read the files from disk.
-        Cow::Owned(read) => read.into(),
+        // Read from disk, as by debug builds, or decompressed.
+        Cow::Owned(owned) => owned.into(),
     }
 }
 

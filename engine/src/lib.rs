@@ -117,6 +117,7 @@
 //! 13. Retention never removes an event that a destination has yet to receive, nor by a clock in
 //!     doubt.
 //!     - `it::retention`, `it::clocks`, `clock::judgement::tests`
+//!     - `it::partitions`, with the partitions of a month (PostgreSQL)
 //! 14. Secrets are write-only.
 //!     - `it::connectors::a_secret_is_never_shown_again`, `it::connectors::debug_shows_no_key`
 //!     - `it::webhook::the_webhook_secret_is_never_shown_and_its_changes_are_audited`

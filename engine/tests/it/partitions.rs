@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use auditstream_engine::database::{DatabaseUrl, Limits, PostgresUrl};
+use auditstream_engine::relocation::{Relocation, relocate};
 use auditstream_engine::trail::{BodyFormat, EventRef, find, ingest};
 use auditstream_engine::{Engine, Retention, metrics};
 use auditstream_model::Status;
@@ -12,6 +14,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use crate::child::{Inside, Process, patience};
 use crate::on;
 use crate::support::{House, On, dense, events};
+use auditstream_testkit::postgres::database as new_postgres;
 use auditstream_testkit::s3::{BUCKET, Store};
 
 on!(
@@ -27,6 +30,7 @@ on!(
     two_servers_keep_the_partitions_at_once,
     every_key_of_the_trail_begins_with_the_account,
     a_server_that_is_killed_while_it_drops_a_month_continues,
+    a_move_to_another_server_keeps_the_partitions,
 );
 
 const TABLES: [&str; 3] = ["audit_segment", "audit_event", "event_id"];
@@ -406,6 +410,31 @@ async fn a_server_that_is_killed_while_it_drops_a_month_continues(house: House) 
     house.start_streaming();
     until(&house, "the old month is gone", &partitions_of(old), 0).await;
     assert_eq!(house.send(&many("young", 60)).await.duplicates, 60);
+}
+
+async fn a_move_to_another_server_keeps_the_partitions(house: House) {
+    let mut house = quick(house).await;
+    house.send(&many("old", 60)).await;
+    let old = age(&house, 20).await;
+    house.send(&many("young", 60)).await;
+    house.stop().await;
+    let url = new_postgres();
+    let relocation = Relocation {
+        source: house.config.database.clone(),
+        target: DatabaseUrl::Postgres(PostgresUrl::parse(&url).unwrap()),
+        data_dir: house.config.data_dir.clone(),
+        limits: Limits::default(),
+    };
+    relocate(&relocation, &mut |_| {}).await.unwrap();
+    house.move_to(&url);
+    house.engine = Engine::open(house.config.clone()).await.unwrap();
+    assert_eq!(number(&house, IN_ZERO).await, 0);
+    let in_old = format!("SELECT count(*) FROM event_id_{old}");
+    assert!(number(&house, &in_old).await >= 60);
+    assert_eq!(house.send(&many("old", 60)).await.duplicates, 60);
+    assert_eq!(house.send(&many("young", 60)).await.duplicates, 60);
+    let found = find(&house.engine, &house.admin, &EventRef::Id("old-7".to_owned())).await;
+    assert!(found.unwrap().json.contains("old-7"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,9 +152,8 @@ fn gzip(content: &[u8], level: u8) -> Result<Vec<u8>> {
         let length = match compressor.gzip_compress(content, &mut out) {
             Ok(length) => length,
             Err(CompressionError::InsufficientSpace) => {
-                // Freed first.
-                out = Vec::new();
-                out.resize(most, 0);
+                drop(out);
+                out = vec![0; most];
                 compressor.gzip_compress(content, &mut out).map_err(broken)?
             }
         };

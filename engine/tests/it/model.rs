@@ -387,13 +387,11 @@ impl Scene {
         let keys = self.store.objects(BUCKET).into_iter();
         let keys: Vec<_> = keys.map(|(key, bytes)| format!("{key} {}", bytes.len())).collect();
         let mut connection = self.house.connection().await;
-        let batches: Vec<(i64, String, i64, i64, String, Option<String>, Option<String>)> = sqlx::query_as(
-            "SELECT number, status, first_sequence, last_sequence, key, request_id, note FROM streaming_batch \
-             ORDER BY number",
-        )
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
+        let batches: Vec<(i64, String, String)> =
+            sqlx::query_as("SELECT number, status, key FROM streaming_batch ORDER BY number")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
         format!("{keys:#?} {batches:#?} {:#?}", self.acknowledged)
     }
 

@@ -224,7 +224,8 @@ impl Extras<'_> {
             if !is_ours || key.ends_with("/checkpoint") {
                 return;
             }
-            if *is_deleted && !self.known.erased.contains(key) && !(self.known.expires && !is_log) {
+            let may_expire = self.known.expires && !is_log;
+            if *is_deleted && !self.known.erased.contains(key) && !may_expire {
                 self.found
                     .add(Finding::new(Kind::ObjectDeleted, "a version was deleted").in_object(key));
             }

@@ -16,8 +16,10 @@ use super::author::{Author, Bucket};
 use super::{faults, named, two_destinations, verified, verify_with};
 use crate::child::say;
 
-/// The kinds of change.
-const FORGERIES: &[(&str, fn(&mut Forger) -> Expected)] = &[
+/// A kind of change.
+type Forgery = (&'static str, fn(&mut Forger) -> Expected);
+
+const FORGERIES: &[Forgery] = &[
     ("flip a bit of an object", Forger::flip_bit),
     ("drop a line", Forger::drop_line),
     ("repeat a line", Forger::repeat_line),

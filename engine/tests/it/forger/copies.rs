@@ -153,7 +153,8 @@ fn a_chain_of_keys_is_followed_from_the_first() {
     author.retire_key();
     author.publish();
     let second = author.key();
-    for keys in [&[first.clone()][..], &[second.clone()], &[first, second]] {
+    let both = [first, second];
+    for keys in [&both[..1], &both[1..], &both[..]] {
         let report = verify_with(&author.bucket, keys, &[], author.time);
         assert_eq!(report.verdict, Severity::Note, "{}", named(&faults(&report)));
         assert_eq!(count(&report, Kind::KeyChanged), 1);

@@ -9,8 +9,8 @@ use crate::trail::{ids, index, partitions, segment};
 use crate::{Engine, access, alerts, continuity, retention};
 
 /// The scheduler, the removal of old batches and events, the merging of segments, the search index,
-/// the upkeep of event ids and of partitions, the notifications by webhook, the storing of last uses, and the
-/// comparison of the database with its high-water marks. Dropped, they are aborted.
+/// the upkeep of event ids and of partitions, the notifications by webhook, the storing of last
+/// uses, and the comparison of the database with its high-water marks. Dropped, they are aborted.
 #[derive(Debug)]
 pub struct Background(Vec<Task>);
 

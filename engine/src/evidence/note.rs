@@ -1,5 +1,5 @@
-//! Signed notes and checkpoints, as C2SP `signed-note` and `tlog-checkpoint` define them: a text, an
-//! empty line, and a line for each Ed25519 signature of the text.
+//! Signed notes and checkpoints, as C2SP `signed-note` and `tlog-checkpoint` define them: a text,
+//! an empty line, and a line for each Ed25519 signature of the text.
 
 use std::fmt;
 

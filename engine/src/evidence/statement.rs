@@ -23,7 +23,7 @@ pub const MAX_BYTES: usize = 4096;
 pub struct Entry {
     /// When the statement was recorded.
     pub time: EpochMillis,
-    /// What it states.
+    /// The statement.
     #[serde(flatten)]
     pub statement: Statement,
 }

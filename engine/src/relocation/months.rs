@@ -1,8 +1,8 @@
 //! The months of the trail, which only PostgreSQL has.
 //!
-//! Between two PostgreSQL databases rows keep their partition. From SQLite, all of the trail arrives
-//! in partition 0, and a server moves it to its months in the background. To SQLite, the months are
-//! left out.
+//! Between two PostgreSQL databases rows keep their partition. From SQLite, all of the trail
+//! arrives in partition 0, and a server moves it to its months in the background. To SQLite, the
+//! months are left out.
 
 use super::connection::Connection;
 use super::table::{Kind, Table};

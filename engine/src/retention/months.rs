@@ -3,8 +3,9 @@
 //! Only the oldest month that has partitions is looked at. Once the retention of all accounts with
 //! events in it has reached the month, its events are no longer deleted one by one: at its end they
 //! go together. They are retained for up to a month longer, which is little next to a retention of
-//! [`LONG`] and saves most of the work. Events that a destination has yet to receive are moved aside
-//! if they are few; otherwise the month is removed step by step, as those of shorter retentions.
+//! [`LONG`] and saves most of the work. Events that a destination has yet to receive are moved
+//! aside if they are few; otherwise the month is removed step by step, as those of shorter
+//! retentions.
 
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ pub(super) async fn remove_months(engine: &Engine, now: EpochMillis) -> Result<O
 }
 
 /// Removes the events of a month from the trail of an account, apart from those that a destination
-/// needs, which are moved aside. They are deleted when the partitions are dropped. Without effect if
-/// the events have to stay.
+/// needs, which are moved aside. They are deleted when the partitions are dropped. Without effect
+/// if the events have to stay.
 async fn release(engine: &Engine, account_id: i64, month: i64, last: Sequence, now: EpochMillis) -> Result<()> {
     let Some(expiry) = find_expired(engine, account_id, now).await? else {
         return Ok(());

@@ -36,7 +36,8 @@ struct Segment {
 }
 
 /// Removes whole segments with up to `rows` events, or one with more, and returns the number of
-/// their events: 0 if none is left, or another server is removing. Those of the month `spared` stay.
+/// their events: 0 if none is left, or another server is removing. Those of the month `spared`
+/// stay.
 pub(super) async fn step(
     engine: &Engine,
     account_id: i64,

@@ -269,7 +269,7 @@ async fn wait_for_index(inside: &Inside, connection: &mut AnyConnection) {
     panic!("the events are not indexed");
 }
 
-/// Sends the events of the round before again, then those of its own, and waits each time until
+/// Sends the events of the round before again, then those of this round, and waits each time until
 /// they are indexed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that the test above starts and kills"]

@@ -1,4 +1,4 @@
-//! The partitions of the trail on PostgreSQL: an event is never refused for want of one, and
+//! The partitions of the trail on PostgreSQL: an event is never refused because one is missing, and
 //! retention drops them without losing an event that is needed.
 
 use std::time::Duration;

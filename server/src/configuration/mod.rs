@@ -58,7 +58,8 @@ pub enum Command {
     /// Manage users of the console.
     #[command(subcommand)]
     User(UserCommand),
-    /// List streaming destinations, or change the settings of their batches. Works while servers run.
+    /// List streaming destinations, or change the settings of their batches. Works while servers
+    /// run.
     #[command(subcommand)]
     Destinations(DestinationsCommand),
     /// Read the audit trail.

@@ -10,7 +10,8 @@
 //! - [`routes`], [`openapi`]: every route and its description
 //! - [`docs`]: the documentation that is rendered from the command line
 //! - [`pages`]: rendering while other servers start
-//! - [`process`], [`doctor`], [`events`], [`destinations`], [`migrate`], [`verify`]: the binary as a process
+//! - [`process`], [`doctor`], [`events`], [`destinations`], [`migrate`], [`verify`]: the binary as
+//!   a process
 //! - [`stop`], [`request_ids`]: stopping, and the ids of requests
 //! - [`replicas`]: several servers with one PostgreSQL
 //! - [`reports`]: troubles that people reported about similar systems

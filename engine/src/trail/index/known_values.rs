@@ -1,4 +1,5 @@
-//! The words of values that were met lately: most values of an event were in others before.
+//! The values that were met lately, each with its words: most values of an event were in others
+//! before.
 
 use std::hash::BuildHasher as _;
 
@@ -15,7 +16,7 @@ pub(super) struct KnownValues {
     hash: RandomState,
     /// Empty before the first value.
     slots: Vec<Known>,
-    /// The words of a value that is not remembered.
+    /// Those of a value that is not remembered.
     others: Vec<u32>,
 }
 
@@ -26,7 +27,7 @@ struct Known {
 }
 
 impl KnownValues {
-    /// Returns the numbers of the words of a value. `find` appends them if the value is not known.
+    /// Returns the numbers of a value's words. `find` appends them if the value is not known.
     pub(super) fn words(&mut self, value: &str, find: impl FnOnce(&mut Vec<u32>)) -> &[u32] {
         // A single word, which may well be in no other event, is found at least as fast.
         let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric());

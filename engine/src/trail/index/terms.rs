@@ -173,13 +173,13 @@ impl Terms {
         } = self;
         let mut different = 0;
         each_value(payload, unescaped, |value| {
-            let words = known.words(value, |found| {
+            let numbers = known.words(value, |found| {
                 of_value(value, folded, |word| {
                     Kind::Word.write(word, term);
                     found.push(set.number(term));
                 });
             });
-            for number in words {
+            for number in numbers {
                 if different < WORDS {
                     different += usize::from(set.mark(*number));
                 }

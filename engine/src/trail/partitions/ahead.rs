@@ -13,11 +13,12 @@ use crate::months::month_of;
 const POSTGRES_LOCK: i64 = 0x6d6f_6e74_6873;
 /// How many months have partitions before they begin.
 pub(super) const AHEAD: i64 = 2;
-/// The first month that can have partitions: January 2020. Earlier events cannot have been received.
+/// The first month that can have partitions: January 2020. Earlier events cannot have been
+/// received.
 pub(super) const FIRST_MONTH: i64 = 600;
 
-/// Creates the partitions of this month and the next ones, by PostgreSQL's clock, as a server starts.
-/// Without them events go to partition 0.
+/// Creates the partitions of this month and the next ones, by PostgreSQL's clock, as a server
+/// starts. Without them events go to partition 0.
 pub(crate) async fn prepare(database: &Database) {
     if database.dialect() == Dialect::Sqlite {
         return;

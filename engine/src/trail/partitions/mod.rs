@@ -9,11 +9,11 @@
 //! ```
 //!
 //! Partition 0 is an ordinary one. A default partition would be scanned whenever another one is
-//! attached, and PostgreSQL refuses to detach one concurrently next to it. An event is never refused
-//! because its partition is missing.
+//! attached, and PostgreSQL refuses to detach one concurrently next to it. An event is never
+//! refused because its partition is missing.
 //!
-//! A unique index cannot span partitions, so that the keys contain the month. That ids and sequences
-//! are unique follows from the account's lock, under which events are numbered.
+//! A unique index cannot span partitions, so that the keys contain the month. That ids and
+//! sequences are unique follows from the account's lock, under which events are numbered.
 //!
 //! - `ranges`: which sequences were received in which month
 //! - `tables`: creates, detaches and drops partitions

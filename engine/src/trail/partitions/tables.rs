@@ -1,6 +1,6 @@
 //! Creates, detaches and drops the partitions of a month.
 //!
-//! The statements contain the names of our own tables and the number of a month, never input.
+//! The statements contain the names of tables and the number of a month, never input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +18,12 @@ use crate::failpoint;
 /// events that are needed.
 const TABLES: [&str; 3] = ["event_id", "audit_event", "audit_segment"];
 
-/// The settings of a partition. Removing old events leaves dead rows at the front of the indexes, and
-/// merging leaves them at the end: vacuum early, in small parts. A new partition is analyzed after a
-/// few thousand rows, long before the usual part of its later size.
+/// The settings of a partition. Removing old events leaves dead rows at the front of the indexes,
+/// and merging leaves them at the end: vacuum early, in small parts. A new partition is analyzed
+/// after a few thousand rows, long before the usual part of its later size.
 const SETTINGS: &str = "autovacuum_vacuum_scale_factor = 0.005, autovacuum_vacuum_insert_scale_factor = 0.02, \
                         autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 2000";
-/// The same for the payloads, which are beside the rows.
+/// The same for the payloads, which are stored apart from the rows.
 const SEGMENT_SETTINGS: &str =
     ", toast.autovacuum_vacuum_scale_factor = 0.005, toast.autovacuum_vacuum_insert_scale_factor = 0.02";
 
@@ -155,8 +155,8 @@ pub(crate) async fn drop_month(database: &Database, month: i64) -> Result<bool> 
         if state == State::Pending {
             finalize(database, table, month).await?;
         }
-        // Events that were added until the moment of detaching, which only a clock that was set back
-        // can cause.
+        // Events that were added until the moment of detaching, which only a clock that was set
+        // back can cause.
         if is_needed(database, &partitions, month).await? {
             restore(database, month).await?;
             return Ok(false);
@@ -170,8 +170,8 @@ pub(crate) async fn drop_month(database: &Database, month: i64) -> Result<bool> 
     Ok(true)
 }
 
-/// Completes the removals that were interrupted. One that is pending prevents every other one, and a
-/// table that was detached would never be looked at again.
+/// Completes the removals that were interrupted. One that is pending prevents every other one, and
+/// a table that was detached would never be looked at again.
 pub(super) async fn finish(database: &Database) -> Result<()> {
     let partitions = Partitions::read(database.read()).await?;
     for month in partitions.unfinished() {
@@ -215,8 +215,8 @@ async fn finalize(database: &Database, table: &str, month: i64) -> Result<()> {
     database.execute_alone(sql).await
 }
 
-/// Whether a month has events that retention has not removed, whether its partitions are attached or
-/// not.
+/// Whether a month has events that retention has not removed, whether its partitions are attached
+/// or not.
 async fn is_needed(database: &Database, partitions: &Partitions, month: i64) -> Result<bool> {
     if !partitions.0.contains_key(&(month, "audit_segment")) {
         return Ok(false);

@@ -29,8 +29,8 @@ const INSERT_SEGMENT_POSTGRES: &str = "
                                times, content, month)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-/// `OR FAIL`, because SQLite would otherwise copy each page that it changes, to be able to undo this
-/// statement alone.
+/// `OR FAIL`, because SQLite would otherwise copy each page that it changes, to be able to undo
+/// this statement alone.
 const INSERT_EVENTS_SQLITE: &str = "
     INSERT OR FAIL INTO audit_event (account_id, time, sequence)
     SELECT $1, value, $2 + key FROM json_each('[' || $3 || ']')";

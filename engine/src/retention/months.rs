@@ -13,7 +13,7 @@ use auditstream_model::{EpochMillis, Sequence};
 
 use super::account_setting::setting;
 use super::expiry::{find_expired, millis};
-use super::remove;
+use super::remove::{self, Release};
 use crate::Engine;
 use crate::database::Dialect;
 use crate::database::errors::is_concurrent_change;
@@ -51,7 +51,9 @@ pub(super) async fn remove_months(engine: &Engine, now: EpochMillis) -> Result<O
                 return Ok((is_long && cutoff >= start_of(month)).then_some(month));
             }
             for account in &accounts {
-                release(engine, account.account_id, month, account.last_sequence, now).await?;
+                if !release(engine, account.account_id, month, account.last_sequence, now).await? {
+                    return Ok(Some(month));
+                }
             }
         }
         match partitions::drop_month(database, month).await {
@@ -69,19 +71,20 @@ pub(super) async fn remove_months(engine: &Engine, now: EpochMillis) -> Result<O
 
 /// Removes the events of a month from the trail of an account, apart from those that a destination
 /// needs, which are moved aside. They are deleted when the partitions are dropped. Without effect
-/// if the events have to stay.
-async fn release(engine: &Engine, account_id: i64, month: i64, last: Sequence, now: EpochMillis) -> Result<()> {
+/// if the events have to stay. Returns `false` if it is to be tried again at the next sweep.
+async fn release(engine: &Engine, account_id: i64, month: i64, last: Sequence, now: EpochMillis) -> Result<bool> {
     let Some(expiry) = find_expired(engine, account_id, now).await? else {
-        return Ok(());
+        return Ok(true);
     };
     if expiry.removable < last {
-        return Ok(());
+        return Ok(true);
     }
-    let released = remove::release_month(engine, account_id, expiry, month, last).await?;
-    match released {
-        Some(up_to) if up_to < last && last - up_to <= FEW => set_aside(engine, account_id, month).await,
-        _ => Ok(()),
+    match remove::release_month(engine, account_id, expiry, month, last).await? {
+        Release::Busy => return Ok(false),
+        Release::UpTo(up_to) if up_to < last && last - up_to <= FEW => set_aside(engine, account_id, month).await?,
+        Release::Blocked | Release::UpTo(_) => {}
     }
+    Ok(true)
 }
 
 async fn set_aside(engine: &Engine, account_id: i64, month: i64) -> Result<()> {

@@ -82,24 +82,23 @@ pub(super) async fn step(
 }
 
 /// Removes the events of a month from a trail, up to `last`, as far as no destination needs them:
-/// their rows are deleted with the partitions of the month. Returns the event before the first that
-/// is left. `None` if events of another month are before them, or another server is removing.
+/// their rows are deleted with the partitions of the month.
 pub(super) async fn release_month(
     engine: &Engine,
     account_id: i64,
     expiry: Expiry,
     month: i64,
     last: Sequence,
-) -> Result<Option<Sequence>> {
+) -> Result<Release> {
     engine
         .database()
         .background()
         .transaction("release_month", async |tx| {
             if !segment::lock(tx).await? {
-                return tx.roll_back(None);
+                return tx.roll_back(Release::Busy);
             }
             let Some(progress) = lock_progress(tx, account_id).await? else {
-                return tx.roll_back(None);
+                return tx.roll_back(Release::Blocked);
             };
             let up_to = removable(&progress, expiry).min(last);
             let found: Released = sqlx::query_as(
@@ -122,19 +121,29 @@ pub(super) async fn release_month(
             .fetch_one(&mut **tx)
             .await?;
             if found.others > 0 {
-                return tx.roll_back(None);
+                return tx.roll_back(Release::Blocked);
             }
             let Some(released) = found.released else {
-                return tx.roll_back(Some(found.first_sequence - 1));
+                return tx.roll_back(Release::UpTo(found.first_sequence - 1));
             };
             sqlx::query("UPDATE account SET first_sequence = $2 WHERE id = $1")
                 .bind(account_id)
                 .bind(released + 1)
                 .execute(&mut **tx)
                 .await?;
-            Ok(Some(released))
+            Ok(Release::UpTo(released))
         })
         .await
+}
+
+/// The effect of [`release_month`].
+pub(super) enum Release {
+    /// Segments are being merged, moved or removed at this moment.
+    Busy,
+    /// Events of another month are before those of the month.
+    Blocked,
+    /// The event before the first that is left.
+    UpTo(Sequence),
 }
 
 /// The beginning of a trail, before a month is removed from it.

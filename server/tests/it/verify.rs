@@ -78,7 +78,7 @@ async fn a_bucket_is_verified_with_the_identity_of_the_host() {
         let mut command = auditstream(folder.path(), &["verify", url, "--key", &key, "--json"]);
         let variables = [
             ("AWS_ENDPOINT_URL", store.endpoint.as_str()),
-            ("AWS_ACCESS_ACCESS_KEY", ACCESS_KEY),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_REGION", "us-east-1"),
         ];

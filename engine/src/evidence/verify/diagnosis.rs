@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(of(&[&a, &b, &line("y", 7), &d]), [(Kind::EventAltered, None)]);
         assert_eq!(
             of(&[&a, &b, &b, &d]),
-            [(Kind::EventDuplicated, Some(3)), (Kind::EventMissing, Some(3))]
+            [(Kind::EventMissing, Some(3)), (Kind::EventDuplicated, Some(3))]
         );
     }
 

@@ -263,7 +263,7 @@ pub struct Proven {
     pub size: u64,
     /// The root over them, in hexadecimal.
     pub root: String,
-    /// The first and last sequence that they cover; 0 if there is none.
+    /// The first and last sequence that they cover; 0 without any.
     pub first: i64,
     /// The last one.
     pub last: i64,

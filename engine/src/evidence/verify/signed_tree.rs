@@ -200,8 +200,8 @@ fn largest_signed(leaves: &[Hash], trusted: &[Signed]) -> u64 {
     proven
 }
 
-/// Reads the entries of a bundle, from the file with this width or a larger one; from the largest
-/// one if there is none. Returns `None` if there is no file.
+/// Reads the entries of a bundle, from the file with this width or a larger one, otherwise from the
+/// largest one. Returns `None` without any file.
 pub(super) fn read_bundle(source: &dyn Source, log: &LogFiles, index: u64, width: u64) -> io::Result<Option<Vec<u8>>> {
     match best_file(log, None, index, width) {
         Some(tile) => read(source, &format!("{}{}", log.folder, tile.path()), BUNDLE_BYTES),

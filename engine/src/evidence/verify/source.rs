@@ -15,7 +15,7 @@ pub trait Source: Send + Sync {
     /// If it cannot be listed.
     fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()>;
 
-    /// Opens a file; `None` if there is none.
+    /// Opens a file; `None` if it does not exist.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -37,7 +37,7 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// Returns the bytes of a file of at most `limit` bytes; `None` if there is none.
+/// Returns the bytes of a file of at most `limit` bytes; `None` if it does not exist.
 pub(super) fn read(source: &dyn Source, key: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = source.open(key)? else {
         return Ok(None);

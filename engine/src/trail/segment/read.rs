@@ -60,8 +60,8 @@ pub(crate) struct Bounds {
     pub(crate) closing: usize,
 }
 
-/// Reads the events after `after`, up to `up_to` or as many as the bounds allow. Without events
-/// after `after` there are none.
+/// Reads the events after `after`, up to `up_to` or as many as the bounds allow; none if the trail
+/// ends at `after`.
 ///
 /// # Errors
 /// [`Error::Broken`] if an event is missing or a segment is damaged.

@@ -77,12 +77,20 @@ async fn failed(house: &House, code: &str) -> Batch {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_line_that_moves_delivers_a_batch_at_the_first_attempt() {
     let store = Store::start().await;
-    let line = Line::start(&store.endpoint, Quality::Slow(600_000)).await;
-    let house = house(short()).await;
+    let line = Line::start(&store.endpoint, Quality::Slow(200_000)).await;
+    let patience = Duration::from_secs(4);
+    let house = house(Timeouts {
+        connect: patience,
+        stall: patience,
+        read: patience,
+        whole: patience,
+        slowest: 50_000,
+    })
+    .await;
     let began = std::time::Instant::now();
     activate(&house, impatient(&line.endpoint), large("large", 1_000_000)).await;
     house.streamed().await;
-    assert!(began.elapsed() > short().read, "the line was not slow");
+    assert!(began.elapsed() > patience, "the line was not slow");
     assert_eq!(house.batches().await[0].attempts, 1);
     assert_eq!(store.objects(BUCKET).len(), 1);
 }

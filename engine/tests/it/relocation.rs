@@ -119,7 +119,7 @@ async fn furnished(house: &House, store: &Store) -> Belongings {
         lag_limit_seconds: None,
     };
     alerts::put(engine, admin, webhook, &Precondition::None).await.unwrap();
-    house.another_destination("gone", "aws").await;
+    house.another_inactive("gone", "aws").await;
     let highest_destination = number(house, "SELECT max(id) FROM streaming_destination").await;
     delete(house, "gone").await;
     edit_bucket(house, "absent-bucket").await;
@@ -138,9 +138,6 @@ async fn furnished(house: &House, store: &Store) -> Belongings {
 
 async fn delete(house: &House, destination: &str) {
     let (engine, admin) = (&house.engine, &house.admin);
-    destinations::set_status(engine, admin, destination, Status::Inactive)
-        .await
-        .unwrap();
     destinations::delete(engine, admin, destination, &Precondition::None)
         .await
         .unwrap();
@@ -203,7 +200,7 @@ async fn check(house: &House, store: &Store, belongings: &Belongings, next: std:
     };
     assert!(search(engine, admin, &filter).await.unwrap().events.is_empty());
     let name = format!("new{}", next.start);
-    house.another_destination(&name, "aws").await;
+    house.another_inactive(&name, "aws").await;
     let highest = number(house, "SELECT max(id) FROM streaming_destination").await;
     assert!(highest > belongings.highest_destination, "ids are not used again");
     delete(house, &name).await;

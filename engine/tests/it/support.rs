@@ -273,10 +273,19 @@ impl House {
 
     /// Adds an active destination whose prefix is its name.
     pub async fn another_destination(&self, identifier: &str, connector: &str) {
+        self.another_with(identifier, connector, Status::Active).await;
+    }
+
+    /// Adds a destination that writes nothing.
+    pub async fn another_inactive(&self, identifier: &str, connector: &str) {
+        self.another_with(identifier, connector, Status::Inactive).await;
+    }
+
+    async fn another_with(&self, identifier: &str, connector: &str, status: Status) {
         let mut input = destination(BUCKET, serde_json::json!({"prefix": format!("{identifier}/")}));
         input.identifier = identifier.into();
         input.connector_ref = connector.into();
-        input.status = Some(Status::Active);
+        input.status = Some(status);
         destinations::create(&self.engine, &self.admin, input).await.unwrap();
     }
 
@@ -317,7 +326,7 @@ impl House {
     }
 
     async fn settled_by(&self, enough: impl Fn(&AggregateItem) -> bool, run: bool) -> AggregateItem {
-        for _ in 0..600 {
+        for _ in 0..2400 {
             if run {
                 destinations::stream_now(&self.engine, &self.admin, "siem")
                     .await

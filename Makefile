@@ -70,7 +70,7 @@ lint: setup-test format ## Check style, wording, spelling and dependencies
 .PHONY: test-rust
 test-rust: setup-test ## Run the Rust tests
 	@mkdir -p $(RESULTS)
-	$(tools) cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
+	$(tools) RUST_BACKTRACE=0 cargo test --locked $(server_side) 2>&1 | tee $(RESULTS)/rust.log
 
 bench := cargo bench --locked --package auditstream-server --bench table
 

@@ -6,7 +6,9 @@
 
 use auditstream_model::Sequence;
 
-use super::table::{DIGEST_BYTES, Found, Trail, generations, remove_new};
+use super::look_up::{Found, Trail, generations};
+use super::remove::remove_new;
+use super::sql::DIGEST_BYTES;
 use crate::database::{Dialect, WriteTx};
 use crate::error::{Error, Result};
 use crate::id_filters::IdDigest;

@@ -7,7 +7,9 @@
 //! has a filter, which excludes nearly every new id without a look at the rows. A row whose event
 //! retention has removed counts as absent.
 //!
-//! - `table`: the statements that look up and remove rows
+//! - `sql`: the texts of the statements
+//! - `look_up`: finds the rows of ids
+//! - `remove`: removes the rows of ids
 //! - `insert`: the statements that insert rows
 //! - `stored_filters`: the table `event_id_filter`
 //! - `upkeep`: the background task that loads and builds filters and removes old rows
@@ -15,11 +17,13 @@
 //! The filters in memory are in [`id_filters`](crate::id_filters).
 
 mod insert;
+mod look_up;
+mod remove;
+mod sql;
 mod stored_filters;
-mod table;
 mod upkeep;
 
 pub(crate) use insert::{insert, insert_if_new};
-pub use table::explained;
-pub(crate) use table::{Trail, look_up, sequence_of};
+pub(crate) use look_up::{Trail, look_up, sequence_of};
+pub use sql::explained;
 pub(crate) use upkeep::start;

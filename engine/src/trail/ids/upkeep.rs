@@ -5,7 +5,7 @@
 use auditstream_model::Sequence;
 use sqlx::FromRow;
 
-use super::{stored_filters, table};
+use super::{look_up, remove, stored_filters};
 use crate::Engine;
 use crate::database::{Dialect, WriteTx};
 use crate::error::Result;
@@ -62,7 +62,7 @@ async fn look(engine: &Engine, stop: &Stop) -> Result<()> {
         }
         let known = filters.known_until(account.id);
         if known < end {
-            let complete = table::existing(database.read(), account.id, known.max(first), end).await?;
+            let complete = look_up::existing(database.read(), account.id, known.max(first), end).await?;
             filters.found(account.id, known, complete, end);
         }
     }
@@ -116,14 +116,14 @@ async fn remove(engine: &Engine, account: &Account, stop: &Stop) -> Result<()> {
     // There is no generation before the first.
     while end > 0 && !*stop.borrow() {
         // Nearly always there is nothing to remove: look without a lock first.
-        if table::oldest(database.read(), account.id, end).await?.is_none() {
+        if remove::oldest(database.read(), account.id, end).await?.is_none() {
             break;
         }
         let remove = async |tx: &mut WriteTx| {
             if !lock(tx).await? {
                 return tx.roll_back(0);
             }
-            table::remove(tx, account.id, account.first_sequence, ROWS).await
+            remove::remove(tx, account.id, account.first_sequence, ROWS).await
         };
         if database.background().transaction("remove_ids", remove).await? == 0 {
             break;

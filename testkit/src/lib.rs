@@ -9,6 +9,7 @@
 //! - [`responder`]: a server that responds as a test says
 //! - [`line`]: a line that can be slow or go silent
 //! - [`raw_http`]: HTTP/1.1 as bytes, for stand-ins that break connections
+//! - [`wait`]: waits that a slow machine does not end
 #![allow(
     clippy::unwrap_used,
     reason = "a stand-in that panics has failed its test, which is what it is for"
@@ -22,3 +23,4 @@ pub mod responder;
 pub mod s3;
 pub mod sts;
 pub mod tcp_proxy;
+pub mod wait;

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
+
+use crate::wait;
 
 /// Where a proxy leads.
 #[derive(Clone, Debug)]
@@ -134,9 +135,10 @@ impl TcpProxy {
 
     /// Waits until `count` connections have met their fault.
     pub async fn trapped(&self, count: usize) {
-        while self.trapped.load(Ordering::SeqCst) < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait::until("a connection meets its fault", async || {
+            self.trapped.load(Ordering::SeqCst) >= count
+        })
+        .await;
     }
 
     /// Returns how often clients have sent something.

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -23,6 +22,8 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+
+use crate::wait;
 
 pub use keys::{ACCESS_KEY, Key, Keys, SECRET};
 pub use objects::lines;
@@ -117,9 +118,7 @@ impl Store {
 
     /// Waits until `puts` PUTs have arrived.
     pub async fn reached(&self, puts: usize) {
-        while self.puts.load(Ordering::SeqCst) < puts {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait::until("a PUT arrives", async || self.puts.load(Ordering::SeqCst) >= puts).await;
     }
 }
 

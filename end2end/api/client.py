@@ -57,7 +57,7 @@ active = replace_streaming_destination.sync_detailed(
 )
 expect(active, 200, models.DestinationView)
 
-for _ in range(300):
+for _ in range(600):
     batches = expect(list_batches.sync_detailed("generated", client=client), 200, list)
     if any(batch.status == models.BatchStatus.SUCCESS for batch in batches):
         break

@@ -34,7 +34,7 @@ lock = threading.RLock()
 
 
 def call(method, path, body=None, accept=(200, 201, 202, 204)):
-    answer = session.request(method, f"{API}{path}", json=body, timeout=30)
+    answer = session.request(method, f"{API}{path}", json=body, timeout=60)
     if answer.status_code not in accept:
         raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
     return answer
@@ -84,7 +84,7 @@ def blocked():
 
 
 def wait_for_batch(identifier, wanted):
-    for _ in range(300):
+    for _ in range(600):
         batches = call("GET", f"/v1/streaming-destinations/{identifier}/batches").json()
         if batches and wanted(batches[0]):
             return batches[0]

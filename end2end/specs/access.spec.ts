@@ -10,7 +10,7 @@ const ann = { email: 'ann@example.com', password: 'a sentence that ann remembers
 
 // These tests include refusals.
 test.use({ allowed: ['status of 4'] });
-test.setTimeout(120_000);
+test.setTimeout(300_000);
 
 function row(page: Page, name: string): Locator {
   return page.getByRole('row').filter({ has: page.getByText(name, { exact: true }) });

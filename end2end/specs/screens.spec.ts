@@ -31,7 +31,7 @@ test.use({ allowed: ['404 (Not Found)'] });
 for (const theme of ['light', 'dark'] as const) {
   for (const width of [1280, 390]) {
     test(`screens pass axe and fit: ${theme}, ${width} px`, async ({ page, demo }) => {
-      test.setTimeout(120_000);
+      test.setTimeout(300_000);
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme: theme });
       await signIn(page, demo, '/settings');

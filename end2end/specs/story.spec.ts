@@ -8,7 +8,7 @@ import { expect, hydrated, picture, signIn, test } from '../support/fixtures.ts'
 import { access, connectors, type Demo, logs, streaming } from '../support/server.ts';
 
 test.use({ settings: { AUDITSTREAM_STREAM_INTERVAL: '2s' } });
-test.setTimeout(240_000);
+test.setTimeout(600_000);
 
 const recorded = readFileSync('../testkit/data/events.ndjson', 'utf8');
 
@@ -199,12 +199,12 @@ test('configure audit streaming', async ({ page, demo }) => {
     await toggle(page, '2nd SIEM').click();
     await expect(toggle(page, '2nd SIEM')).toHaveAttribute('aria-checked', 'true');
     await expect(row(page, '2nd SIEM').getByText(/Active\. First run started; next at \d\d:\d\d UTC/)).toBeVisible();
-    await expect.poll(() => read(demo, 'siem/').sequences.length, { timeout: 20_000 }).toBeGreaterThan(500);
+    await expect.poll(() => read(demo, 'siem/').sequences.length).toBeGreaterThan(500);
     await expect(page.locator('.card').filter({ hasText: 'Active Destinations' }).first().locator('dd')).toHaveText('1');
     const before = read(demo, 'siem/').sequences.length;
     const more = recorded.replaceAll(/"auditEventId":"/g, '"auditEventId":"again-');
     expect(await send(demo, token, more)).toMatchObject({ accepted: 200, duplicates: 0 });
-    await expect.poll(() => read(demo, 'siem/').sequences.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(before + 200);
+    await expect.poll(() => read(demo, 'siem/').sequences.length).toBeGreaterThanOrEqual(before + 200);
   });
 
   await test.step('The expanded row shows the bucket and the objects; Stream now', async () => {
@@ -226,10 +226,10 @@ test('configure audit streaming', async ({ page, demo }) => {
     expect((await send(demo, token, more)).accepted).toBe(200);
     // Waits for a tick, which the other destination shows.
     await toggle(page, 'Demo archive').click();
-    await expect.poll(() => read(demo, 'account=').sequences.length, { timeout: 20_000 }).toBeGreaterThan(paused + 200);
+    await expect.poll(() => read(demo, 'account=').sequences.length).toBeGreaterThan(paused + 200);
     expect(read(demo, 'siem/').sequences.length).toBe(paused);
     await toggle(page, '2nd SIEM').click();
-    await expect.poll(() => read(demo, 'siem/').sequences.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(paused + 200);
+    await expect.poll(() => read(demo, 'siem/').sequences.length).toBeGreaterThanOrEqual(paused + 200);
   });
 
   await test.step('Every event is streamed once, in order, and follows the payload schema', async () => {
@@ -251,7 +251,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     const last = () => fetch(`${demo.address}/v1/audit-events?limit=1&q=killed-`, { headers: { authorization: `Bearer ${token}` } });
     const newest = ((await (await last()).json()) as { events: { auditEventMetadata: { sequence: number } }[] }).events[0]!;
     await expect
-      .poll(() => read(demo, 'siem/').sequences.at(-1) ?? 0, { timeout: 20_000 })
+      .poll(() => read(demo, 'siem/').sequences.at(-1) ?? 0)
       .toBeGreaterThanOrEqual(newest.auditEventMetadata.sequence);
     expect(dense(read(demo, 'siem/').sequences)).toBe(true);
   });
@@ -365,7 +365,7 @@ test('configure audit streaming', async ({ page, demo }) => {
     await page.getByRole('button', { name: 'Move the cursor' }).click();
     await expect(page.locator('.card').filter({ hasText: 'Streamed up to' }).locator('.figure')).toHaveText('10');
     await toggle(page, 'Demo archive').click();
-    await expect.poll(() => read(demo, 'account=').sequences.length, { timeout: 20_000 }).toBeGreaterThan(before + 500);
+    await expect.poll(() => read(demo, 'account=').sequences.length).toBeGreaterThan(before + 500);
     await page.getByRole('main').getByRole('link', { name: 'Demo S3' }).click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Demo S3');
     await page.goBack();

@@ -9,7 +9,7 @@ import sys
 
 
 def main(file: str, statements: str = "") -> None:
-    database = sqlite3.connect(file, timeout=10)
+    database = sqlite3.connect(file, timeout=60)
     if statements:
         database.executescript(statements)
     else:

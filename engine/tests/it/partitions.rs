@@ -425,7 +425,8 @@ async fn a_move_to_another_server_keeps_the_partitions(house: House) {
         data_dir: house.config.data_dir.clone(),
         limits: Limits::default(),
     };
-    relocate(&relocation, &mut |_| {}).await.unwrap();
+    let relocated = async || relocate(&relocation, &mut |_| {}).await;
+    auditstream_testkit::wait::until_ok("the server counts as stopped", relocated).await;
     house.move_to(&url);
     house.engine = Engine::open(house.config.clone()).await.unwrap();
     assert_eq!(number(&house, IN_ZERO).await, 0);

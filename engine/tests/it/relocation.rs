@@ -257,13 +257,7 @@ async fn an_installation_moves_to_postgresql_and_back_without_loss() {
 /// Waits until the trail has left partition 0.
 async fn reaches_its_months(house: &House) {
     let left = "SELECT (SELECT count(*) FROM audit_segment_0) + (SELECT count(*) FROM audit_event_0)";
-    for _ in 0..1200 {
-        if number(house, left).await == 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
-    panic!("the trail is still in partition 0");
+    wait::until("the trail leaves partition 0", async || number(house, left).await == 0).await;
 }
 
 /// Compares the tables that were copied with those of both catalogs.
